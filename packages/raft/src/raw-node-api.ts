@@ -1,0 +1,127 @@
+/**
+ * The shape of `RawNode`: one member of one group as a pure state machine. Nothing in it waits, reads a clock or
+ * draws a random number of its own. Every method runs to its end in one synchronous step.
+ */
+import type { Clock, LogIndex, RandomSource, ReplicaId, Term } from "@flotilla/base";
+import type { Configuration, SnapshotLabel } from "./configuration.ts";
+import type { Entry, HardState } from "./entry.ts";
+import type { LogReader } from "./log-reader.ts";
+import type { Message } from "./message.ts";
+import type { Persistence, Ready, Role } from "./ready.ts";
+
+export interface RawNodeOptions {
+  readonly id: ReplicaId;
+  /** The election timeout is drawn from [electionTicksMin, 2 × electionTicksMin), anew at each reset. */
+  readonly electionTicksMin: number;
+  readonly heartbeatTicks: number;
+  /** Data bytes in one append; one larger entry is sent alone. */
+  readonly appendBytesMax: number;
+  readonly inflightMessagesMax: number;
+  readonly inflightBytesMax: number;
+  /** Data bytes of proposals not yet committed; an empty tail takes any one entry. */
+  readonly uncommittedBytesMax: number;
+  /** Data bytes of committed entries in one Ready; at least one entry. */
+  readonly committedBytesMax: number;
+  /** Leader lease granted by heartbeats, milliseconds; 0 = no leases (all reads use ReadIndex). */
+  readonly leaseMs: number;
+}
+
+export interface RawNodeDependencies {
+  readonly log: LogReader;
+  readonly random: RandomSource;
+  /** Only for the lease (design §5: ticks never measure a lease). */
+  readonly clock: Clock;
+}
+
+/** What a restart begins from. */
+export interface RawNodeInitialState {
+  readonly hardState: HardState;
+  readonly configuration: Configuration;
+  /** Everything up to here is in the state machine already. */
+  readonly applied: LogIndex;
+}
+
+export type Proposed =
+  | { readonly ok: true; readonly index: LogIndex; readonly term: Term }
+  /** `busy`: the uncommitted tail is full. `transferring`: a leadership transfer is under way. */
+  | { readonly ok: false; readonly reason: "not-leader" | "busy" | "transferring" | "configuration-pending" };
+
+/** One step of a membership change; the core encodes it into a `configuration` entry. */
+export interface ConfigurationChange {
+  readonly changes: readonly { readonly type: "add-voter" | "add-learner" | "remove"; readonly id: ReplicaId }[];
+  /** `auto`: simple when one voter changes, else joint with automatic leave. Empty `changes` leaves a joint configuration. */
+  readonly transition: "auto" | "joint-implicit" | "joint-explicit";
+  /** Opaque bytes for the host, given back with the entry when it is applied. */
+  readonly context: Uint8Array;
+}
+
+export type ProgressState = "probe" | "replicate" | "snapshot";
+
+export interface ProgressStatus {
+  readonly id: ReplicaId;
+  readonly match: LogIndex;
+  readonly next: LogIndex;
+  readonly state: ProgressState;
+  readonly recentActive: boolean;
+  readonly learner: boolean;
+  readonly paused: boolean;
+}
+
+export interface RawNodeStatus {
+  readonly id: ReplicaId;
+  readonly role: Role;
+  readonly term: Term;
+  readonly vote: ReplicaId;
+  readonly leader: ReplicaId;
+  readonly commit: LogIndex;
+  readonly applied: LogIndex;
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly configuration: Configuration;
+  readonly transferee: ReplicaId;
+  readonly leaseUntilMs: number;
+  /** Empty unless leader. */
+  readonly progress: readonly ProgressStatus[];
+}
+
+export interface RawNodeApi {
+  // Cheap getters for the hot path (no allocation).
+  readonly role: Role;
+  readonly term: Term;
+  readonly leader: ReplicaId;
+  readonly commit: LogIndex;
+  readonly lastIndex: LogIndex;
+
+  tick(): void;
+  step(message: Message): void;
+  /** Takes the entry only as leader of `term`, the term it was evaluated in; never forwards. */
+  propose(term: Term, data: Uint8Array): Proposed;
+  proposeConfigurationChange(term: Term, change: ConfigurationChange): Proposed;
+  /**
+   * Confirms leadership for all reads that arrived before this call. The answer comes as a ReadState with the same
+   * context in a later Ready. False: not leader, or no entry of the own term is committed yet. Contexts are numbers
+   * ≥ 1 that the caller never uses twice.
+   */
+  readIndex(context: number): boolean;
+  /** True while the leader lease holds, by both clocks (design §5): reads at `commit` need no round. */
+  leaseHolds(): boolean;
+  transferLeader(to: ReplicaId): boolean;
+  /** Campaigns now, with PreVote, unless leader or not allowed to. */
+  campaign(): void;
+
+  hasReady(): boolean;
+  ready(): Ready;
+  persisted(persistence: Persistence): void;
+  /** `applied` is the last index whose effects are in the state machine. Never goes back. */
+  applied(applied: LogIndex): void;
+  /**
+   * The host applied a configuration entry: call with the entry. Returns the configuration now in force, to be kept with
+   * the applied index. `undefined` entry context is never passed.
+   */
+  applyConfigurationChange(entry: Entry): Configuration;
+
+  /** The peer's store cannot be reached: an optimistic pipeline falls back to probing. */
+  reportUnreachable(id: ReplicaId): void;
+  reportSnapshot(id: ReplicaId, label: SnapshotLabel, ok: boolean): void;
+  status(): RawNodeStatus;
+}

@@ -1,0 +1,2 @@
+export * from "./engine-keys.ts";
+export * from "./engine.ts";
