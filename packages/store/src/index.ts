@@ -1,1 +1,2 @@
-export {};
+export * from "./store-api.ts";
+export * from "./store-settings.ts";

@@ -1,0 +1,73 @@
+/** What a server (or the simulator) gives a store, and what it gets back. */
+import type { Environment, Files, Incarnation } from "@flotilla/base";
+import type { ClusterPlan } from "@flotilla/placement";
+import type { SharedLog } from "@flotilla/raft-log";
+import type { Engine } from "@flotilla/storage";
+import type { Codec, Dialer, ListenerFactory, StoreStatus } from "@flotilla/transport";
+import type { NodeId, StoreId } from "@flotilla/base";
+import type { StoreSettings } from "./store-settings.ts";
+
+export interface StoreOptions {
+  readonly plan: ClusterPlan;
+  readonly nodeId: NodeId;
+  readonly storeId: StoreId;
+  readonly storeKey: string;
+  /** Raised by one and made durable before this start. */
+  readonly incarnation: Incarnation;
+  /** To listen on, `host:port`. */
+  readonly address: string;
+  /** Of the node's HTTP, for node lists. */
+  readonly httpAddress: string;
+  /** Where other stores of the cluster may be found; their handshakes say who they are. */
+  readonly peerAddresses: readonly string[];
+  readonly pid: number;
+  readonly serverVersion: string;
+  readonly dataDir: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly settings: StoreSettings;
+}
+
+export interface StoreDependencies {
+  readonly environment: Environment;
+  /** The store's directory; the store itself uses `staging/` only. */
+  readonly files: Files;
+  readonly log: SharedLog;
+  readonly engine: Engine;
+  readonly codec: Codec;
+  readonly dialer: Dialer;
+  readonly listeners: ListenerFactory;
+  /** Called once when the store must not go on: a failed write or fsync, a broken invariant. Nothing is sent afterwards. */
+  onHalt(error: unknown): void;
+}
+
+/** Numbers for metrics; counters rise from the start of the process. */
+export interface StoreStatistics {
+  readonly status: StoreStatus;
+  readonly commandsApplied: number;
+  readonly commandsRefused: number;
+  readonly readsServed: number;
+  readonly entriesProposed: number;
+  readonly flushes: number;
+  readonly flushedRecords: number;
+  readonly memtableBytes: number;
+  readonly pendingCommands: number;
+  readonly snapshotsSent: number;
+  readonly snapshotsInstalled: number;
+  readonly elections: number;
+  readonly rangesWithoutLeader: number;
+  readonly clientStreams: number;
+  readonly peerStreams: number;
+}
+
+export interface StoreApi {
+  /** The address really bound. */
+  readonly address: string;
+  /** All ranges of this store have a leader, as far as it knows. */
+  readonly ready: boolean;
+  statistics(): StoreStatistics;
+  /** Hands leaderships over (bounded by `transferMs`), flushes, settles, closes log and engine. */
+  stop(options: { readonly transferMs: number }): Promise<void>;
+}
+
+/** `openStore` in store.ts: recovers, listens, and resolves when the store takes part. */
+export type OpenStore = (options: StoreOptions, dependencies: StoreDependencies) => Promise<StoreApi>;

@@ -1,0 +1,57 @@
+/** Every number a store runs by, with its unit in the name. The server's settings module overrides and documents them. */
+export interface StoreSettings {
+  readonly tickMs: number;
+  readonly storeHeartbeatMs: number;
+  /** The election timeout is drawn from [electionTicksMin, 2 × electionTicksMin) ticks. */
+  readonly electionTicksMin: number;
+  readonly heartbeatTicks: number;
+  readonly appendBytesMax: number;
+  readonly inflightMessagesMax: number;
+  readonly inflightBytesMax: number;
+  /** Not yet confirmed bytes to one peer store; beyond, Raft messages to it are dropped (Raft probes again). */
+  readonly peerUnconfirmedBytesMax: number;
+  /** Per range. */
+  readonly uncommittedBytesMax: number;
+  /** Effects of one Raft entry; one larger command goes alone. */
+  readonly entryTargetBytes: number;
+  readonly valueBytesMax: number;
+  /** Committed bytes in all memtables that start a flush. */
+  readonly flushBytes: number;
+  /** Committed bytes in all memtables, the flushing ones included, from which writes are answered Busy. */
+  readonly memtableBytesMax: number;
+  /** Unconfirmed answer bytes to one client from which its reads and scans wait. */
+  readonly clientUnconfirmedBytesMax: number;
+  readonly scanPageBytes: number;
+  /** Range snapshot chunks, and bytes under way for one snapshot. */
+  readonly snapshotChunkBytes: number;
+  readonly snapshotCreditBytes: number;
+  /** A store not heard of for this long is dead to placement. */
+  readonly storeDeadMs: number;
+  /** Free bytes below which the store answers DiskFull. */
+  readonly diskFreeBytesMin: number;
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const defaultStoreSettings: StoreSettings = {
+  tickMs: 100,
+  storeHeartbeatMs: 250,
+  electionTicksMin: 20,
+  heartbeatTicks: 3,
+  appendBytesMax: 128 * KiB,
+  inflightMessagesMax: 64,
+  inflightBytesMax: 4 * MiB,
+  peerUnconfirmedBytesMax: 16 * MiB,
+  uncommittedBytesMax: 8 * MiB,
+  entryTargetBytes: 96 * KiB,
+  valueBytesMax: MiB,
+  flushBytes: 8 * MiB,
+  memtableBytesMax: 128 * MiB,
+  clientUnconfirmedBytesMax: 8 * MiB,
+  scanPageBytes: 256 * KiB,
+  snapshotChunkBytes: 256 * KiB,
+  snapshotCreditBytes: 2 * MiB,
+  storeDeadMs: 3000,
+  diskFreeBytesMin: 256 * MiB,
+};
