@@ -1,0 +1,245 @@
+import { ClassicLevel } from "classic-level";
+import { assert } from "@flotilla/base";
+import { EngineLife } from "../engine-life.ts";
+import type { Engine, EngineBatch, EngineIterator, IterateOptions, ReadView } from "../engine.ts";
+import type { DirectoryLock } from "./directory-lock.ts";
+import { LevelBatch, NativeBatchPool } from "./level-batch.ts";
+import type { NativeBatch } from "./level-batch.ts";
+import { levelFailure } from "./level-failure.ts";
+import { deleteLogFiles, logFiles, prepareDirectory, refuseLostCurrent, syncDirectory } from "./level-files.ts";
+import { LevelIterator, pageBytes } from "./level-iterator.ts";
+import type { NativeIterator } from "./level-iterator.ts";
+
+export interface LevelEngineOptions {
+  /** Covers the directory: opening deletes files, which nobody else may have open. */
+  readonly lock: DirectoryLock;
+  /** LevelDB's memtable. Larger means fewer, larger tables; up to two are in memory. Default 16 MiB. */
+  readonly writeBufferBytes?: number;
+  /** Uncompressed blocks kept in memory. Default 64 MiB. */
+  readonly cacheBytes?: number;
+}
+
+type Level = ClassicLevel<Uint8Array, Uint8Array>;
+
+/** Encodings that the library passes through; fixed objects, so that it does not copy options for each call. */
+const asBytes = { keyEncoding: "view", valueEncoding: "view" } as const;
+const withoutSync = { sync: false } as const;
+
+/** Above every key: a compaction from here touches no table, but flushes the memtable first. */
+const aboveAllKeys: Uint8Array = new Uint8Array(64).fill(0xff);
+
+/** `Engine` on LevelDB. One an open directory. */
+export class LevelEngine implements Engine {
+  readonly directory: string;
+  readonly #level: Level;
+  readonly #lock: DirectoryLock;
+  readonly #life = new EngineLife();
+  readonly #batches: NativeBatchPool;
+  /** Resolves when the batch handed over last is written; never rejects. */
+  #lastWrite: Promise<void> = Promise.resolve();
+  /**
+   * Why a batch was not written. Nothing is written behind it: LevelDB itself would take the next batch after a failed
+   * append to its log, and a hole would reach its tables.
+   */
+  #writeFailure: Error | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(directory: string, level: Level, lock: DirectoryLock) {
+    this.directory = directory;
+    this.#level = level;
+    this.#lock = lock;
+    this.#batches = new NativeBatchPool(() => level.batch() as unknown as NativeBatch);
+  }
+
+  /**
+   * Opens as an exact prefix of the batches that were written, by deleting LevelDB's `*.log` files first. Rejects with
+   * `InvalidArgument` (the directory cannot be used), `Corruption` (with the file where known) or `Internal`.
+   */
+  static async open(directory: string, options: LevelEngineOptions): Promise<LevelEngine> {
+    const real = await prepareDirectory(directory);
+    options.lock.enter(real);
+    try {
+      await refuseLostCurrent(real);
+      await deleteLogFiles(real);
+      const level: Level = new ClassicLevel<Uint8Array, Uint8Array>(real, {
+        ...asBytes,
+        compression: true,
+        writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
+        cacheSize: options.cacheBytes ?? 64 * 1024 * 1024,
+        multithreading: true,
+      });
+      await level.open();
+      await syncDirectory(real);
+      return new LevelEngine(real, level, options.lock);
+    } catch (error) {
+      options.lock.leave(real);
+      throw levelFailure("open the store's data", real, error);
+    }
+  }
+
+  getNow(key: Uint8Array): Uint8Array | undefined {
+    this.#life.check();
+    try {
+      return this.#level.getSync(key);
+    } catch (error) {
+      throw this.#readFailure(error);
+    }
+  }
+
+  async getMany(keys: readonly Uint8Array[], view?: ReadView): Promise<(Uint8Array | undefined)[]> {
+    this.#life.check();
+    try {
+      if (view === undefined) return await this.#level.getMany(keys as Uint8Array[]);
+      return await this.#level.getMany(keys as Uint8Array[], { ...asBytes, snapshot: snapshotOf(view) });
+    } catch (error) {
+      throw this.#readFailure(error);
+    }
+  }
+
+  readView(): ReadView {
+    this.#life.check();
+    return new LevelReadView(this.#level, this.#life, (error) => this.#readFailure(error));
+  }
+
+  iterate(options: IterateOptions): EngineIterator {
+    this.#life.check();
+    const range = {
+      ...asBytes,
+      gte: options.start,
+      lt: options.end,
+      reverse: options.reverse ?? false,
+      highWaterMarkBytes: pageBytes,
+      ...(options.view === undefined ? {} : { snapshot: snapshotOf(options.view) }),
+    };
+    const native: NativeIterator = options.keysOnly === true ? this.#level.keys(range) : this.#level.iterator(range);
+    return new LevelIterator(
+      native,
+      () => this.#life.check(),
+      (error) => this.#readFailure(error),
+    );
+  }
+
+  batch(): EngineBatch {
+    this.#life.check();
+    return new LevelBatch(this.#batches, (native) => this.#write(native));
+  }
+
+  async unsettledFiles(): Promise<readonly string[]> {
+    this.#life.check();
+    try {
+      return await logFiles(this.directory);
+    } catch (error) {
+      throw this.#readFailure(error);
+    }
+  }
+
+  async settle(): Promise<void> {
+    this.#life.check();
+    // Behind the batches whose `write` was called before.
+    await this.#lastWrite;
+    this.#life.check();
+    try {
+      await this.#level.compactRange(aboveAllKeys, aboveAllKeys);
+    } catch (error) {
+      throw this.#readFailure(error);
+    }
+  }
+
+  async approximateBytes(start: Uint8Array, end: Uint8Array): Promise<number> {
+    this.#life.check();
+    try {
+      return await this.#level.approximateSize(start, end);
+    } catch (error) {
+      throw this.#readFailure(error);
+    }
+  }
+
+  levelZeroFiles(): number {
+    this.#life.check();
+    return Number(this.#level.getProperty("leveldb.num-files-at-level0"));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const written = this.#lastWrite;
+    this.#life.close();
+    await written;
+    try {
+      await this.#level.close();
+    } finally {
+      this.#lock.leave(this.directory);
+    }
+  }
+
+  /** One after the other, in the order of the calls: jobs of the pool would overtake one another. */
+  #write(native: NativeBatch): Promise<void> {
+    this.#life.check();
+    const written = this.#lastWrite.then(() => this.#writeNow(native));
+    this.#lastWrite = written.then(ignore, ignore);
+    return written;
+  }
+
+  async #writeNow(native: NativeBatch): Promise<void> {
+    if (this.#writeFailure !== undefined) throw this.#writeFailure;
+    try {
+      await native._write(withoutSync);
+    } catch (error) {
+      const failure = levelFailure("write a batch", this.directory, error);
+      this.#writeFailure = failure;
+      this.#life.fail(failure);
+      throw failure;
+    }
+  }
+
+  #readFailure(error: unknown): Error {
+    return levelFailure("read", this.directory, error);
+  }
+}
+
+class LevelReadView implements ReadView {
+  readonly #level: Level;
+  readonly #life: EngineLife;
+  readonly #failure: (error: unknown) => Error;
+  readonly #options: { keyEncoding: "view"; valueEncoding: "view"; snapshot: Snapshot };
+  #closed = false;
+
+  constructor(level: Level, life: EngineLife, failure: (error: unknown) => Error) {
+    this.#level = level;
+    this.#life = life;
+    this.#failure = failure;
+    this.#options = { ...asBytes, snapshot: level.snapshot() };
+  }
+
+  get snapshot(): Snapshot {
+    assert(!this.#closed, "the read view is closed");
+    return this.#options.snapshot;
+  }
+
+  getNow(key: Uint8Array): Uint8Array | undefined {
+    this.#life.check();
+    assert(!this.#closed, "the read view is closed");
+    try {
+      return this.#level.getSync(key, this.#options);
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#options.snapshot.close();
+  }
+}
+
+type Snapshot = ReturnType<Level["snapshot"]>;
+
+function snapshotOf(view: ReadView): Snapshot {
+  assert(view instanceof LevelReadView, "a read view of another engine");
+  return view.snapshot;
+}
+
+const ignore = (): void => {};
