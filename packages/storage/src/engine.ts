@@ -1,7 +1,7 @@
 /**
  * The ordered engine below the versioned keys: bytes to bytes. Implementations: `LevelEngine` (`@flotilla/storage/leveldb`)
  * and `MemoryEngine`, the simulator's twin, which after a crash reopens at any batch boundary not before the last
- * checkpoint. Both run the suite in `conformance.ts`.
+ * checkpoint. Both run the suite in `conformance/`.
  */
 export interface Engine {
   /** Blocks the thread for a few microseconds (a miss in the cache: one read). */
