@@ -4,5 +4,5 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   resolve: { conditions: ["flotilla-source"] },
   ssr: { resolve: { conditions: ["flotilla-source", "node"] } },
-  test: { include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"], pool: "threads" },
+  test: { include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "tools/test/**/*.test.ts"], pool: "threads" },
 });

@@ -1,0 +1,81 @@
+/** Compiles everything that runs, and puts `flotilla` where `npx` looks for it. */
+import { chmodSync, existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { runOrFail } from "./run-command.mjs";
+import { hashTimes, isStamped, listFiles, removeStamp, writeStamp } from "./stamp.mjs";
+import { cliMain, packageFolders, root } from "./workspace.mjs";
+
+const binLink = join(root, "node_modules", ".bin", "flotilla");
+const linkTarget = relative(dirname(binLink), cliMain);
+
+export const tsc = [process.execPath, join(root, "node_modules", "typescript", "bin", "tsc")];
+
+/** @param {string} installed hash of the installation: another compiler builds again */
+export function buildHash(installed) {
+  const folders = compiledFolders().map((folder) => (folder === "tools" ? folder : `${folder}/src`));
+  const sources = listFiles(folders, (name) => name.endsWith(".ts"));
+  const projects = compiledFolders().map((folder) => `${folder}/tsconfig.json`);
+  return hashTimes(["tsconfig.json", "tsconfig.base.json", ...projects, ...sources], installed);
+}
+
+function compiledFolders() {
+  return packageFolders().filter((folder) => existsSync(join(root, folder, "tsconfig.json")));
+}
+
+/** @param {string} hash of `buildHash` */
+export function isBuilt(hash) {
+  const hasOutput = /** @param {string} folder */ (folder) => existsSync(join(root, folder, "dist"));
+  return isStamped("build", hash) && existsSync(cliMain) && isLinked() && compiledFolders().every(hasOutput);
+}
+
+/** @param {string} hash of `buildHash` */
+export async function build(hash) {
+  console.error("building");
+  removeStamp("build");
+  removeOrphans();
+  await runOrFail("the compiler", [...tsc, "-b"], { cwd: root, stdout: "stderr" });
+  if (existsSync(cliMain)) linkCommand();
+  writeStamp("build", hash);
+}
+
+function isLinked() {
+  try {
+    return readlinkSync(binLink) === linkTarget;
+  } catch {
+    return false;
+  }
+}
+
+function linkCommand() {
+  chmodSync(cliMain, 0o755);
+  if (isLinked()) return;
+  mkdirSync(dirname(binLink), { recursive: true });
+  rmSync(binLink, { force: true });
+  symlinkSync(linkTarget, binLink);
+}
+
+/** Output whose source is gone would still be found by imports: a build must not depend on what was built before. */
+function removeOrphans() {
+  for (const folder of compiledFolders()) {
+    const sources = folder === "tools" ? folder : `${folder}/src`;
+    removeOrphansBelow(`${folder}/dist`, sources);
+  }
+}
+
+/**
+ * @param {string} output
+ * @param {string} sources
+ */
+function removeOrphansBelow(output, sources) {
+  if (!existsSync(join(root, output))) return;
+  for (const entry of readdirSync(join(root, output), { withFileTypes: true })) {
+    const path = `${output}/${entry.name}`;
+    if (entry.isDirectory()) {
+      if (existsSync(join(root, sources, entry.name))) removeOrphansBelow(path, `${sources}/${entry.name}`);
+      else rmSync(join(root, path), { recursive: true });
+      continue;
+    }
+    const stem = /^(.+?)\.(?:d\.ts|js)(?:\.map)?$/.exec(entry.name)?.[1];
+    if (stem !== undefined && !existsSync(join(root, sources, `${stem}.ts`))) rmSync(join(root, path));
+  }
+}

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { countSeeds } from "../test-run/simulator.mjs";
+import { countReport } from "../test-run/vitest.mjs";
+
+const passedFile = { name: "a.test.ts", status: "passed", assertionResults: [{ status: "passed", fullName: "one" }] };
+const allPassed = { numPassedTests: 1, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [passedFile] };
+
+test("tests that passed and failed are counted as vitest counts them", () => {
+  expect(countReport(allPassed, 0)).toEqual({ passed: 1, failed: 0, notes: [] });
+  const failedFile = { name: "b.test.ts", status: "failed", assertionResults: [{ status: "failed", fullName: "two" }] };
+  const report = { ...allPassed, numFailedTests: 1, testResults: [passedFile, failedFile] };
+  expect(countReport(report, 1)).toEqual({ passed: 1, failed: 1, notes: ["failed: b.test.ts: two"] });
+});
+
+test("a file that could not be loaded has failed, though none of its tests has", () => {
+  const report = { ...allPassed, testResults: [passedFile, { name: "b.test.ts", status: "failed", assertionResults: [] }] };
+  expect(countReport(report, 1)).toMatchObject({ passed: 1, failed: 1 });
+});
+
+test("an error outside every test, a test left out, and a run without tests are failures", () => {
+  expect(countReport(allPassed, 1)).toMatchObject({ passed: 1, failed: 1 });
+  expect(countReport({ ...allPassed, numPendingTests: 1 }, 0)).toMatchObject({ passed: 1, failed: 1 });
+  expect(countReport({ ...allPassed, numTodoTests: 2 }, 0)).toMatchObject({ passed: 1, failed: 2 });
+  expect(countReport({ ...allPassed, numPassedTests: 0, testResults: [] }, 0)).toMatchObject({ passed: 0, failed: 1 });
+});
+
+test("each seed of the simulator counts as one test, and a failed one is named with its command", () => {
+  expect(countSeeds({ seeds: 40, failedSeeds: [] }, 40, 0)).toMatchObject({ passed: 40, failed: 0 });
+  const result = countSeeds({ seeds: 40, failedSeeds: [7] }, 40, 1);
+  expect(result).toMatchObject({ passed: 39, failed: 1 });
+  expect(result.notes[0]).toBe("failed: npm run sim -- --from 7 --seeds 1");
+});
+
+test("a simulator that ran fewer seeds than asked, or failed without naming one, has not passed", () => {
+  expect(countSeeds({ seeds: 3, failedSeeds: [] }, 40, 0)).toMatchObject({ passed: 0, failed: 1 });
+  expect(countSeeds({ seeds: 40, failedSeeds: [] }, 40, 1)).toMatchObject({ passed: 0, failed: 1 });
+});

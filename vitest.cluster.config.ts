@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+// Tests with real processes: against the build, one file at a time, each in a process of its own.
+export default defineConfig({
+  test: {
+    include: ["test/**/*.cluster.ts"],
+    pool: "forks",
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 10_000,
+  },
+});
