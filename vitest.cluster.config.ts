@@ -1,7 +1,5 @@
-import { defineConfig } from "vitest/config";
-
 // Tests with real processes: against the build, one file at a time, each in a process of its own.
-export default defineConfig({
+export default {
   test: {
     include: ["test/**/*.cluster.ts"],
     pool: "forks",
@@ -10,4 +8,4 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
   },
-});
+};

@@ -1,8 +1,6 @@
-import { defineConfig } from "vitest/config";
-
 // Tests run the sources, without a build: every package exports them under this condition.
-export default defineConfig({
+export default {
   resolve: { conditions: ["flotilla-source"] },
   ssr: { resolve: { conditions: ["flotilla-source", "node"] } },
   test: { include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "tools/test/**/*.test.ts"], pool: "threads" },
-});
+};

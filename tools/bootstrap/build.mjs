@@ -1,14 +1,10 @@
-/** Compiles everything that runs, and puts `flotilla` where `npx` looks for it. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+/** Compiles everything that runs. */
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { areCommandsLinked, commands, linkCommands } from "./commands.mjs";
 import { runOrFail } from "./run-command.mjs";
 import { hashTimes, isStamped, listFiles, removeStamp, writeStamp } from "./stamp.mjs";
 import { cliMain, packageFolders, root } from "./workspace.mjs";
-
-const binLink = join(root, "node_modules", ".bin", "flotilla");
-const linkTarget = relative(dirname(binLink), cliMain);
-
-export const tsc = [process.execPath, join(root, "node_modules", "typescript", "bin", "tsc")];
 
 /** @param {string} installed hash of the installation: another compiler builds again */
 export function buildHash(installed) {
@@ -25,7 +21,7 @@ function compiledFolders() {
 /** @param {string} hash of `buildHash` */
 export function isBuilt(hash) {
   const hasOutput = /** @param {string} folder */ (folder) => existsSync(join(root, folder, "dist"));
-  return isStamped("build", hash) && existsSync(cliMain) && isLinked() && compiledFolders().every(hasOutput);
+  return isStamped("build", hash) && existsSync(cliMain) && areCommandsLinked() && compiledFolders().every(hasOutput);
 }
 
 /** @param {string} hash of `buildHash` */
@@ -33,25 +29,9 @@ export async function build(hash) {
   console.error("building");
   removeStamp("build");
   removeOrphans();
-  await runOrFail("the compiler", [...tsc, "-b"], { cwd: root, stdout: "stderr" });
-  if (existsSync(cliMain)) linkCommand();
+  await runOrFail("the compiler", [process.execPath, commands.tsc, "-b"], { cwd: root, stdout: "stderr" });
+  linkCommands();
   writeStamp("build", hash);
-}
-
-function isLinked() {
-  try {
-    return readlinkSync(binLink) === linkTarget;
-  } catch {
-    return false;
-  }
-}
-
-function linkCommand() {
-  chmodSync(cliMain, 0o755);
-  if (isLinked()) return;
-  mkdirSync(dirname(binLink), { recursive: true });
-  rmSync(binLink, { force: true });
-  symlinkSync(linkTarget, binLink);
 }
 
 /** Output whose source is gone would still be found by imports: a build must not depend on what was built before. */

@@ -1,12 +1,13 @@
 /**
  * Dependencies, by the pinned pnpm. pnpm itself comes through npm into `.cache/pnpm`, once.
  *
- * A plain `npm install` in the root finds no dependencies there, takes pnpm's links out of node_modules and leaves a
- * lockfile of its own inside; that file is how its visit is noticed. The root's `prepare` script, which npm runs at the
- * end, then repairs node_modules here, so that `npm install` does what its name says.
+ * A plain `npm install` in the root finds no dependencies and no packages there, changes nothing, and then runs the root's
+ * `prepare` script, which installs here: so `npm install` does what its name says. A node_modules that npm filled, as it
+ * does for `npm install NAME`, is known by npm's lockfile inside and replaced.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { linkCommands } from "./commands.mjs";
 import { hashContents, isStamped, removeStamp, writeStamp } from "./stamp.mjs";
 import { CommandFailed, runOrFail } from "./run-command.mjs";
 import { cacheDirectory, packageFolders, root } from "./workspace.mjs";
@@ -38,6 +39,7 @@ export async function install(hash) {
     }
   }
   await runPnpm(["install", "--frozen-lockfile", "--trust-lockfile", "--ignore-scripts", "--reporter=append-only"]);
+  linkCommands();
   writeStamp("install", hash);
 }
 
@@ -82,9 +84,11 @@ async function fetchPnpm(version) {
   console.error(`fetching pnpm ${version}`);
   mkdirSync(cacheDirectory, { recursive: true });
   // Its install script would only put the binary in a shell's way; bin/pnpm.mjs finds it without.
-  const args = ["install", `pnpm@${version}`, "--prefix", pnpmPrefix, "--no-save", "--ignore-scripts", "--prefer-offline"];
+  const quiet = ["--loglevel=error", "--no-audit", "--no-fund", "--no-update-notifier"];
+  const where = ["--prefix", pnpmPrefix, "--no-save", "--no-package-lock", "--ignore-scripts", "--prefer-offline"];
+  const command = [...npmCommand(), "install", `pnpm@${version}`, ...where, ...quiet];
   try {
-    await runOrFail("npm", [...npmCommand(), ...args, "--loglevel=error"], { cwd: cacheDirectory, stdout: "stderr" });
+    await runOrFail("npm", command, { cwd: cacheDirectory, stdout: "stderr" });
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     const hint = "Is the npm registry reachable? `npm config get registry` names it.";

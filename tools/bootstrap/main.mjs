@@ -1,6 +1,7 @@
 /** `node tools/bootstrap.mjs VERB [ARGS]`, one verb for each script in package.json. */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { commands, linkCommands } from "./commands.mjs";
 import { ensureBuilt, ensureInstalled } from "./ensure.mjs";
 import { runPnpm } from "./install.mjs";
 import { CommandFailed, runOrFail } from "./run-command.mjs";
@@ -26,8 +27,7 @@ const verbs = {
   },
   format: async () => {
     await ensureInstalled();
-    const oxfmt = join(root, "node_modules", "oxfmt", "bin", "oxfmt");
-    await runOrFail("oxfmt", [process.execPath, oxfmt, "--write", "."], { cwd: root });
+    await runOrFail("oxfmt", [process.execPath, commands.oxfmt, "--write", "."], { cwd: root });
   },
   sim: (args) => buildAndBecome(join(root, "packages/simulator/dist/main.js"), args),
   "check-history": (args) => buildAndBecome(join(root, "packages/simulator/dist/check-history.js"), args),
@@ -49,15 +49,14 @@ export async function main(args) {
 }
 
 /**
- * The `prepare` script, which package managers run at the end of an installation. After npm it repairs node_modules;
- * pnpm has just done what it is for.
+ * The `prepare` script, which package managers run at the end of an installation. After pnpm there is little left to do.
  *
  * @param {string[]} args
  */
 async function afterInstall(args) {
   const byPnpm = process.env["npm_config_user_agent"]?.startsWith("pnpm/") === true;
-  if (byPnpm && args.includes("--after-package-manager")) return;
-  await ensureInstalled();
+  if (byPnpm && args.includes("--after-package-manager")) linkCommands();
+  else await ensureInstalled();
 }
 
 /**

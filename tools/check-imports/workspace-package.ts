@@ -21,8 +21,10 @@ interface Manifest {
 }
 
 export function readPackages(root: string): WorkspacePackage[] {
-  const folders = readdirSync(join(root, "packages"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return folders.map(({ name: folder }) => readPackage(root, folder));
+  const folders = readdirSync(join(root, "packages"));
+  return folders
+    .filter((folder) => existsSync(join(root, "packages", folder, "package.json")))
+    .map((folder) => readPackage(root, folder));
 }
 
 function readPackage(root: string, folder: string): WorkspacePackage {

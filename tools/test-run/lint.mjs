@@ -1,15 +1,16 @@
 /** The checks that read sources: linter, formatter, imports between packages, claims in the documents. */
 import { join } from "node:path";
+import { commands } from "../bootstrap/commands.mjs";
 import { runCommand } from "../bootstrap/run-command.mjs";
 import { root } from "../bootstrap/workspace.mjs";
 import { failed, passed, printSummary, runStage, sum } from "./stage.mjs";
 
 /** @type {[name: string, path: string, ...args: string[]][]} */
 const checks = [
-  ["oxlint", "node_modules/oxlint/bin/oxlint", "--type-aware", "--deny-warnings"],
-  ["oxfmt", "node_modules/oxfmt/bin/oxfmt", "--check", "."],
-  ["check-imports", "tools/dist/check-imports/main.js"],
-  ["check-docs", "tools/dist/check-docs/main.js"],
+  ["oxlint", commands.oxlint, "--type-aware", "--deny-warnings"],
+  ["oxfmt", commands.oxfmt, "--check", "."],
+  ["check-imports", join(root, "tools/dist/check-imports/main.js")],
+  ["check-docs", join(root, "tools/dist/check-docs/main.js")],
 ];
 
 /** @type {import("./stage.mjs").Stage} */
@@ -19,7 +20,7 @@ export const lintStage = {
   run: async (timeoutMs) => {
     const results = [];
     for (const [name, path, ...args] of checks) {
-      const command = [process.execPath, join(root, path), ...args];
+      const command = [process.execPath, path, ...args];
       const { exitCode } = await runCommand(command, { cwd: root, timeoutMs });
       results.push(exitCode === 0 ? passed() : failed(`failed: ${name}`));
     }

@@ -82,12 +82,13 @@ function parts(seeds) {
 }
 
 function testedFolders() {
-  return packageFolders().filter((folder) => listFiles([folder], (name) => name.endsWith(".test.ts")).length > 0);
+  const folders = packageFolders().filter((folder) => folder !== "packages");
+  return folders.filter((folder) => listFiles([folder], (name) => name.endsWith(".test.ts")).length > 0);
 }
 
 /** @returns {State} */
 function newState() {
-  const files = listFiles([...packageFolders()], (name) => /\.(?:ts|mjs|txt|json)$/.test(name));
+  const files = listFiles(["packages", "tools", "test", "bench"], (name) => /\.(?:ts|mjs|txt|json)$/.test(name));
   return { sources: hashContents([...files, "pnpm-lock.yaml", "tsconfig.base.json"], process.version), passed: {} };
 }
 

@@ -1,7 +1,7 @@
 /** `npm test`: everything, in the order in which a failure is cheapest to find. */
 import { join } from "node:path";
 import { ensureBuilt } from "../bootstrap/ensure.mjs";
-import { tsc } from "../bootstrap/build.mjs";
+import { commands } from "../bootstrap/commands.mjs";
 import { runCommand } from "../bootstrap/run-command.mjs";
 import { root } from "../bootstrap/workspace.mjs";
 import { lintStage } from "./lint.mjs";
@@ -16,7 +16,7 @@ export const buildStage = {
   isBase: true,
   run: async (timeoutMs) => {
     await ensureBuilt();
-    const command = [...tsc, "-p", join(root, "tsconfig.test.json")];
+    const command = [process.execPath, commands.tsc, "-p", join(root, "tsconfig.test.json")];
     const { exitCode } = await runCommand(command, { cwd: root, timeoutMs });
     return sum([passed(), exitCode === 0 ? passed() : failed("failed: types of tests and tools")]);
   },

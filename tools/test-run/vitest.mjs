@@ -1,6 +1,7 @@
 /** Runs vitest and counts from its JSON report. */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { commands } from "../bootstrap/commands.mjs";
 import { runCommand } from "../bootstrap/run-command.mjs";
 import { root, stampDirectory } from "../bootstrap/workspace.mjs";
 import { failed } from "./stage.mjs";
@@ -22,9 +23,8 @@ import { failed } from "./stage.mjs";
 export async function runVitest(config, { filters = [], timeoutMs, env = {} }) {
   const reportFile = join(stampDirectory, `${config}.${process.pid}.json`);
   mkdirSync(stampDirectory, { recursive: true });
-  const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`];
-  const command = [process.execPath, vitest, "run", "--config", config, ...reporters, ...filters];
+  const command = [process.execPath, commands.vitest, "run", "--config", config, ...reporters, ...filters];
   const { exitCode, timedOut } = await runCommand(command, { cwd: root, timeoutMs, env: { ...process.env, ...env } });
   if (timedOut) return failed(`stopped after ${timeoutMs / 1000} s`);
   try {
