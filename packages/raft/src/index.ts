@@ -1,6 +1,12 @@
+export * from "./changer.ts";
 export * from "./configuration.ts";
+export * from "./configuration-change.ts";
 export * from "./entry.ts";
 export * from "./log-reader.ts";
 export * from "./message.ts";
+export * from "./quorum.ts";
+export * from "./raw-node.ts";
 export * from "./raw-node-api.ts";
 export * from "./ready.ts";
+export { standardVariant } from "./variant.ts";
+export type { Variant } from "./variant.ts";

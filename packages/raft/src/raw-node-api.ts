@@ -39,12 +39,24 @@ export interface RawNodeInitialState {
   readonly configuration: Configuration;
   /** Everything up to here is in the state machine already. */
   readonly applied: LogIndex;
+  /**
+   * True only when the replica is made in this very moment (bootstrap, split, an empty learner), so that nothing before it can
+   * have promised a lease: then the wait after a start is left out. A restart is never brand-new. Default false.
+   */
+  readonly brandNew?: boolean;
 }
 
 export type Proposed =
   | { readonly ok: true; readonly index: LogIndex; readonly term: Term }
-  /** `busy`: the uncommitted tail is full. `transferring`: a leadership transfer is under way. */
-  | { readonly ok: false; readonly reason: "not-leader" | "busy" | "transferring" | "configuration-pending" };
+  /**
+   * `busy`: the uncommitted tail is full. `transferring`: a leadership transfer is under way. `configuration-pending`: another
+   * change is not applied yet, a joint configuration not left, or this leader has not committed in its own term yet.
+   * `invalid`: the change would break the configuration (no voter left, nothing to leave); trying again is of no use.
+   */
+  | {
+      readonly ok: false;
+      readonly reason: "not-leader" | "busy" | "transferring" | "configuration-pending" | "invalid";
+    };
 
 /** One step of a membership change; the core encodes it into a `configuration` entry. */
 export interface ConfigurationChange {
@@ -105,9 +117,15 @@ export interface RawNodeApi {
   readIndex(context: number): boolean;
   /** True while the leader lease holds, by both clocks (design §5): reads at `commit` need no round. */
   leaseHolds(): boolean;
+  /** While suspended a leader neither renews nor uses its lease (a split, seal or merge is in flight). Ends with the term. */
+  suspendLease(suspended: boolean): void;
   transferLeader(to: ReplicaId): boolean;
   /** Campaigns now, with PreVote, unless leader or not allowed to. */
   campaign(): void;
+  /** The leader's store is known to be dead: votes are no longer held back on its account. What a lease promised stays. */
+  forgetLeader(): void;
+  /** Ticks begin again after a sleep: election timeout and quorum check start afresh, and a leader is without a lease. */
+  wake(): void;
 
   hasReady(): boolean;
   ready(): Ready;
@@ -116,7 +134,7 @@ export interface RawNodeApi {
   applied(applied: LogIndex): void;
   /**
    * The host applied a configuration entry: call with the entry. Returns the configuration now in force, to be kept with
-   * the applied index. `undefined` entry context is never passed.
+   * the applied index. An entry that is not beyond the configuration in force changes nothing (hazard B9).
    */
   applyConfigurationChange(entry: Entry): Configuration;
 
