@@ -111,7 +111,7 @@ export class MemoryEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    if (this.#closing) return;
+    if (this.#closing || this.#dead) return;
     this.#closing = true;
     // Behind the batches whose `write` was called before.
     await this.#turn();

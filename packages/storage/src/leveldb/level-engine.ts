@@ -5,7 +5,7 @@ import type { Engine, EngineBatch, EngineIterator, IterateOptions, ReadView } fr
 import type { DirectoryLock } from "./directory-lock.ts";
 import { LevelBatch, NativeBatchPool } from "./level-batch.ts";
 import type { NativeBatch } from "./level-batch.ts";
-import { levelFailure } from "./level-failure.ts";
+import { directoryFailure, levelFailure } from "./level-failure.ts";
 import { deleteLogFiles, logFiles, prepareDirectory, refuseLostCurrent, syncDirectory } from "./level-files.ts";
 import { LevelIterator, pageBytes } from "./level-iterator.ts";
 import type { NativeIterator } from "./level-iterator.ts";
@@ -69,7 +69,10 @@ export class LevelEngine implements Engine {
         multithreading: true,
       });
       await level.open();
-      await syncDirectory(real);
+      await syncDirectory(real).catch(async (error: unknown) => {
+        await level.close();
+        throw directoryFailure(real, error);
+      });
       return new LevelEngine(real, level, options.lock);
     } catch (error) {
       options.lock.leave(real);
