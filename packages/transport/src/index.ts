@@ -1,4 +1,11 @@
 export * from "./bundle.ts";
 export * from "./client-messages.ts";
+export { commandBatchBytes, commandResultsBytes } from "./codec/commands.ts";
+export { createCodec } from "./codec/create-codec.ts";
+export { raftBodyBytes } from "./codec/raft-envelope.ts";
+export { readBatchBytes, readResultsBytes, scanPageBytes } from "./codec/reads.ts";
+export { snapshotChunkBytes } from "./codec/snapshot-chunk.ts";
+export * from "./hello-codec.ts";
 export * from "./link.ts";
 export * from "./peer-messages.ts";
+export * from "./protocol.ts";
