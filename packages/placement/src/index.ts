@@ -1,1 +1,2 @@
 export * from "./cluster-plan.ts";
+export * from "./leader-balance.ts";

@@ -1,0 +1,294 @@
+/** The clients' side of a store: their streams, and what each of their messages leads to. */
+import { Failure, MalformedError, keyBytesMax } from "@flotilla/base";
+import type { ErrorCode, StoreId } from "@flotilla/base";
+import { recordValue, recordVersion } from "@flotilla/storage";
+import type {
+  Admission,
+  ClientMessage,
+  CommandBatch,
+  Hello,
+  ReadBatch,
+  ReadResult,
+  RouteEntry,
+  RouteRequest,
+  ScanRequest,
+  StoreAddress,
+  Stream,
+  StreamHandlers,
+} from "@flotilla/transport";
+import { ClientConnection, scansPerClientMax } from "./client-connection.ts";
+import type { RoutingRefusal } from "./client-connection.ts";
+import type { Replica, QueuedRead, StoreCounters } from "./replica.ts";
+import { ScanCursor, absent } from "./scan-cursor.ts";
+import { isDelete } from "./state-machine.ts";
+import type { StoreDependencies } from "./store-api.ts";
+import type { StoreSettings } from "./store-settings.ts";
+
+/** Streams of clients; more are refused. */
+const clientStreamsMax = 20_000;
+/** A scan whose client gave no credit for this long is closed. */
+const scanIdleMsMax = 60_000;
+const routesMax = 1024;
+
+export interface ClientServiceHost {
+  readonly dependencies: StoreDependencies;
+  readonly settings: StoreSettings;
+  readonly counters: StoreCounters;
+  readonly clusterId: string;
+  readonly addresses: () => readonly StoreAddress[];
+  replica(rangeId: number): Replica | undefined;
+  leaderOf(rangeId: number): StoreId;
+  routes(request: RouteRequest): Promise<readonly RouteEntry[]>;
+  admin(name: string, argument: unknown): Promise<unknown>;
+  /** Why no write is taken now, for the whole store; undefined = they are taken. */
+  writeRefusal(): { readonly code: ErrorCode; readonly message: string; readonly retryAfterMs: number } | undefined;
+  fail(error: unknown): void;
+  schedule(): void;
+}
+
+export class ClientService {
+  readonly #host: ClientServiceHost;
+  readonly #connections: Set<ClientConnection> = new Set();
+  #withOutgoing: ClientConnection[] = [];
+  #draining = false;
+
+  constructor(host: ClientServiceHost) {
+    this.#host = host;
+  }
+
+  get streams(): number {
+    return this.#connections.size;
+  }
+
+  admit(hello: Hello, own: Hello): Admission {
+    const { clusterId } = this.#host;
+    if (hello.clusterId !== "" && hello.clusterId !== clusterId) {
+      return { ok: false, code: "WrongCluster", message: `this is cluster ${clusterId}, the client asks for ${hello.clusterId}` };
+    }
+    if (this.#draining) return { ok: false, code: "Closed", message: "this store is stopping" };
+    if (this.#connections.size >= clientStreamsMax) {
+      return { ok: false, code: "Busy", message: `${clientStreamsMax} clients are connected, the most that a store takes` };
+    }
+    return { ok: true, hello: own, accept: (stream) => this.#accept(stream) };
+  }
+
+  #accept(stream: Stream): StreamHandlers {
+    const connection = new ClientConnection(stream, (dirty) => {
+      this.#withOutgoing.push(dirty);
+      this.#host.schedule();
+    });
+    this.#connections.add(connection);
+    return {
+      onMessage: (payload) => this.#receive(connection, payload),
+      onClose: () => {
+        this.#connections.delete(connection);
+        for (const scan of [...connection.scans.values()]) scan.close();
+      },
+    };
+  }
+
+  #receive(connection: ClientConnection, payload: Uint8Array): void {
+    const { dependencies } = this.#host;
+    let messages: ClientMessage[];
+    try {
+      messages = dependencies.codec.decodeClient(payload);
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      dependencies.environment.logger.warn(
+        { client: connection.stream.remoteAddress, error: error.message },
+        "malformed message from a client; its stream is closed",
+      );
+      connection.stream.close();
+      return;
+    }
+    for (const message of messages) this.#handle(connection, message);
+  }
+
+  #handle(connection: ClientConnection, message: ClientMessage): void {
+    switch (message.type) {
+      case "commands":
+        return this.#commands(connection, message);
+      case "reads":
+        return this.#reads(connection, message);
+      case "scan":
+        return this.#scan(connection, message);
+      case "scan-credit":
+        return connection.scans.get(message.scanId)?.addCredit(message.creditBytes, this.#nowMs());
+      case "scan-cancel":
+        return connection.scans.get(message.scanId)?.close();
+      case "route":
+        return this.#route(connection, message);
+      case "admin":
+        return this.#admin(connection, message.requestId, message.name, message.arguments);
+      default:
+        return message satisfies never;
+    }
+  }
+
+  #nowMs(): number {
+    return this.#host.dependencies.environment.clock.monotonicMs();
+  }
+
+  #absentRange(): RoutingRefusal {
+    return { reason: "not-leader", code: undefined, message: "this store has no replica of the range", retryAfterMs: 0, ranges: [] };
+  }
+
+  #commands(connection: ClientConnection, batch: CommandBatch): void {
+    const refusal = this.#host.writeRefusal();
+    if (refusal !== undefined) {
+      this.#host.counters.commandsRefused += batch.commands.length;
+      connection.refuse("commands", batch.batchId, refusal.code, refusal.message, refusal.retryAfterMs);
+      return;
+    }
+    const { valueBytesMax } = this.#host.settings;
+    for (const { key, value } of batch.commands) {
+      if (value.length > valueBytesMax) {
+        const message = `a value of ${value.length} bytes, at most ${valueBytesMax}`;
+        return connection.refuse("commands", batch.batchId, "ValueTooLarge", message, 0);
+      }
+      // The user's key, and the prefix in front of it.
+      if (key.length < 2 || key.length > keyBytesMax + 1) {
+        const code = key.length < 2 ? "EmptyKey" : "KeyTooLarge";
+        return connection.refuse("commands", batch.batchId, code, `a key of ${key.length - 1} bytes, 1 to ${keyBytesMax}`, 0);
+      }
+    }
+    const replica = this.#host.replica(batch.rangeId);
+    if (replica === undefined) connection.refuseRouting("commands", batch.batchId, this.#absentRange());
+    else replica.submit({ connection, batch, next: 0 });
+  }
+
+  #reads(connection: ClientConnection, batch: ReadBatch): void {
+    const replica = this.#host.replica(batch.rangeId);
+    if (replica === undefined) connection.refuseRouting("reads", batch.batchId, this.#absentRange());
+    else if (batch.consistency === "stale") this.serve(replica, [{ kind: "reads", connection, batch }]);
+    else replica.read({ kind: "reads", connection, batch });
+  }
+
+  #scan(connection: ClientConnection, request: ScanRequest): void {
+    const replica = this.#host.replica(request.rangeId);
+    if (replica === undefined) connection.refuseRouting("scan", request.scanId, this.#absentRange());
+    else if (connection.scans.size >= scansPerClientMax) {
+      connection.refuse("scan", request.scanId, "Busy", `${scansPerClientMax} scans are open, the most for one client`, 100);
+    } else if (request.consistency === "stale") this.serve(replica, [{ kind: "scan", connection, request }]);
+    else replica.read({ kind: "scan", connection, request });
+  }
+
+  /** Leadership is confirmed and everything it covers applied: bounds are checked here, where the data is touched. */
+  serve(replica: Replica, reads: readonly QueuedRead[]): void {
+    for (const read of reads) {
+      if (read.connection.closed) continue;
+      if (read.kind === "reads") this.#serveReads(replica, read.connection, read.batch);
+      else this.#openScan(replica, read.connection, read.request);
+    }
+  }
+
+  #serveReads(replica: Replica, connection: ClientConnection, batch: ReadBatch): void {
+    const { machine } = replica;
+    const { descriptor } = machine;
+    if (replica.loading || batch.bounds !== descriptor.epoch.bounds || !batch.keys.every((key) => key >= descriptor.start && key < descriptor.end)) {
+      connection.refuseRouting("reads", batch.batchId, this.#mismatch(replica));
+      return;
+    }
+    const results: ReadResult[] = [];
+    for (const key of batch.keys) {
+      const cell = machine.newest(key);
+      if (cell === undefined || isDelete(cell)) results.push(absent);
+      else {
+        results.push({
+          version: recordVersion(cell.bytes!, cell.offset),
+          value: recordValue(cell.bytes!, cell.offset, cell.length),
+        });
+      }
+    }
+    this.#host.counters.readsServed += results.length;
+    replica.readsDone += results.length;
+    connection.push({ type: "read-results", batchId: batch.batchId, seen: machine.lastVersion, results });
+  }
+
+  #mismatch(replica: Replica): RoutingRefusal {
+    const ranges: RouteEntry[] = [{ descriptor: replica.descriptor, leader: replica.leaderStore }];
+    return { reason: "epoch-mismatch", code: undefined, message: "the range has other bounds", retryAfterMs: replica.loading ? 100 : 0, ranges };
+  }
+
+  #openScan(replica: Replica, connection: ClientConnection, request: ScanRequest): void {
+    const { descriptor } = replica;
+    if (replica.loading || request.bounds !== descriptor.epoch.bounds || request.start < descriptor.start || request.end > descriptor.end) {
+      connection.refuseRouting("scan", request.scanId, this.#mismatch(replica));
+      return;
+    }
+    if (connection.scans.has(request.scanId)) {
+      connection.refuse("scan", request.scanId, "InvalidArgument", `scan ${request.scanId} is open already`, 0);
+      return;
+    }
+    const { dependencies, settings, counters } = this.#host;
+    counters.readsServed++;
+    replica.readsDone++;
+    const cursor = new ScanCursor(connection, request, replica.machine, {
+      engine: dependencies.engine,
+      operations: dependencies.environment.bytes,
+      pageBytes: settings.scanPageBytes,
+      nowMs: this.#nowMs(),
+      onFailure: (error) => this.#host.fail(error),
+      onClosed: (closed) => connection.scans.delete(closed.request.scanId),
+    });
+    connection.scans.set(request.scanId, cursor);
+    cursor.run();
+  }
+
+  #route(connection: ClientConnection, request: RouteRequest): void {
+    const limited = { ...request, limit: Math.min(Math.max(1, request.limit), routesMax) };
+    this.#host.routes(limited).then(
+      (ranges) => {
+        const { requestId } = request;
+        connection.push({ type: "route-response", requestId, clusterId: this.#host.clusterId, ranges, stores: this.#host.addresses() });
+      },
+      (error: unknown) => this.#host.fail(error),
+    );
+  }
+
+  #admin(connection: ClientConnection, requestId: number, name: string, argument: unknown): void {
+    this.#host.admin(name, argument).then(
+      (result) => connection.push({ type: "admin-response", requestId, result, error: undefined }),
+      (error: unknown) => {
+        if (!(error instanceof Failure)) return this.#host.fail(error);
+        const { code, message, hint, details } = error;
+        connection.push({ type: "admin-response", requestId, result: undefined, error: { code, message, hint, details } });
+      },
+    );
+  }
+
+  /** End of the turn: every client gets its answers as one payload. */
+  flush(): void {
+    const connections = this.#withOutgoing;
+    if (connections.length === 0) return;
+    this.#withOutgoing = [];
+    for (const connection of connections) {
+      const messages = connection.outgoing;
+      connection.outgoing = [];
+      if (!connection.closed) connection.stream.send(this.#host.dependencies.codec.encodeServer(messages));
+    }
+  }
+
+  /** Closes what is idle, and clients that do not read. */
+  tick(): void {
+    const now = this.#nowMs();
+    for (const connection of this.#connections) {
+      for (const scan of connection.scans.values()) if (now - scan.touchedMs > scanIdleMsMax) scan.close();
+      if (connection.stream.unconfirmedBytes > 8 * this.#host.settings.clientUnconfirmedBytesMax) {
+        const { logger } = this.#host.dependencies.environment;
+        logger.warn({ client: connection.stream.remoteAddress }, "a client does not read its answers; its stream is closed");
+        connection.stream.close();
+      }
+    }
+  }
+
+  /** New clients are refused, the present ones are told to go elsewhere. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#connections) connection.push({ type: "going-away" });
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.stream.close();
+  }
+}

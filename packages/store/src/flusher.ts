@@ -1,0 +1,132 @@
+/**
+ * Memtables to engine, and engine to checkpoint (rules: "LevelDB always opens as an exact prefix", "checkpoint").
+ *
+ * A flush takes what changed in ALL ranges at one instant and writes it as one batch. The batch is filled in slices over
+ * several turns, so that no turn is held up; what was frozen stays readable meanwhile. Afterwards the names of the engine's
+ * unsettled files are noted with the flushed indexes; when all these files are gone, the indexes are durable and the shared
+ * log is told.
+ */
+import type { Environment, LogIndex, RangeId } from "@flotilla/base";
+import type { SharedLog } from "@flotilla/raft-log";
+import { newestKey } from "@flotilla/storage";
+import type { Engine } from "@flotilla/storage";
+import type { EngineQueue } from "./engine-queue.ts";
+import type { Replica } from "./replica.ts";
+import { isDelete } from "./state-machine.ts";
+import type { RangeFlush } from "./state-machine.ts";
+
+/** Records put into a batch in one turn: about a millisecond of work. */
+const recordsPerSlice = 256;
+/** Notes that wait for their files to go; beyond it no new one is taken (a later one covers more). */
+const notesMax = 64;
+
+interface CheckpointNote {
+  readonly files: ReadonlySet<string>;
+  readonly flushed: readonly { readonly rangeId: RangeId; readonly index: LogIndex }[];
+}
+
+export class Flusher {
+  readonly #replicas: () => Iterable<Replica>;
+  readonly #engine: Engine;
+  readonly #log: SharedLog;
+  readonly #queue: EngineQueue;
+  readonly #environment: Environment;
+  #underWay = false;
+  #notes: CheckpointNote[] = [];
+  flushes = 0;
+  records = 0;
+
+  constructor(
+    replicas: () => Iterable<Replica>,
+    dependencies: { readonly engine: Engine; readonly log: SharedLog; readonly queue: EngineQueue; readonly environment: Environment },
+  ) {
+    this.#replicas = replicas;
+    this.#engine = dependencies.engine;
+    this.#log = dependencies.log;
+    this.#queue = dependencies.queue;
+    this.#environment = dependencies.environment;
+  }
+
+  get underWay(): boolean {
+    return this.#underWay;
+  }
+
+  /** One at a time; the promise resolves when the batch is written (not yet durable). */
+  async flush(): Promise<void> {
+    if (this.#underWay) return;
+    this.#underWay = true;
+    await this.#queue.run(async () => {
+      // Captured inside the queue: whatever was written to the engine before is older than all of this.
+      const captured: { readonly replica: Replica; readonly flush: RangeFlush }[] = [];
+      for (const replica of this.#replicas()) {
+        if (replica.loading) continue;
+        const flush = replica.machine.beginFlush();
+        if (flush !== undefined) captured.push({ replica, flush });
+      }
+      if (captured.length > 0) await this.#write(captured);
+    });
+    this.#underWay = false;
+  }
+
+  async #write(captured: readonly { readonly replica: Replica; readonly flush: RangeFlush }[]): Promise<void> {
+    const operations = this.#environment.bytes;
+    const batch = this.#engine.batch();
+    let inSlice = 0;
+    for (const { flush } of captured) {
+      for (const key of flush.deletes) batch.delete(key);
+      for (const { key, value } of flush.puts) batch.put(key, value);
+      for (const [key, cell] of flush.records) {
+        if (cell.bytes === undefined) continue;
+        const engineKey = newestKey(key, operations);
+        if (isDelete(cell)) batch.delete(engineKey);
+        else batch.put(engineKey, cell.bytes.subarray(cell.offset, cell.offset + cell.length));
+        this.records++;
+        if (++inSlice < recordsPerSlice) continue;
+        inSlice = 0;
+        await this.#nextTurn();
+      }
+    }
+    await batch.write();
+    this.flushes++;
+    for (const { replica } of captured) replica.machine.memtable.thaw();
+    await this.noteCheckpoint(captured.map(({ flush }) => ({ rangeId: flush.rangeId, index: flush.appliedIndex })));
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#environment.scheduler.endOfTurn(resolve));
+  }
+
+  /** What was just written is durable when the files that exist now are gone. */
+  async noteCheckpoint(flushed: CheckpointNote["flushed"]): Promise<void> {
+    const files = await this.#engine.unsettledFiles();
+    if (this.#notes.length < notesMax) this.#notes.push({ files: new Set(files), flushed });
+    this.#settleNotes(files);
+  }
+
+  /** Looks whether noted files have gone; tells the log. */
+  async check(): Promise<void> {
+    if (this.#notes.length === 0) return;
+    this.#settleNotes(await this.#engine.unsettledFiles());
+  }
+
+  /** Told of every index that has become durable in the engine. */
+  onCheckpoint: (rangeId: RangeId, index: LogIndex) => void = () => {};
+
+  #settleNotes(present: readonly string[]): void {
+    let settled = 0;
+    // Notes are in order: what a later one waits for includes nothing that an earlier one does not outlive.
+    while (settled < this.#notes.length && !present.some((file) => this.#notes[settled]!.files.has(file))) settled++;
+    for (const note of this.#notes.splice(0, settled)) {
+      for (const { rangeId, index } of note.flushed) {
+        this.#log.checkpoint(rangeId, index);
+        this.onCheckpoint(rangeId, index);
+      }
+    }
+  }
+
+  /** Asks the engine to make everything durable, and looks whether it did. For log pressure and a clean stop. */
+  async settle(): Promise<void> {
+    await this.#queue.run(() => this.#engine.settle());
+    await this.check();
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * A range's records that are not in the engine yet: committed and applied ones, and in front of them the leader's
+ * pending ones, which only conditions see (rules: one synchronous step, memtable).
+ *
+ * One Map from key to a cell. A flush freezes it: the frozen map stays readable until its batch is written, while new
+ * records go into a fresh one. Reads go active → frozen → engine.
+ */
+import { assert } from "@flotilla/base";
+import type { Key } from "@flotilla/base";
+
+/** Bytes that a cell costs beside its key and record; an estimate for back-pressure. */
+const cellBytes = 120;
+
+export class Cell {
+  /** The newest committed record is bytes[offset, offset + length); undefined = none here. */
+  bytes: Uint8Array | undefined = undefined;
+  offset = 0;
+  length = 0;
+  /** Log index of the newest pending record; 0 = none. */
+  pendingIndex = 0;
+  /** Version of the newest pending record, 0 when it is a delete. Only with pendingIndex. */
+  pendingVersion = 0;
+}
+
+export class Memtable {
+  /** Invariant: cells of `#active` with pendingIndex > 0 belong to entries of the current term. */
+  #active: Map<Key, Cell> = new Map();
+  #frozen: Map<Key, Cell> | undefined = undefined;
+  #activeBytes = 0;
+  #frozenBytes = 0;
+  /** Sorted keys of #active, valid while its size is #sortedSize. */
+  #sorted: Key[] | undefined = undefined;
+  #sortedSize = 0;
+  #frozenSorted: Key[] | undefined = undefined;
+
+  /** Committed bytes, frozen ones included. */
+  get bytes(): number {
+    return this.#activeBytes + this.#frozenBytes;
+  }
+
+  get activeBytes(): number {
+    return this.#activeBytes;
+  }
+
+  /** The newest committed record, or undefined: look into the engine. */
+  committed(key: Key): Cell | undefined {
+    const cell = this.#active.get(key);
+    if (cell !== undefined && cell.bytes !== undefined) return cell;
+    return this.#frozen?.get(key);
+  }
+
+  /** The cell to be evaluated against: made on first write. */
+  cellForWrite(key: Key): Cell {
+    let cell = this.#active.get(key);
+    if (cell === undefined) {
+      cell = new Cell();
+      this.#active.set(key, cell);
+    }
+    return cell;
+  }
+
+  /** The active cell, if there is one: tells of pending records. */
+  activeCell(key: Key): Cell | undefined {
+    return this.#active.get(key);
+  }
+
+  /** An applied entry's effect: becomes the newest committed record. */
+  apply(key: Key, bytes: Uint8Array, offset: number, length: number, index: number): void {
+    let cell = this.#active.get(key);
+    if (cell === undefined) {
+      cell = new Cell();
+      this.#active.set(key, cell);
+      this.#activeBytes += cellBytes + key.length;
+    } else if (cell.bytes === undefined) this.#activeBytes += cellBytes + key.length;
+    this.#activeBytes += length - cell.length;
+    cell.bytes = bytes;
+    cell.offset = offset;
+    cell.length = length;
+    if (cell.pendingIndex === index) cell.pendingIndex = 0;
+  }
+
+  /** The term ended: nothing pending may be seen any more. */
+  dropPending(): void {
+    for (const [key, cell] of this.#active) {
+      if (cell.bytes === undefined) this.#active.delete(key);
+      else cell.pendingIndex = 0;
+    }
+    this.#sorted = undefined;
+  }
+
+  /** Begins a flush. The frozen records are given to the caller and stay readable until `thaw`. */
+  freeze(): ReadonlyMap<Key, Cell> {
+    assert(this.#frozen === undefined, "a memtable is frozen while another flush of it is under way");
+    const frozen = this.#active;
+    const active = new Map<Key, Cell>();
+    for (const [key, cell] of frozen) {
+      if (cell.pendingIndex === 0) continue;
+      const moved = new Cell();
+      moved.pendingIndex = cell.pendingIndex;
+      moved.pendingVersion = cell.pendingVersion;
+      active.set(key, moved);
+      if (cell.bytes === undefined) frozen.delete(key);
+    }
+    this.#frozenSorted = this.#sortedSize === frozen.size ? this.#sorted : undefined;
+    this.#frozen = frozen;
+    this.#frozenBytes = this.#activeBytes;
+    this.#active = active;
+    this.#activeBytes = 0;
+    this.#sorted = undefined;
+    return frozen;
+  }
+
+  /** The frozen records are in the engine. */
+  thaw(): void {
+    this.#frozen = undefined;
+    this.#frozenSorted = undefined;
+    this.#frozenBytes = 0;
+  }
+
+  /** The state machine is replaced (range snapshot) or gone. A batch under way may still write what was frozen. */
+  clear(): void {
+    this.#active = new Map();
+    this.#activeBytes = 0;
+    this.#sorted = undefined;
+    this.thaw();
+  }
+
+  /** The committed records of start ≤ key < end at this moment, in order, the newest one of each key. */
+  snapshot(start: Key, end: Key): { readonly keys: Key[]; readonly cells: Cell[] } {
+    if (this.#sorted === undefined || this.#sortedSize !== this.#active.size) {
+      this.#sorted = [...this.#active.keys()].sort();
+      this.#sortedSize = this.#active.size;
+    }
+    if (this.#frozen !== undefined && this.#frozenSorted === undefined) this.#frozenSorted = [...this.#frozen.keys()].sort();
+    const keys: Key[] = [];
+    const cells: Cell[] = [];
+    const active = this.#sorted;
+    const frozen = this.#frozenSorted ?? [];
+    let a = lowerBound(active, start);
+    let f = lowerBound(frozen, start);
+    for (;;) {
+      const activeKey = a < active.length && active[a]! < end ? active[a]! : undefined;
+      const frozenKey = f < frozen.length && frozen[f]! < end ? frozen[f]! : undefined;
+      const key = activeKey === undefined || (frozenKey !== undefined && frozenKey < activeKey) ? frozenKey : activeKey;
+      if (key === undefined) return { keys, cells };
+      if (key === frozenKey) f++;
+      if (key === activeKey) a++;
+      const cell = this.committed(key);
+      if (cell === undefined || cell.bytes === undefined) continue;
+      // A copy: the cell goes on changing while the scan reads.
+      const kept = new Cell();
+      kept.bytes = cell.bytes;
+      kept.offset = cell.offset;
+      kept.length = cell.length;
+      keys.push(key);
+      cells.push(kept);
+    }
+  }
+}
+
+/** Index of the first key ≥ `key` in a sorted list. */
+export function lowerBound(sorted: readonly Key[], key: Key): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

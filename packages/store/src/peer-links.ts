@@ -1,0 +1,298 @@
+/**
+ * The streams between this store and the others. A store dials every other one, once for each purpose, for what it wants
+ * to receive; what it sends goes out on the streams that others have dialled to it. Messages of a turn leave together.
+ */
+import type { Clock, Environment, StoreId, Timer } from "@flotilla/base";
+import { MalformedError, randomBelow } from "@flotilla/base";
+import type { ClusterPlan } from "@flotilla/placement";
+import type { Admission, Codec, Dialer, Hello, PeerMessage, Purpose, Stream, StreamHandlers } from "@flotilla/transport";
+
+export type Lane = "heartbeat" | "append" | "snapshot";
+const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
+const payloadTargetBytes = 2 * 1024 * 1024;
+const redialMsMin = 100;
+const redialMsMax = 1000;
+
+interface OutLane {
+  stream: Stream | undefined;
+  outgoing: PeerMessage[];
+}
+
+/** What is known of another store, from its streams. */
+export interface Peer {
+  readonly storeId: StoreId;
+  address: string;
+  /** Of the newest stream seen; older ones are refused. 0 = never. */
+  incarnation: number;
+  /** Monotonic, of the last payload; -Infinity = never. */
+  lastHeardMs: number;
+  /** Its wall clock less ours at the last handshake. */
+  clockOffsetMs: number;
+  readonly out: Record<Lane, OutLane>;
+}
+
+export interface PeerEvents {
+  onMessage(from: Peer, message: PeerMessage): void;
+  /** A stream that carries our messages to this store is gone: what was under way may be lost. */
+  onSendBroken(peer: Peer, lane: Lane): void;
+  /** A stream in either direction was opened. */
+  onConnected(peer: Peer): void;
+}
+
+export class PeerLinks {
+  readonly peers: Map<StoreId, Peer> = new Map();
+  readonly #plan: ClusterPlan;
+  readonly #selfId: StoreId;
+  readonly #environment: Environment;
+  readonly #clock: Clock;
+  readonly #dialer: Dialer;
+  readonly #codec: Codec;
+  readonly #hello: (purpose: Purpose) => Hello;
+  readonly #events: PeerEvents;
+  readonly #dials: Map<string, { cancel(): void }> = new Map();
+  readonly #timers: Set<Timer> = new Set();
+  /** Streams we dialled: what we receive on. */
+  readonly #incoming: Set<Stream> = new Set();
+  readonly #unconfirmedBytesMax: number;
+  #closed = false;
+  /** Messages dropped because a stream was missing or too far behind; for metrics. */
+  dropped = 0;
+
+  constructor(
+    options: {
+      readonly plan: ClusterPlan;
+      /** Where the planned stores are now, in the plan's order; empty = where the plan says. */
+      readonly addresses: readonly string[];
+      readonly selfId: StoreId;
+      readonly unconfirmedBytesMax: number;
+    },
+    dependencies: { readonly environment: Environment; readonly dialer: Dialer; readonly codec: Codec; hello(purpose: Purpose): Hello },
+    events: PeerEvents,
+  ) {
+    this.#plan = options.plan;
+    this.#selfId = options.selfId;
+    this.#unconfirmedBytesMax = options.unconfirmedBytesMax;
+    this.#environment = dependencies.environment;
+    this.#clock = dependencies.environment.clock;
+    this.#dialer = dependencies.dialer;
+    this.#codec = dependencies.codec;
+    this.#hello = (purpose) => dependencies.hello(purpose);
+    this.#events = events;
+    const moved = options.addresses.length === options.plan.stores.length;
+    for (const [index, store] of options.plan.stores.entries()) {
+      if (store.storeId === options.selfId) continue;
+      const lane = (): OutLane => ({ stream: undefined, outgoing: [] });
+      this.peers.set(store.storeId, {
+        storeId: store.storeId,
+        address: moved ? options.addresses[index]! : store.address,
+        incarnation: 0,
+        lastHeardMs: -Infinity,
+        clockOffsetMs: 0,
+        out: { heartbeat: lane(), append: lane(), snapshot: lane() },
+      });
+    }
+  }
+
+  get streams(): number {
+    return this.#incoming.size;
+  }
+
+  /** Where every store is, as far as known. */
+  addresses(own: string): { readonly storeId: StoreId; readonly address: string }[] {
+    const all = [{ storeId: this.#selfId, address: own }];
+    for (const { storeId, address } of this.peers.values()) all.push({ storeId, address });
+    return all;
+  }
+
+  start(): void {
+    for (const peer of this.peers.values()) for (const lane of lanes) this.#dial(peer, lane, redialMsMin);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers) timer.cancel();
+    for (const dial of this.#dials.values()) dial.cancel();
+    for (const stream of this.#incoming) stream.close();
+    for (const peer of this.peers.values()) for (const lane of lanes) peer.out[lane].stream?.close();
+  }
+
+  /** Heard of within `ms`. */
+  alive(store: StoreId, ms: number): boolean {
+    if (store === this.#selfId) return true;
+    const peer = this.peers.get(store);
+    return peer !== undefined && this.#clock.monotonicMs() - peer.lastHeardMs <= ms;
+  }
+
+  /** A stream to it is open on this lane. */
+  reachable(store: StoreId, lane: Lane): boolean {
+    return this.peers.get(store)?.out[lane].stream !== undefined;
+  }
+
+  snapshotStream(store: StoreId): Stream | undefined {
+    return this.peers.get(store)?.out.snapshot.stream;
+  }
+
+  /** False when it cannot leave: the caller treats the store as unreachable for this message. */
+  send(to: StoreId, lane: Lane, message: PeerMessage): boolean {
+    const out = this.peers.get(to)?.out[lane];
+    if (out?.stream === undefined || out.stream.unconfirmedBytes > this.#unconfirmedBytesMax) {
+      this.dropped++;
+      return false;
+    }
+    out.outgoing.push(message);
+    return true;
+  }
+
+  /** End of the turn: everything collected leaves. */
+  flush(): void {
+    for (const peer of this.peers.values()) {
+      for (const lane of lanes) {
+        const out = peer.out[lane];
+        if (out.outgoing.length === 0) continue;
+        const messages = out.outgoing;
+        out.outgoing = [];
+        if (out.stream !== undefined) sendInPayloads(out.stream, messages, this.#codec);
+      }
+    }
+  }
+
+  /** A stream that another store dialled: it carries what we send. */
+  admit(hello: Hello, own: Hello): Admission {
+    const refusal = this.#identityRefusal(hello);
+    if (refusal !== undefined) return refusal;
+    const peer = this.peers.get(hello.storeId)!;
+    const lane = hello.purpose as Lane;
+    return {
+      ok: true,
+      hello: own,
+      accept: (stream) => {
+        this.#noteHello(peer, hello);
+        const out = peer.out[lane];
+        const previous = out.stream;
+        out.stream = stream;
+        out.outgoing = [];
+        previous?.close();
+        this.#events.onConnected(peer);
+        return this.#handlers(peer, stream, () => {
+          if (out.stream !== stream) return;
+          out.stream = undefined;
+          out.outgoing = [];
+          this.#events.onSendBroken(peer, lane);
+        });
+      },
+    };
+  }
+
+  #identityRefusal(hello: Hello): Admission | undefined {
+    const refuse = (code: "WrongCluster" | "Refused", message: string): Admission => ({ ok: false, code, message });
+    if (hello.clusterId !== this.#plan.clusterId) {
+      return refuse("WrongCluster", `store ${hello.storeId} belongs to cluster ${hello.clusterId}, this is ${this.#plan.clusterId}`);
+    }
+    const planned = this.#plan.stores.find((store) => store.storeId === hello.storeId);
+    if (planned === undefined || hello.storeId === this.#selfId) {
+      return refuse("Refused", `store ${hello.storeId} is not a store that this one may speak with`);
+    }
+    if (planned.storeKey !== hello.storeKey) {
+      return refuse("Refused", `store ${hello.storeId} shows another store key: its directory is not the one that the cluster knows`);
+    }
+    const peer = this.peers.get(hello.storeId)!;
+    if (hello.incarnation < peer.incarnation) {
+      return refuse("Refused", `store ${hello.storeId} was started again since: incarnation ${peer.incarnation}, not ${hello.incarnation}`);
+    }
+    return undefined;
+  }
+
+  #noteHello(peer: Peer, hello: Hello): void {
+    if (hello.address !== "") peer.address = hello.address;
+    peer.incarnation = hello.incarnation;
+    peer.clockOffsetMs = hello.wallMs - this.#clock.wallMs();
+    peer.lastHeardMs = this.#clock.monotonicMs();
+  }
+
+  #handlers(peer: Peer, stream: Stream, onClose: () => void): StreamHandlers {
+    return {
+      onMessage: (payload) => {
+        if (this.#closed) return;
+        peer.lastHeardMs = this.#clock.monotonicMs();
+        let messages: PeerMessage[];
+        try {
+          messages = this.#codec.decodePeer(payload);
+        } catch (error) {
+          if (!(error instanceof MalformedError)) throw error;
+          this.#environment.logger.warn({ storeId: peer.storeId, error: error.message }, "malformed message from a store; its stream is closed");
+          stream.close();
+          return;
+        }
+        for (const message of messages) this.#events.onMessage(peer, message);
+      },
+      onClose: () => onClose(),
+    };
+  }
+
+  #dial(peer: Peer, lane: Lane, delayMs: number): void {
+    if (this.#closed) return;
+    const name = `${peer.storeId} ${lane}`;
+    const redial = (after: number): void => {
+      if (this.#closed) return;
+      const jittered = after / 2 + randomBelow(this.#environment.random, Math.ceil(after / 2));
+      const timer = this.#environment.scheduler.after(jittered, () => {
+        this.#timers.delete(timer);
+        this.#dial(peer, lane, Math.min(redialMsMax, after * 2));
+      });
+      this.#timers.add(timer);
+    };
+    const dial = this.#dialer.dial(peer.address, this.#hello(lane), {
+      onFailed: (reason) => {
+        this.#dials.delete(name);
+        if (reason.code !== undefined) {
+          this.#environment.logger.warn({ storeId: peer.storeId, address: peer.address, code: reason.code, lane }, reason.message);
+        }
+        redial(delayMs);
+      },
+      onOpen: (stream) => {
+        this.#dials.delete(name);
+        const refusal = stream.hello.storeId === peer.storeId ? this.#identityRefusal(stream.hello) : { ok: false as const, message: "another store answers" };
+        if (this.#closed || refusal !== undefined) {
+          if (refusal !== undefined && !refusal.ok) {
+            this.#environment.logger.warn({ storeId: peer.storeId, address: peer.address }, refusal.message);
+          }
+          stream.close();
+          redial(redialMsMax);
+          return { onMessage() {}, onClose() {} };
+        }
+        this.#noteHello(peer, stream.hello);
+        this.#incoming.add(stream);
+        this.#events.onConnected(peer);
+        return this.#handlers(peer, stream, () => {
+          this.#incoming.delete(stream);
+          redial(redialMsMin);
+        });
+      },
+    });
+    this.#dials.set(name, dial);
+  }
+}
+
+/** One payload for a turn's messages, several when they are large. */
+function sendInPayloads(stream: Stream, messages: readonly PeerMessage[], codec: Codec): void {
+  let from = 0;
+  let bytes = 0;
+  for (let i = 0; i < messages.length; i++) {
+    const more = messageBytes(messages[i]!);
+    if (bytes > 0 && bytes + more > payloadTargetBytes) {
+      stream.send(codec.encodePeer(messages.slice(from, i)));
+      from = i;
+      bytes = 0;
+    }
+    bytes += more;
+  }
+  stream.send(codec.encodePeer(from === 0 ? messages : messages.slice(from)));
+}
+
+function messageBytes(message: PeerMessage): number {
+  if (message.type === "snapshot-chunk") return message.bytes.length + 64;
+  if (message.type !== "raft" || message.message.type !== "append") return 128;
+  let bytes = 128;
+  for (const entry of message.message.entries) bytes += entry.data.length + 32;
+  return bytes;
+}

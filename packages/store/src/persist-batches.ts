@@ -1,0 +1,71 @@
+/**
+ * The store's side of the shared log: everything a turn stages goes out as one batch; what waits for its durability is
+ * released, in order, when the fsync has returned. One batch is under way at a time, the next one collects meanwhile.
+ */
+import type { SharedLog } from "@flotilla/raft-log";
+import type { Message, Persistence } from "@flotilla/raft";
+import type { Replica } from "./replica.ts";
+
+interface Release {
+  readonly replica: Replica;
+  readonly persistence: Persistence | undefined;
+  readonly messages: readonly Message[];
+  readonly afterDurable: (() => void) | undefined;
+}
+
+export class PersistBatches {
+  #staged: Release[] = [];
+  #underWay: Release[] | undefined = undefined;
+  readonly #log: SharedLog;
+  readonly #host: {
+    releaseMessages(replica: Replica, messages: readonly Message[]): void;
+    /** A batch is durable: look at the replicas that are now dirty. */
+    onDurable(): void;
+    onFailure(error: unknown): void;
+  };
+
+  constructor(log: SharedLog, host: PersistBatches["#host"]) {
+    this.#log = log;
+    this.#host = host;
+  }
+
+  get underWay(): boolean {
+    return this.#underWay !== undefined;
+  }
+
+  get idle(): boolean {
+    return this.#underWay === undefined && this.#staged.length === 0;
+  }
+
+  /** `persistence` and `afterDurable` belong to what the caller has just staged. */
+  add(replica: Replica, persistence: Persistence | undefined, afterDurable: (() => void) | undefined): void {
+    this.#staged.push({ replica, persistence, messages: [], afterDurable });
+  }
+
+  /** Messages that must not leave before everything staged so far is durable. */
+  addMessages(replica: Replica, messages: readonly Message[]): void {
+    if (this.#staged.length > 0) this.#staged.push({ replica, persistence: undefined, messages, afterDurable: undefined });
+    else if (this.#underWay !== undefined) this.#underWay.push({ replica, persistence: undefined, messages, afterDurable: undefined });
+    else this.#host.releaseMessages(replica, messages);
+  }
+
+  /** End of a round: hands the batch to the log unless one is still under way. */
+  flush(): void {
+    if (this.#underWay !== undefined || this.#staged.length === 0) return;
+    const batch = this.#staged;
+    this.#staged = [];
+    this.#underWay = batch;
+    this.#log.flush().then(
+      () => {
+        this.#underWay = undefined;
+        for (const { replica, persistence, messages, afterDurable } of batch) {
+          if (messages.length > 0) this.#host.releaseMessages(replica, messages);
+          if (persistence !== undefined) replica.persisted(persistence);
+          afterDurable?.();
+        }
+        this.#host.onDurable();
+      },
+      (error: unknown) => this.#host.onFailure(error),
+    );
+  }
+}

@@ -1,0 +1,63 @@
+/** Sizes and rates of ranges, measured now and then for reports; nothing here is on the path of an operation. */
+import type { Environment } from "@flotilla/base";
+import { newestKey } from "@flotilla/storage";
+import type { Engine } from "@flotilla/storage";
+import type { Replica } from "./replica.ts";
+
+interface Meter {
+  atMs: number;
+  writes: number;
+  reads: number;
+  writesPerSecond: number;
+  readsPerSecond: number;
+  sizeBytes: number;
+}
+
+/** Sizes change slowly and cost the engine a look: only every so many rounds. */
+const sizeEveryRounds = 10;
+
+export class RangeMeters {
+  readonly #engine: Engine;
+  readonly #environment: Environment;
+  readonly #meters: Map<number, Meter> = new Map();
+  #rounds = 0;
+  /** Of all ranges of the store, engine and memtables. */
+  sizeBytes = 0;
+
+  constructor(engine: Engine, environment: Environment) {
+    this.#engine = engine;
+    this.#environment = environment;
+  }
+
+  of(replica: Replica): { readonly sizeBytes: number; readonly writesPerSecond: number; readonly readsPerSecond: number } {
+    return this.#meters.get(replica.rangeId) ?? { sizeBytes: 0, writesPerSecond: 0, readsPerSecond: 0 };
+  }
+
+  async measure(replicas: Iterable<Replica>): Promise<void> {
+    const withSizes = this.#rounds++ % sizeEveryRounds === 0;
+    const now = this.#environment.clock.monotonicMs();
+    let total = 0;
+    for (const replica of replicas) {
+      let meter = this.#meters.get(replica.rangeId);
+      if (meter === undefined) {
+        meter = { atMs: now, writes: replica.writes, reads: replica.readsDone, writesPerSecond: 0, readsPerSecond: 0, sizeBytes: 0 };
+        this.#meters.set(replica.rangeId, meter);
+      }
+      const seconds = (now - meter.atMs) / 1000;
+      if (seconds > 0) {
+        meter.writesPerSecond = Math.round((replica.writes - meter.writes) / seconds);
+        meter.readsPerSecond = Math.round((replica.readsDone - meter.reads) / seconds);
+        meter.atMs = now;
+        meter.writes = replica.writes;
+        meter.reads = replica.readsDone;
+      }
+      if (withSizes) {
+        const { start, end } = replica.descriptor;
+        const operations = this.#environment.bytes;
+        meter.sizeBytes = await this.#engine.approximateBytes(newestKey(start, operations), newestKey(end, operations));
+      }
+      total += meter.sizeBytes + replica.machine.memtable.bytes;
+    }
+    this.sizeBytes = total;
+  }
+}

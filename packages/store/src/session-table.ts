@@ -1,0 +1,186 @@
+/**
+ * Rule "apply once": a range keeps for each client a floor and, above it, the numbers applied with their outcome.
+ * Filled at apply from the entry itself, written by the flush, part of every range snapshot. The leader also notes
+ * numbers that are under way in its term, so that a retry of one is recognized before it is applied.
+ */
+import { version } from "@flotilla/base";
+import type { Version } from "@flotilla/base";
+import { statusRepeated } from "./entry-format.ts";
+
+/** A command older than this behind the range's last version is refused, and its record may be forgotten. */
+export const sessionWindowVersions: number = 10 * 60 * 1000 * 4096;
+/** How often, in versions, the table is swept for forgotten clients: once a minute of the range's own time. */
+const sweepVersions = 60 * 1000 * 4096;
+/** Numbers that a client may have above its floor; beyond that it is answered Busy. */
+export const sessionNumbersMax = 65_536;
+
+export interface AppliedCommand {
+  /** 0 = under way in this leader's term, not applied; else as in the entry. */
+  status: number;
+  /** Of the record written; for a failed condition of the record found. */
+  version: number;
+  existed: boolean;
+  firstSent: number;
+}
+
+export class ClientSession {
+  readonly clientId: number;
+  /** Never falls. Every number below it is settled. */
+  floor = 0;
+  /** Version of its last command applied. */
+  lastUsed = 0;
+  /** Numbers ≥ floor (lower ones only while under way). */
+  readonly numbers: Map<number, AppliedCommand> = new Map();
+  /** Differs from what the engine has. */
+  dirty = false;
+
+  constructor(clientId: number) {
+    this.clientId = clientId;
+  }
+}
+
+export type SessionVerdict = "new" | "applied" | "pending" | "below-floor" | "too-old" | "too-many";
+
+export class SessionTable {
+  readonly #clients: Map<number, ClientSession> = new Map();
+  #dirty: ClientSession[] = [];
+  #removed: number[] = [];
+
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  session(clientId: number): ClientSession {
+    let session = this.#clients.get(clientId);
+    if (session === undefined) {
+      session = new ClientSession(clientId);
+      this.#clients.set(clientId, session);
+    }
+    return session;
+  }
+
+  /** What the leader does with a command that arrives, pending ones included. */
+  judge(session: ClientSession, number: number, firstSent: number, lastVersion: number): SessionVerdict {
+    if (number < session.floor) return "below-floor";
+    const known = session.numbers.get(number);
+    if (known !== undefined) return known.status === 0 ? "pending" : "applied";
+    if (firstSent < lastVersion - sessionWindowVersions) return "too-old";
+    if (session.numbers.size >= sessionNumbersMax) return "too-many";
+    return "new";
+  }
+
+  /** The leader gave the command to Raft. */
+  notePending(session: ClientSession, number: number, firstSent: number): void {
+    session.numbers.set(number, { status: 0, version: 0, existed: false, firstSent });
+  }
+
+  /** The term ended: what is not applied is forgotten. Rare, so it looks at everything. */
+  dropPending(): void {
+    for (const session of this.#clients.values()) {
+      for (const [number, command] of session.numbers) if (command.status === 0) session.numbers.delete(number);
+    }
+  }
+
+  /** One command of an applied entry; `commandVersion` is its own, `kept` what its answer carries. */
+  apply(
+    session: ClientSession,
+    number: number,
+    status: number,
+    kept: number,
+    existed: boolean,
+    firstSent: number,
+    commandVersion: number,
+  ): void {
+    this.#touch(session);
+    session.lastUsed = commandVersion;
+    if (status === statusRepeated) return;
+    const known = session.numbers.get(number);
+    if (known === undefined) {
+      session.numbers.set(number, { status, version: kept, existed, firstSent });
+      return;
+    }
+    known.status = status;
+    known.version = kept;
+    known.existed = existed;
+    known.firstSent = firstSent;
+  }
+
+  /** The floor that stood in an applied entry: what is below is settled and dropped. */
+  applyFloor(session: ClientSession, floor: number): void {
+    if (floor <= session.floor) return;
+    this.#touch(session);
+    session.floor = floor;
+    for (const [number, command] of session.numbers) {
+      if (number >= floor) break;
+      if (command.status !== 0) session.numbers.delete(number);
+    }
+  }
+
+  /**
+   * Forgets what is older than the window, by the versions in the log alone, so that every replica does the same.
+   * `previous` and `last` are the range's last version before and after an entry.
+   */
+  sweep(previous: number, last: number): void {
+    if (Math.floor(previous / sweepVersions) === Math.floor(last / sweepVersions)) return;
+    const oldest = last - sessionWindowVersions;
+    for (const session of this.#clients.values()) {
+      let applied = 0;
+      for (const [number, command] of session.numbers) {
+        if (command.status === 0) continue;
+        if (command.firstSent >= oldest) {
+          applied++;
+          continue;
+        }
+        session.numbers.delete(number);
+        this.#touch(session);
+      }
+      if (applied === 0 && session.lastUsed < oldest) this.#forget(session);
+    }
+  }
+
+  /** What is under way in a leader's term stays known to it; for the state that replicas share the client is gone. */
+  #forget(session: ClientSession): void {
+    this.#removed.push(session.clientId);
+    session.floor = 0;
+    session.lastUsed = 0;
+    if (session.numbers.size === 0) this.#clients.delete(session.clientId);
+  }
+
+  #touch(session: ClientSession): void {
+    if (session.dirty) return;
+    session.dirty = true;
+    this.#dirty.push(session);
+  }
+
+  /** What a flush has to write, taken once: rows to delete first, then rows to put. */
+  takeChanges(): { readonly changed: readonly ClientSession[]; readonly removed: readonly number[] } {
+    const changed = this.#dirty.filter((session) => session.lastUsed > 0);
+    const removed = this.#removed;
+    for (const session of this.#dirty) session.dirty = false;
+    this.#dirty = [];
+    this.#removed = [];
+    return { changed, removed };
+  }
+
+  /** From the engine, at start or after a range snapshot. */
+  restore(clientId: number, floor: number, lastUsed: number, numbers: Iterable<readonly [number, AppliedCommand]>): void {
+    const session = this.session(clientId);
+    session.floor = floor;
+    session.lastUsed = lastUsed;
+    for (const [number, command] of numbers) session.numbers.set(number, command);
+  }
+
+  clear(): void {
+    this.#clients.clear();
+    this.#dirty = [];
+    this.#removed = [];
+  }
+}
+
+/** Milliseconds from 1970 to 2024-01-01 UTC, where versions begin. */
+const versionEpochMs = 1_704_067_200_000;
+
+/** The lowest version of a moment. */
+export function versionAt(wallMs: number): Version {
+  return version(Math.max(0, Math.floor(wallMs) - versionEpochMs) * 4096);
+}

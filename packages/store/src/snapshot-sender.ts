@@ -1,0 +1,177 @@
+/**
+ * Sends a range snapshot to a follower that the log cannot serve any more (rule: range snapshot). It is exactly two
+ * things read from one read view: the range's own records and its interval; the label is the applied index found there.
+ */
+import { assert } from "@flotilla/base";
+import type { Environment, LogIndex, ReplicaId, StoreId, Term } from "@flotilla/base";
+import {
+  decodeApplied,
+  newestKey,
+  rangeRecordKey,
+  rangeRecordNames,
+  rangeRecordsEnd,
+} from "@flotilla/storage";
+import type { Engine, EngineRecord, ReadView } from "@flotilla/storage";
+import type { PeerMessage, SnapshotAnswer } from "@flotilla/transport";
+import type { SnapshotLabel } from "@flotilla/raft";
+import type { Replica } from "./replica.ts";
+import { SnapshotEncoder } from "./snapshot-stream.ts";
+
+/** Without an answer for this long the transfer is given up; Raft asks for another. */
+const answerMsMax = 20_000;
+const recordsPerRead = 1000;
+
+export interface SnapshotSenderHost {
+  readonly environment: Environment;
+  readonly engine: Engine;
+  readonly chunkBytes: number;
+  readonly creditBytes: number;
+  /** False when it cannot leave now. */
+  send(to: StoreId, message: PeerMessage): boolean;
+  onFinished(sender: SnapshotSender, ok: boolean): void;
+  onFailure(error: unknown): void;
+}
+
+export class SnapshotSender {
+  readonly transferId: number;
+  readonly replica: Replica;
+  readonly to: ReplicaId;
+  readonly toStore: StoreId;
+  label: SnapshotLabel | undefined = undefined;
+  sentBytes = 0;
+  #allowedBytes: number;
+  #finished = false;
+  #lastAnswerMs: number;
+  #wake: (() => void) | undefined = undefined;
+  readonly #term: Term;
+  readonly #host: SnapshotSenderHost;
+
+  constructor(transferId: number, replica: Replica, to: ReplicaId, toStore: StoreId, host: SnapshotSenderHost) {
+    this.transferId = transferId;
+    this.replica = replica;
+    this.to = to;
+    this.toStore = toStore;
+    this.#term = replica.node.term;
+    this.#host = host;
+    this.#allowedBytes = host.creditBytes;
+    this.#lastAnswerMs = host.environment.clock.monotonicMs();
+  }
+
+  start(): void {
+    this.#run().catch((error: unknown) => {
+      this.finish(false);
+      this.#host.onFailure(error);
+    });
+  }
+
+  onAnswer(answer: SnapshotAnswer): void {
+    this.#lastAnswerMs = this.#host.environment.clock.monotonicMs();
+    if (answer.state === "refused") this.finish(false);
+    else if (answer.state === "done") this.finish(true);
+    else this.#allowedBytes = Math.max(this.#allowedBytes, answer.takenBytes + answer.creditBytes);
+    this.#wakeUp();
+  }
+
+  /** Called now and then: gives up on a receiver that does not answer. */
+  checkTimeout(): void {
+    if (this.#host.environment.clock.monotonicMs() - this.#lastAnswerMs > answerMsMax) this.finish(false);
+  }
+
+  finish(ok: boolean): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#wakeUp();
+    this.#host.onFinished(this, ok);
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  async #run(): Promise<void> {
+    const { engine, environment } = this.#host;
+    const operations = environment.bytes;
+    const { descriptor, configuration } = this.replica.machine;
+    const view = engine.readView();
+    try {
+      const appliedKey = rangeRecordKey(descriptor.rangeId, rangeRecordNames.applied, operations);
+      const appliedBytes = view.getNow(appliedKey);
+      assert(appliedBytes !== undefined, `range ${descriptor.rangeId} has no applied record to make a snapshot from`);
+      const applied = decodeApplied(appliedKey, appliedBytes, operations);
+      this.label = { index: applied.index, term: applied.term, configuration };
+      const { transferId, to, replica } = this;
+      const offer = { type: "snapshot-offer", transferId, rangeId: replica.rangeId, from: replica.replicaId, to, term: this.#term } as const;
+      if (!this.#host.send(this.toStore, offer)) {
+        this.finish(false);
+        return;
+      }
+      await this.#stream(view, applied.index, applied.term);
+    } finally {
+      await view.close();
+    }
+  }
+
+  async #stream(view: ReadView, index: LogIndex, term: Term): Promise<void> {
+    const { descriptor } = this.replica.machine;
+    const operations = this.#host.environment.bytes;
+    const encoder = new SnapshotEncoder(operations);
+    const { bounds, members } = descriptor.epoch;
+    const state = { sequence: 0 };
+    if (!(await this.#send(encoder.header({ rangeId: descriptor.rangeId, index, term, bounds, members }), state, false))) return;
+    const own = { start: rangeRecordKey(descriptor.rangeId, "", operations), end: rangeRecordsEnd(descriptor.rangeId, operations) };
+    const interval = { start: newestKey(descriptor.start, operations), end: newestKey(descriptor.end, operations) };
+    for (const { start, end } of [own, interval]) {
+      const iterator = this.#host.engine.iterate({ start, end, view });
+      try {
+        for (;;) {
+          const page = await iterator.next(recordsPerRead, this.#host.chunkBytes);
+          if (page.length === 0) break;
+          for (const records of inChunks(page, this.#host.chunkBytes)) {
+            if (!(await this.#send(encoder.chunk(records), state, false))) return;
+          }
+        }
+      } finally {
+        await iterator.close();
+      }
+    }
+    await this.#send(encoder.trailer(), state, true);
+  }
+
+  /** Waits for credit, then sends; false when the transfer is over. */
+  async #send(bytes: Uint8Array, state: { sequence: number }, last: boolean): Promise<boolean> {
+    while (!this.#finished && this.sentBytes >= this.#allowedBytes) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#finished) return false;
+    const { transferId } = this;
+    if (!this.#host.send(this.toStore, { type: "snapshot-chunk", transferId, sequence: state.sequence++, bytes, last })) {
+      this.finish(false);
+      return false;
+    }
+    this.sentBytes += bytes.length;
+    return true;
+  }
+}
+
+/** Pages of the engine cut to about `bytes` each, at least one record. */
+function inChunks(page: readonly EngineRecord[], bytes: number): EngineRecord[][] {
+  const chunks: EngineRecord[][] = [];
+  let chunk: EngineRecord[] = [];
+  let size = 0;
+  for (const record of page) {
+    const more = record.key.length + record.value.length;
+    if (chunk.length > 0 && size + more > bytes) {
+      chunks.push(chunk);
+      chunk = [];
+      size = 0;
+    }
+    chunk.push(record);
+    size += more;
+  }
+  if (chunk.length > 0) chunks.push(chunk);
+  return chunks;
+}

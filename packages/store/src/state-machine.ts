@@ -1,0 +1,182 @@
+/**
+ * What the committed entries of a range make: its records (memtable and engine), its session table, its applied index.
+ * The same on every replica at the same applied index; knows nothing of Raft roles, clients or time.
+ */
+import { CorruptionError, assert, noIndex, noTerm, noVersion, logIndex, printableKey, version } from "@flotilla/base";
+import type { ByteOperations, Key, LogIndex, RangeDescriptor, RangeId, Term, Version } from "@flotilla/base";
+import type { Configuration, Entry } from "@flotilla/raft";
+import {
+  encodeApplied,
+  encodeConfiguration,
+  encodeDescriptor,
+  encodeSession,
+  newestKey,
+  rangeRecordKey,
+  rangeRecordNames,
+  recordKind,
+  sessionRecordKey,
+  verifyRecord,
+} from "@flotilla/storage";
+import type { Engine, ReadView, SessionEntry, SessionRow } from "@flotilla/storage";
+import { EntryReader, statusApplied } from "./entry-format.ts";
+import { Cell, Memtable } from "./memtable.ts";
+import { SessionTable } from "./session-table.ts";
+import type { ClientSession } from "./session-table.ts";
+
+/** What a flush writes for one range, captured at one instant: its own records as bytes, its keys' as frozen cells. */
+export interface RangeFlush {
+  readonly rangeId: RangeId;
+  readonly appliedIndex: LogIndex;
+  readonly deletes: readonly Uint8Array[];
+  readonly puts: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[];
+  readonly records: ReadonlyMap<Key, Cell>;
+}
+
+export class StateMachine {
+  descriptor: RangeDescriptor;
+  configuration: Configuration;
+  /** Never goes back, but for the replacement by a range snapshot, which only goes forward. */
+  appliedIndex: LogIndex = noIndex;
+  appliedTerm: Term = noTerm;
+  /** The highest version in any applied entry. */
+  lastVersion: Version = noVersion;
+  readonly memtable: Memtable = new Memtable();
+  readonly sessions: SessionTable = new SessionTable();
+  /** Something was applied since the last flush. */
+  changed = false;
+  readonly #engine: Engine;
+  readonly #operations: ByteOperations;
+
+  constructor(descriptor: RangeDescriptor, configuration: Configuration, engine: Engine, operations: ByteOperations) {
+    this.descriptor = descriptor;
+    this.configuration = configuration;
+    this.#engine = engine;
+    this.#operations = operations;
+  }
+
+  /** Returns false when the entry was evaluated under other bounds: then it has no effect at all (rule: epoch at apply). */
+  applyCommands(entry: Entry): boolean {
+    const reader = new EntryReader(entry.data, this.#operations);
+    if (reader.bounds !== this.descriptor.epoch.bounds) return false;
+    const { memtable, sessions } = this;
+    let commandVersion = reader.firstVersion;
+    for (let g = 0; g < reader.groups; g++) {
+      reader.nextGroup();
+      const session = sessions.session(reader.clientId);
+      for (let c = 0; c < reader.commands; c++) {
+        reader.nextCommand();
+        const kept = reader.status === statusApplied ? commandVersion : reader.found;
+        sessions.apply(session, reader.number, reader.status, kept, reader.existed, reader.firstSent, commandVersion);
+        for (let e = 0; e < reader.effects; e++) {
+          reader.nextEffect();
+          memtable.apply(reader.key, reader.bytes, reader.recordAt, reader.recordLength, entry.index);
+        }
+        commandVersion++;
+      }
+      sessions.applyFloor(session, reader.floor);
+    }
+    const last = commandVersion - 1;
+    if (last > this.lastVersion) {
+      sessions.sweep(this.lastVersion, last);
+      this.lastVersion = version(last);
+    }
+    return true;
+  }
+
+  /** Every applied entry, whatever it did, ends with this. */
+  noteApplied(entry: Entry): void {
+    assert(entry.index === this.appliedIndex + 1, () => `entry ${entry.index} applied behind ${this.appliedIndex}`);
+    this.appliedIndex = logIndex(entry.index);
+    this.appliedTerm = entry.term;
+    this.changed = true;
+  }
+
+  /**
+   * The newest committed record, a delete included; undefined = none. Blocks for a read from the engine. A record that
+   * is not what was written is corruption and stops the node.
+   */
+  newest(key: Key): Cell | undefined {
+    let cell = this.memtable.committed(key);
+    if (cell === undefined || cell.bytes === undefined) {
+      const bytes = this.#engine.getNow(newestKey(key, this.#operations));
+      if (bytes === undefined) return undefined;
+      cell = recordCell(bytes);
+    }
+    this.check(key, cell);
+    return cell;
+  }
+
+  check(key: Key, cell: Cell): void {
+    if (!verifyRecord(key, cell.bytes!, cell.offset, cell.length, this.#operations)) {
+      throw new CorruptionError(
+        "data",
+        cell.offset,
+        `the record of key ${printableKey(key)} in range ${this.descriptor.rangeId} does not match its checksum`,
+        "stop this node and restore its directory from a healthy replica; do not delete it while other nodes are down",
+      );
+    }
+  }
+
+  readView(): ReadView {
+    return this.#engine.readView();
+  }
+
+  /** Takes what is to be flushed; undefined when nothing changed. */
+  beginFlush(): RangeFlush | undefined {
+    if (!this.changed) return undefined;
+    this.changed = false;
+    const range = this.descriptor.rangeId;
+    const operations = this.#operations;
+    const { changed, removed } = this.sessions.takeChanges();
+    const puts = this.#ownRecords();
+    for (const session of changed) {
+      const key = sessionRecordKey(range, session.clientId, operations);
+      puts.push({ key, value: encodeSession(key, sessionRow(session), operations) });
+    }
+    return {
+      rangeId: range,
+      appliedIndex: this.appliedIndex,
+      deletes: removed.map((clientId) => sessionRecordKey(range, clientId, operations)),
+      puts,
+      records: this.memtable.freeze(),
+    };
+  }
+
+  #ownRecords(): { key: Uint8Array; value: Uint8Array }[] {
+    const operations = this.#operations;
+    const name = (text: string): Uint8Array => rangeRecordKey(this.descriptor.rangeId, text, operations);
+    const descriptor = name(rangeRecordNames.descriptor);
+    const configuration = name(rangeRecordNames.configuration);
+    const applied = name(rangeRecordNames.applied);
+    const state = { index: this.appliedIndex, term: this.appliedTerm, lastVersion: this.lastVersion };
+    return [
+      { key: descriptor, value: encodeDescriptor(descriptor, this.descriptor, operations) },
+      { key: configuration, value: encodeConfiguration(configuration, this.configuration, operations) },
+      { key: applied, value: encodeApplied(applied, state, operations) },
+    ];
+  }
+}
+
+function sessionRow(session: ClientSession): SessionRow {
+  const entries = new Map<number, SessionEntry>();
+  for (const [number, command] of session.numbers) {
+    if (command.status === 0 || number < session.floor) continue;
+    entries.set(number, {
+      status: command.status === statusApplied ? "applied" : "condition-failed",
+      version: version(command.version),
+      existed: command.existed,
+      firstSent: version(command.firstSent),
+    });
+  }
+  return { floor: session.floor, lastUsed: version(session.lastUsed), entries };
+}
+
+export function recordCell(bytes: Uint8Array): Cell {
+  const cell = new Cell();
+  cell.bytes = bytes;
+  cell.offset = 0;
+  cell.length = bytes.length;
+  return cell;
+}
+
+export const isDelete = (cell: Cell): boolean => recordKind(cell.bytes!, cell.offset) === "delete";

@@ -1,0 +1,260 @@
+/**
+ * What a store does before it speaks: the first start writes what the cluster's plan says; every later one puts together
+ * what engine, log and staging directory hold, or says what is broken.
+ */
+import { CorruptionError, Failure, MalformedError, logIndex, noReplica, term, version } from "@flotilla/base";
+import type { ByteOperations, Environment, Files, RangeDescriptor, RangeId } from "@flotilla/base";
+import type { SharedLog } from "@flotilla/raft-log";
+import {
+  decodeApplied,
+  decodeConfiguration,
+  decodeDescriptor,
+  decodeSession,
+  encodeApplied,
+  encodeConfiguration,
+  encodeDescriptor,
+  encodeRecord,
+  newestKey,
+  rangeRecordKey,
+  rangeRecordNames,
+  sessionClientId,
+  sessionRecordsEnd,
+  storeRecordKey,
+} from "@flotilla/storage";
+import type { Engine } from "@flotilla/storage";
+import type { ClusterPlan } from "@flotilla/placement";
+import { metaRangeId } from "@flotilla/base";
+import { statusApplied, statusConditionFailed } from "./entry-format.ts";
+import { initialMetaRecords } from "./meta-records.ts";
+import { loadSnapshot } from "./snapshot-load.ts";
+import { recoverStaging, stagedPath } from "./snapshot-staging.ts";
+import { StateMachine } from "./state-machine.ts";
+import type { StoreOptions } from "./store-api.ts";
+
+/** Ranges begin as if restored at index 1, term 1. */
+const firstIndex = logIndex(1);
+const firstTerm = term(1);
+const bootstrapVersion = version(1);
+const bootstrappedName = "bootstrapped";
+const settleTries = 200;
+
+interface RecoveryDependencies {
+  readonly environment: Environment;
+  readonly files: Files;
+  readonly log: SharedLog;
+  readonly engine: Engine;
+}
+
+/** The state machines of every range that has a replica here. */
+export async function recoverStore(options: StoreOptions, dependencies: RecoveryDependencies): Promise<StateMachine[]> {
+  const { engine, log, environment } = dependencies;
+  const operations = environment.bytes;
+  const bootstrapped = storeRecordKey(bootstrappedName, operations);
+  if (engine.getNow(bootstrapped) === undefined) await bootstrap(options, dependencies, bootstrapped);
+  const loaded = await finishInstalls(dependencies);
+  const machines: StateMachine[] = [];
+  for (const descriptor of await readDescriptors(engine, operations)) {
+    if (!descriptor.replicas.some((replica) => replica.storeId === options.storeId)) continue;
+    const machine = await restoreMachine(descriptor, engine, operations);
+    checkAgainstLog(machine, log);
+    machines.push(machine);
+  }
+  for (const group of log.groups()) {
+    if (group.replicaId === noReplica || machines.some((machine) => machine.descriptor.rangeId === group.rangeId)) continue;
+    throw broken(group.rangeId, `the log has a replica of range ${group.rangeId} that the data directory does not know`);
+  }
+  environment.logger.info({ ranges: machines.length, snapshotsLoaded: loaded }, "recovered");
+  return machines;
+}
+
+/**
+ * Repeatable from the start until its last step is durable: nothing was sent before. Ranges first, then the log's groups,
+ * then the mark, so that a missing group behind a mark can only mean a lost log.
+ */
+async function bootstrap(options: StoreOptions, dependencies: RecoveryDependencies, mark: Uint8Array): Promise<void> {
+  const { engine, log, environment } = dependencies;
+  const operations = environment.bytes;
+  const mine = options.plan.ranges.filter((range) => range.replicas.some((replica) => replica.storeId === options.storeId));
+  const batch = engine.batch();
+  for (const descriptor of mine) {
+    const name = (text: string): Uint8Array => rangeRecordKey(descriptor.rangeId, text, operations);
+    const voters = descriptor.replicas.map((replica) => replica.replicaId);
+    const members = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+    const applied = { index: firstIndex, term: firstTerm, lastVersion: bootstrapVersion };
+    batch.put(name(rangeRecordNames.descriptor), encodeDescriptor(name(rangeRecordNames.descriptor), descriptor, operations));
+    batch.put(name(rangeRecordNames.configuration), encodeConfiguration(name(rangeRecordNames.configuration), members, operations));
+    batch.put(name(rangeRecordNames.applied), encodeApplied(name(rangeRecordNames.applied), applied, operations));
+    if (descriptor.rangeId === metaRangeId) putMeta(options.plan, batch, operations);
+  }
+  await batch.write();
+  await settleNow(engine, environment);
+  for (const descriptor of mine) {
+    if (log.group(descriptor.rangeId) !== undefined) continue;
+    const own = descriptor.replicas.find((replica) => replica.storeId === options.storeId)!;
+    log.createGroup(descriptor.rangeId, own.replicaId, firstIndex, firstTerm);
+  }
+  if (log.hasStaged()) await log.flush();
+  const last = engine.batch();
+  last.put(mark, operations.encodeUtf8("1"));
+  await last.write();
+  await settleNow(engine, environment);
+}
+
+function putMeta(plan: ClusterPlan, batch: ReturnType<Engine["batch"]>, operations: ByteOperations): void {
+  for (const { key, value } of initialMetaRecords(plan, operations)) {
+    batch.put(newestKey(key, operations), encodeRecord(key, "value", bootstrapVersion, value, operations));
+  }
+}
+
+/** Resolves when everything written so far is durable in the engine, by the only proof there is: its files are gone. */
+async function settleNow(engine: Engine, environment: Environment): Promise<void> {
+  const before = new Set(await engine.unsettledFiles());
+  for (let i = 0; i < settleTries; i++) {
+    await engine.settle();
+    const now = await engine.unsettledFiles();
+    if (!now.some((file) => before.has(file))) return;
+    await new Promise<void>((resolve) => environment.scheduler.after(10, resolve));
+  }
+  throw new Failure("Internal", "the engine did not make its first records durable", {
+    hint: "check the disk of the data directory for errors and free space",
+  });
+}
+
+async function readDescriptors(engine: Engine, operations: ByteOperations): Promise<RangeDescriptor[]> {
+  const descriptors: RangeDescriptor[] = [];
+  let from = rangeRecordKey(0 as RangeId, "", operations);
+  const end = new Uint8Array([3]);
+  // One seek a range: its own records are skipped to the next range's.
+  for (;;) {
+    const iterator = engine.iterate({ start: from, end });
+    const page = await iterator.next(1, 1);
+    await iterator.close();
+    const first = page[0];
+    if (first === undefined) return descriptors;
+    const range = new DataView(first.key.buffer, first.key.byteOffset + 1, 8);
+    const id = (range.getUint32(0) * 4294967296 + range.getUint32(4)) as RangeId;
+    const key = rangeRecordKey(id, rangeRecordNames.descriptor, operations);
+    const value = engine.getNow(key);
+    if (value === undefined) throw broken(id, `range ${id} has records but no descriptor`);
+    descriptors.push(decoded(id, () => decodeDescriptor(key, value, operations)));
+    from = rangeRecordKey((id + 1) as RangeId, "", operations);
+  }
+}
+
+/** From the range's own records in the engine. */
+export async function restoreMachine(descriptor: RangeDescriptor, engine: Engine, operations: ByteOperations): Promise<StateMachine> {
+  const id = descriptor.rangeId;
+  const configurationKey = rangeRecordKey(id, rangeRecordNames.configuration, operations);
+  const configurationBytes = engine.getNow(configurationKey);
+  if (configurationBytes === undefined) throw broken(id, `range ${id} has no configuration record`);
+  const configuration = decoded(id, () => decodeConfiguration(configurationKey, configurationBytes, operations));
+  const machine = new StateMachine(descriptor, configuration, engine, operations);
+  await restoreInto(machine, engine, operations);
+  return machine;
+}
+
+/** Applied index and sessions, read anew. */
+export async function restoreInto(machine: StateMachine, engine: Engine, operations: ByteOperations): Promise<void> {
+  const id = machine.descriptor.rangeId;
+  const appliedKey = rangeRecordKey(id, rangeRecordNames.applied, operations);
+  const appliedBytes = engine.getNow(appliedKey);
+  if (appliedBytes === undefined) throw broken(id, `range ${id} has no applied record`);
+  const applied = decoded(id, () => decodeApplied(appliedKey, appliedBytes, operations));
+  machine.appliedIndex = applied.index;
+  machine.appliedTerm = applied.term;
+  machine.lastVersion = applied.lastVersion;
+  machine.sessions.clear();
+  const iterator = engine.iterate({
+    start: rangeRecordKey(id, rangeRecordNames.session, operations),
+    end: sessionRecordsEnd(id, operations),
+  });
+  try {
+    for (;;) {
+      const page = await iterator.next(1000, 1024 * 1024);
+      if (page.length === 0) break;
+      for (const { key, value } of page) restoreSession(machine, key, value, operations);
+    }
+  } finally {
+    await iterator.close();
+  }
+}
+
+function restoreSession(machine: StateMachine, key: Uint8Array, value: Uint8Array, operations: ByteOperations): void {
+  const id = machine.descriptor.rangeId;
+  const row = decoded(id, () => decodeSession(key, value, operations));
+  const numbers = [...row.entries].map(
+    ([number, entry]) =>
+      [
+        number,
+        {
+          status: entry.status === "applied" ? statusApplied : statusConditionFailed,
+          version: entry.version,
+          existed: entry.existed,
+          firstSent: entry.firstSent,
+        },
+      ] as const,
+  );
+  machine.sessions.restore(decoded(id, () => sessionClientId(key)), row.floor, row.lastUsed, numbers);
+}
+
+/** Snapshots that the log says are installed and the engine does not have yet. */
+async function finishInstalls(dependencies: RecoveryDependencies): Promise<number> {
+  const { engine, files, log, environment } = dependencies;
+  const operations = environment.bytes;
+  const staged = await recoverStaging(files);
+  let loaded = 0;
+  for (const group of log.groups()) {
+    if (group.replicaId === noReplica) continue;
+    const path = stagedPath(group.rangeId, group.truncatedIndex, group.truncatedTerm);
+    if (!staged.includes(path)) continue;
+    const appliedKey = rangeRecordKey(group.rangeId, rangeRecordNames.applied, operations);
+    const appliedBytes = engine.getNow(appliedKey);
+    const applied = appliedBytes === undefined ? 0 : decodeApplied(appliedKey, appliedBytes, operations).index;
+    if (applied >= group.truncatedIndex) continue;
+    environment.logger.info({ rangeId: group.rangeId, path }, "loading a range snapshot that a crash interrupted");
+    await loadSnapshot(path, { engine, files, operations });
+    loaded++;
+  }
+  // Durable at once: then every staged file can go, and a later start has nothing to repeat.
+  if (loaded > 0) await settleNow(engine, environment);
+  for (const path of staged) await files.remove(path);
+  return loaded;
+}
+
+function checkAgainstLog(machine: StateMachine, log: SharedLog): void {
+  const { rangeId } = machine.descriptor;
+  const group = log.group(rangeId);
+  if (group === undefined || group.replicaId === noReplica) {
+    throw broken(rangeId, `range ${rangeId} is in the data directory, but the log has nothing of it: the log directory is not this store's`);
+  }
+  if (machine.appliedIndex < group.truncatedIndex) {
+    throw broken(
+      rangeId,
+      `range ${rangeId}: the data directory ends at index ${machine.appliedIndex}, the log begins behind ${group.truncatedIndex}`,
+    );
+  }
+  if (machine.appliedIndex > group.lastIndex) {
+    throw broken(
+      rangeId,
+      `range ${rangeId}: the data directory has index ${machine.appliedIndex}, the log ends at ${group.lastIndex}`,
+    );
+  }
+}
+
+function decoded<T>(range: RangeId, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof MalformedError) throw broken(range, `a record of range ${range} cannot be read: ${error.message}`);
+    throw error;
+  }
+}
+
+function broken(range: RangeId, what: string): CorruptionError {
+  return new CorruptionError(
+    `range ${range}`,
+    0,
+    what,
+    "keep this directory as it is for inspection and do not start it again; the other replicas have the acknowledged data",
+  );
+}

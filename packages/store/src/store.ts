@@ -1,0 +1,660 @@
+/**
+ * A store: one data directory, one shared log, one engine, one listener, and the replicas of many ranges. Its work goes
+ * in rounds, one an event-loop turn: what arrived is stepped and evaluated, appends leave, ONE batch goes to the log;
+ * when it is durable acknowledgements leave, commits advance, entries are applied and clients answered.
+ */
+import { metaRangeId, noStore } from "@flotilla/base";
+import type { Environment, RangeDescriptor, StoreId, Timer } from "@flotilla/base";
+import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
+import { protocolMax, protocolMin } from "@flotilla/transport";
+import type { Admission, Hello, Listener, PeerMessage, Purpose, RangeReport, RouteEntry, RouteRequest, StoreStatus } from "@flotilla/transport";
+import { AdminService } from "./admin-service.ts";
+import type { RoutingRefusal } from "./client-connection.ts";
+import { ClientService } from "./client-service.ts";
+import { EngineQueue } from "./engine-queue.ts";
+import { Flusher } from "./flusher.ts";
+import { MetaDirectory } from "./meta-directory.ts";
+import { PeerLinks } from "./peer-links.ts";
+import type { Lane, Peer } from "./peer-links.ts";
+import { PersistBatches } from "./persist-batches.ts";
+import { PlacementHost } from "./placement-host.ts";
+import { RangeMeters } from "./range-meters.ts";
+import { Replica } from "./replica.ts";
+import type { QueuedRead, ReplicaHost, StoreCounters } from "./replica.ts";
+import { SnapshotService } from "./snapshot-service.ts";
+import { recoverStore } from "./store-recovery.ts";
+import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
+import type { StoreSettings } from "./store-settings.ts";
+
+const housekeepingMs = 500;
+/** How much of the election timeout a replica that should lead first waits at start, for its peers' streams. */
+const firstCampaignTicks = 2;
+
+export async function openStore(options: StoreOptions, dependencies: StoreDependencies): Promise<StoreApi> {
+  const store = new Store(options, dependencies);
+  await store.open();
+  return store;
+}
+
+class Store implements StoreApi, ReplicaHost {
+  readonly environment: Environment;
+  readonly settings: StoreSettings;
+  readonly storeId: StoreId;
+  readonly counters: StoreCounters = {
+    commandsApplied: 0,
+    commandsRefused: 0,
+    readsServed: 0,
+    entriesProposed: 0,
+    elections: 0,
+    snapshotsSent: 0,
+    snapshotsInstalled: 0,
+  };
+
+  readonly #options: StoreOptions;
+  readonly #dependencies: StoreDependencies;
+  readonly #replicas: Map<number, Replica> = new Map();
+  readonly #links: PeerLinks;
+  readonly #clients: ClientService;
+  readonly #persist: PersistBatches;
+  readonly #queue: EngineQueue;
+  readonly #flusher: Flusher;
+  readonly #snapshots: SnapshotService;
+  readonly #placement: PlacementHost;
+  readonly #admin: AdminService;
+  readonly #directory: MetaDirectory;
+  readonly #meters: RangeMeters;
+  #listener: Listener | undefined = undefined;
+  #dirty: Replica[] = [];
+  #scheduled = false;
+  #halted = false;
+  #stopping = false;
+  #readContext = 0;
+  #tickTimer: Timer | undefined = undefined;
+  #housekeepingTimer: Timer | undefined = undefined;
+  #heartbeatAtMs = 0;
+  #ticks = 0;
+  #startedMs = 0;
+  #freeBytes: number = Number.MAX_SAFE_INTEGER;
+  #diskFull = false;
+  #stalled = false;
+  #housekeeping = false;
+
+  constructor(options: StoreOptions, dependencies: StoreDependencies) {
+    this.#options = options;
+    this.#dependencies = dependencies;
+    this.environment = dependencies.environment;
+    this.settings = options.settings;
+    this.storeId = options.storeId;
+    const { environment, engine, log, codec, dialer } = dependencies;
+    const fail = (error: unknown): void => this.#halt(error);
+    const replica = (rangeId: number): Replica | undefined => this.#replicas.get(rangeId);
+    this.#queue = new EngineQueue(fail);
+    this.#flusher = new Flusher(() => this.#replicas.values(), { engine, log, queue: this.#queue, environment });
+    this.#meters = new RangeMeters(engine, environment);
+    this.#directory = new MetaDirectory(() => replica(metaRangeId)?.machine, engine, environment.bytes);
+    this.#links = new PeerLinks(
+      { plan: options.plan, addresses: options.peerAddresses, selfId: options.storeId, unconfirmedBytesMax: options.settings.peerUnconfirmedBytesMax },
+      { environment, dialer, codec, hello: (purpose) => this.#hello(purpose) },
+      {
+        onMessage: (peer, message) => this.#onPeerMessage(peer, message),
+        onSendBroken: (peer, lane) => this.#onSendBroken(peer, lane),
+        onConnected: () => this.schedule(),
+      },
+    );
+    this.#persist = new PersistBatches(log, {
+      releaseMessages: (from, messages) => {
+        for (const message of messages) this.sendRaft(from, message);
+      },
+      onDurable: () => this.#guard(() => this.#round()),
+      onFailure: fail,
+    });
+    const schedule = (): void => this.schedule();
+    this.#snapshots = new SnapshotService({
+      dependencies,
+      settings: options.settings,
+      links: this.#links,
+      queue: this.#queue,
+      flusher: this.#flusher,
+      replica,
+      fail,
+      schedule,
+    });
+    this.#flusher.onCheckpoint = (rangeId, index) => this.#snapshots.onCheckpoint(rangeId, index);
+    this.#placement = new PlacementHost(
+      { storeId: options.storeId, settings: options.settings, stores: options.plan.stores.map((store) => store.storeId) },
+      {
+        dependencies,
+        links: this.#links,
+        replica,
+        replicas: () => this.#replicas.values(),
+        status: () => this.#status(),
+        rangeReport: (led) => this.#rangeReport(led),
+      },
+    );
+    const leaderOf = (rangeId: number): StoreId => replica(rangeId)?.leaderStore ?? noStore;
+    this.#admin = new AdminService({
+      plan: options.plan,
+      storeId: options.storeId,
+      placement: this.#placement,
+      links: this.#links,
+      storeDeadMs: options.settings.storeDeadMs,
+      replica,
+      descriptors: () => this.#directory.ranges(),
+      leaderOf,
+    });
+    this.#clients = new ClientService({
+      dependencies,
+      settings: options.settings,
+      counters: this.counters,
+      clusterId: options.plan.clusterId,
+      addresses: () => this.#links.addresses(this.address),
+      replica,
+      leaderOf,
+      routes: (request) => this.#routes(request),
+      admin: (name, argument) => this.#admin.answer(name, argument),
+      writeRefusal: () => this.#writeRefusal(),
+      fail,
+      schedule,
+    });
+  }
+
+  // ---- life ----
+
+  get address(): string {
+    return this.#listener?.address ?? this.#options.address;
+  }
+
+  async open(): Promise<void> {
+    const { environment, log } = this.#dependencies;
+    this.#startedMs = environment.clock.monotonicMs();
+    this.#freeBytes = await this.#dependencies.files.freeBytes();
+    this.#noteFreeBytes();
+    const { settings } = this;
+    const raft = {
+      electionTicksMin: settings.electionTicksMin,
+      heartbeatTicks: settings.heartbeatTicks,
+      appendBytesMax: settings.appendBytesMax,
+      inflightMessagesMax: settings.inflightMessagesMax,
+      inflightBytesMax: settings.inflightBytesMax,
+      uncommittedBytesMax: settings.uncommittedBytesMax,
+      committedBytesMax: 4 * 1024 * 1024,
+      leaseMs: 0,
+    };
+    for (const machine of await recoverStore(this.#options, this.#dependencies)) {
+      const { rangeId } = machine.descriptor;
+      const { replicaId, hardState } = log.group(rangeId)!;
+      this.#replicas.set(rangeId, new Replica({ replicaId, hardState, raft }, machine, log.reader(rangeId), this));
+    }
+    this.#listener = await this.#dependencies.listeners.listen(this.#options.address, (hello) => this.#admit(hello));
+    this.#links.start();
+    for (const replica of this.#replicas.values()) this.markDirty(replica);
+    this.#scheduleTick();
+    this.#scheduleHousekeeping();
+  }
+
+  get ready(): boolean {
+    if (this.#halted) return false;
+    for (const replica of this.#replicas.values()) {
+      if (replica.loading || replica.node.leader === 0) return false;
+      if (replica.leads && !replica.serves) return false;
+    }
+    return true;
+  }
+
+  async stop(options: { readonly transferMs: number }): Promise<void> {
+    if (this.#stopping || this.#halted) return;
+    this.#stopping = true;
+    this.#clients.drain();
+    this.schedule();
+    await this.#handOver(options.transferMs);
+    if (this.#halted) return;
+    this.#tickTimer?.cancel();
+    this.#housekeepingTimer?.cancel();
+    this.#snapshots.stop();
+    this.#links.close();
+    this.#clients.close();
+    await this.#listener?.close();
+    while (!this.#persist.idle && !this.#halted) await this.#pause(2);
+    await this.#untilFlushed();
+    await this.#flusher.settle();
+    this.#halted = true;
+    const { log, engine } = this.#dependencies;
+    await this.#queue.run(async () => {
+      await log.close();
+      await engine.close();
+    });
+  }
+
+  async #untilFlushed(): Promise<void> {
+    while (this.#flusher.underWay) await this.#pause(2);
+    await this.#flusher.flush();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.environment.scheduler.after(ms, resolve));
+  }
+
+  /** Every leadership goes to a member that is level and heard of; waits for that, within bounds. */
+  async #handOver(transferMs: number): Promise<void> {
+    const until = this.environment.clock.monotonicMs() + transferMs;
+    while (!this.#halted && this.environment.clock.monotonicMs() < until) {
+      let leading = 0;
+      for (const replica of this.#replicas.values()) if (replica.leads && this.#transferAway(replica)) leading++;
+      if (leading === 0) return;
+      this.schedule();
+      await this.#pause(20);
+    }
+  }
+
+  /** True while there is somebody to lead instead. */
+  #transferAway(replica: Replica): boolean {
+    const { progress, transferee } = replica.node.status();
+    if (transferee !== 0) return true;
+    const candidates = progress
+      .filter((member) => member.id !== replica.replicaId && !member.learner && member.recentActive)
+      .sort((a, b) => b.match - a.match);
+    const best = candidates[0];
+    if (best === undefined) return false;
+    replica.node.transferLeader(best.id);
+    this.markDirty(replica);
+    return true;
+  }
+
+  #halt(error: unknown): void {
+    if (this.#halted) return;
+    this.#halted = true;
+    this.#tickTimer?.cancel();
+    this.#housekeepingTimer?.cancel();
+    this.#links.close();
+    this.#clients.close();
+    this.environment.logger.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, "the store halts");
+    this.#dependencies.onHalt(error);
+  }
+
+  /** A broken invariant anywhere in a step halts the store; so does every error nobody expected. */
+  #guard(step: () => void): void {
+    if (this.#halted) return;
+    try {
+      step();
+    } catch (error) {
+      this.#halt(error);
+    }
+  }
+
+  // ---- rounds ----
+
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.environment.scheduler.endOfTurn(() => {
+      this.#scheduled = false;
+      this.#guard(() => this.#round());
+    });
+  }
+
+  markDirty(replica: Replica): void {
+    if (replica.dirty) return;
+    replica.dirty = true;
+    this.#dirty.push(replica);
+    this.schedule();
+  }
+
+  #round(): void {
+    const replicas = this.#dirty;
+    this.#dirty = [];
+    for (const replica of replicas) {
+      replica.dirty = false;
+      replica.round();
+    }
+    this.#links.flush();
+    this.#persist.flush();
+    this.#clients.flush();
+    this.#flushIfFull();
+  }
+
+  #flushIfFull(): void {
+    if (this.#flusher.underWay || this.#diskFull) return;
+    let bytes = 0;
+    for (const replica of this.#replicas.values()) bytes += replica.machine.memtable.activeBytes;
+    if (bytes >= this.settings.flushBytes) this.#startFlush();
+  }
+
+  #startFlush(): void {
+    this.#flusher.flush().then(
+      () => this.schedule(),
+      (error: unknown) => this.#halt(error),
+    );
+  }
+
+  // ---- ReplicaHost ----
+
+  nextReadContext(): number {
+    return ++this.#readContext;
+  }
+
+  persist(replica: Replica, ready: Ready): void {
+    const { log } = this.#dependencies;
+    const { rangeId, replicaId } = replica;
+    const { snapshot, persistence } = ready;
+    if (snapshot !== undefined) log.install(rangeId, replicaId, snapshot.index, snapshot.term);
+    if (ready.entries.length > 0) log.append(rangeId, replicaId, ready.entries);
+    if (ready.hardState !== undefined) log.setHardState(rangeId, replicaId, ready.hardState);
+    if (ready.mustSync) {
+      const load = snapshot === undefined ? undefined : (): void => this.#snapshots.load(replica, snapshot);
+      this.#persist.add(replica, persistence, load);
+    } else if (persistence !== undefined) replica.node.persisted(persistence);
+  }
+
+  sendAfterPersisted(replica: Replica, messages: readonly Message[]): void {
+    this.#persist.addMessages(replica, messages);
+  }
+
+  sendRaft(replica: Replica, message: Message): void {
+    if (message.type === "snapshot") {
+      this.#snapshots.offer(replica, message);
+      return;
+    }
+    const to = replica.storeOf(message.to);
+    // A leader whose own log hangs must not keep its followers from electing another (hazard H4).
+    if (this.#stalled && (message.type === "heartbeat" || message.type === "append")) return;
+    const lane: Lane = message.type === "append" || message.type === "append-response" ? "append" : "heartbeat";
+    const envelope: PeerMessage = { type: "raft", rangeId: replica.rangeId, message };
+    if (!this.#links.send(to, lane, envelope) && message.type === "append") replica.node.reportUnreachable(message.to);
+  }
+
+  serveReads(replica: Replica, reads: readonly QueuedRead[]): void {
+    this.#clients.serve(replica, reads);
+  }
+
+  /** The install record was staged by `persist`; loading begins when it is durable. */
+  installSnapshot(replica: Replica, label: SnapshotLabel): void {
+    this.environment.logger.info({ rangeId: replica.rangeId, index: label.index, term: label.term }, "installing a range snapshot");
+  }
+
+  onRoleChanged(replica: Replica, role: Role): void {
+    this.environment.logger.debug({ rangeId: replica.rangeId, role, term: replica.node.term }, "role changed");
+  }
+
+  routingRefusal(replica: Replica): RoutingRefusal {
+    const leader = replica.leaderStore;
+    const ranges: RouteEntry[] = [{ descriptor: replica.descriptor, leader: leader === this.storeId && !replica.leads ? noStore : leader }];
+    if (leader !== noStore && leader !== this.storeId) {
+      return { reason: "not-leader", code: undefined, message: `store ${leader} leads range ${replica.rangeId}`, retryAfterMs: 0, ranges };
+    }
+    const missing = replica.descriptor.replicas
+      .filter(({ storeId }) => !this.#links.alive(storeId, this.settings.storeDeadMs))
+      .map(({ storeId }) => storeId);
+    const message =
+      missing.length === 0
+        ? `range ${replica.rangeId} has no leader at this moment`
+        : `range ${replica.rangeId} has no leader; ${missing.length === 1 ? "store" : "stores"} ${missing.join(", ")} ${missing.length === 1 ? "does" : "do"} not answer`;
+    return { reason: "not-leader", code: "NoQuorum", message, retryAfterMs: 50, ranges };
+  }
+
+  // ---- what arrives ----
+
+  #hello(purpose: Purpose): Hello {
+    const { plan, nodeId, storeId, storeKey, incarnation } = this.#options;
+    return {
+      protocolMin,
+      protocolMax,
+      clusterId: plan.clusterId,
+      nodeId,
+      storeId,
+      storeKey: purpose === "client" ? "" : storeKey,
+      incarnation,
+      wallMs: this.environment.clock.wallMs(),
+      leaseMs: 0,
+      purpose,
+      address: this.address,
+    };
+  }
+
+  #admit(hello: Hello): Admission {
+    if (this.#halted) return { ok: false, code: "Closed", message: "this store has halted" };
+    const own = this.#hello(hello.purpose);
+    return hello.purpose === "client" ? this.#clients.admit(hello, own) : this.#links.admit(hello, own);
+  }
+
+  #onPeerMessage(from: Peer, message: PeerMessage): void {
+    this.#guard(() => {
+      switch (message.type) {
+        case "raft": {
+          const replica = this.#replicas.get(message.rangeId);
+          if (replica === undefined || message.message.to !== replica.replicaId) return;
+          // Below the free-space mark nothing more is taken in; the leader's probes go on.
+          if (this.#diskFull && message.message.type === "append" && message.message.entries.length > 0) return;
+          replica.step(message.message);
+          return;
+        }
+        case "snapshot-offer":
+        case "snapshot-chunk":
+        case "snapshot-answer":
+          return this.#snapshots.onMessage(from, message);
+        case "store-report":
+          if (message.status.storeId === from.storeId) this.#placement.onReport(message);
+          return;
+        case "operator-step":
+          this.#placement.onStep(message);
+          return this.schedule();
+        case "store-heartbeat":
+        case "replica-gone":
+          return;
+        default:
+          return message satisfies never;
+      }
+    });
+  }
+
+  #onSendBroken(peer: Peer, lane: Lane): void {
+    this.#guard(() => {
+      if (lane === "snapshot") this.#snapshots.onSendBroken(peer.storeId);
+      if (lane !== "append") return;
+      for (const replica of this.#replicas.values()) {
+        const member = replica.leads ? replica.replicaOn(peer.storeId) : undefined;
+        if (member !== undefined) replica.node.reportUnreachable(member);
+      }
+    });
+  }
+
+  async #routes(request: RouteRequest): Promise<RouteEntry[]> {
+    const descriptors = await this.#directory.covering(request.start, request.end, request.limit);
+    return descriptors.map((descriptor: RangeDescriptor) => ({
+      descriptor,
+      leader: this.#replicas.get(descriptor.rangeId)?.leaderStore ?? noStore,
+    }));
+  }
+
+  #writeRefusal(): ReturnType<ConstructorParameters<typeof ClientService>[0]["writeRefusal"]> {
+    if (this.#diskFull) {
+      const { freeBytes } = this.#status();
+      const message = `the disk of store ${this.storeId} has ${freeBytes} bytes free, it takes writes from ${this.settings.diskFreeBytesMin}`;
+      return { code: "DiskFull", message, retryAfterMs: 1000 };
+    }
+    if (this.#memtableBytes() > this.settings.memtableBytesMax) {
+      return { code: "Busy", message: `store ${this.storeId} is behind with writing to its engine`, retryAfterMs: 50 };
+    }
+    return undefined;
+  }
+
+  #memtableBytes(): number {
+    let bytes = 0;
+    for (const replica of this.#replicas.values()) bytes += replica.machine.memtable.bytes;
+    return bytes;
+  }
+
+  // ---- time ----
+
+  #scheduleTick(): void {
+    this.#tickTimer = this.environment.scheduler.after(this.settings.tickMs, () => {
+      if (this.#halted) return;
+      this.#guard(() => this.#tick());
+      this.#scheduleTick();
+    });
+  }
+
+  #tick(): void {
+    this.#ticks++;
+    const { log } = this.#dependencies;
+    const stallMs = (this.settings.electionTicksMin * this.settings.tickMs) / 2;
+    this.#stalled = log.statistics().flushUnderWayMs > stallMs;
+    for (const replica of this.#replicas.values()) {
+      replica.tick();
+      if (this.#ticks >= firstCampaignTicks && this.#ticks < this.settings.electionTicksMin) this.#campaignFirst(replica);
+    }
+    this.#heartbeat();
+    this.#placement.tick();
+    if (this.#persist.idle) log.noteIdle();
+    this.schedule();
+  }
+
+  /** After a start the replica that comes first in the descriptor need not wait for a timeout; PreVote guards the others. */
+  #campaignFirst(replica: Replica): void {
+    if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || this.#diskFull) return;
+    const { replicas } = replica.descriptor;
+    if (replicas[0]?.storeId !== this.storeId) return;
+    const reachable = replicas.filter(({ storeId }) => storeId === this.storeId || this.#links.reachable(storeId, "heartbeat")).length;
+    if (reachable * 2 <= replicas.length) return;
+    replica.node.campaign();
+    this.markDirty(replica);
+  }
+
+  #heartbeat(): void {
+    const now = this.environment.clock.monotonicMs();
+    if (now - this.#heartbeatAtMs < this.settings.storeHeartbeatMs) return;
+    this.#heartbeatAtMs = now;
+    const meta = this.#replicas.get(metaRangeId);
+    const descriptor = meta?.descriptor ?? this.#options.plan.ranges[0]!;
+    for (const peer of this.#links.peers.values()) {
+      this.#links.send(peer.storeId, "heartbeat", {
+        type: "store-heartbeat",
+        wallMs: this.environment.clock.wallMs(),
+        nodeId: this.#options.nodeId,
+        address: this.address,
+        httpAddress: this.#options.httpAddress,
+        metaRange: descriptor,
+        metaLeader: meta?.leaderStore ?? noStore,
+      });
+    }
+  }
+
+  #scheduleHousekeeping(): void {
+    this.#housekeepingTimer = this.environment.scheduler.after(housekeepingMs, () => {
+      if (this.#halted || this.#stopping) return;
+      this.#scheduleHousekeeping();
+      if (this.#housekeeping) return;
+      this.#housekeeping = true;
+      this.#keepHouse().then(
+        () => {
+          this.#housekeeping = false;
+        },
+        (error: unknown) => this.#halt(error),
+      );
+    });
+  }
+
+  async #keepHouse(): Promise<void> {
+    const { files, log } = this.#dependencies;
+    this.#clients.tick();
+    this.#snapshots.tick();
+    this.#freeBytes = await files.freeBytes();
+    this.#noteFreeBytes();
+    await this.#meters.measure(this.#replicas.values());
+    await this.#flusher.check();
+    // The log is over its target and some range holds it back: flush and settle so that a checkpoint can move.
+    if (log.heldBackBy().length > 0 && !this.#diskFull) {
+      await this.#untilFlushed();
+      await this.#flusher.settle();
+    }
+    await log.reclaim();
+    this.schedule();
+  }
+
+  #noteFreeBytes(): void {
+    const { diskFreeBytesMin } = this.settings;
+    const full = this.#diskFull ? this.#freeBytes < diskFreeBytesMin * 1.25 : this.#freeBytes < diskFreeBytesMin;
+    if (full !== this.#diskFull) {
+      this.#diskFull = full;
+      const fields = { freeBytes: this.#freeBytes, diskFreeBytesMin };
+      if (full) this.environment.logger.error(fields, "the disk is full: no writes are taken, leaderships are handed over");
+      else this.environment.logger.info(fields, "the disk has room again");
+    }
+    if (this.#diskFull) for (const replica of this.#replicas.values()) if (replica.leads) this.#transferAway(replica);
+  }
+
+  // ---- what is told ----
+
+  #status(): StoreStatus {
+    const { storeId, nodeId, httpAddress, pid, serverVersion, dataDir, labels } = this.#options;
+    const log = this.#dependencies.log.statistics();
+    let leaders = 0;
+    for (const replica of this.#replicas.values()) if (replica.leads) leaders++;
+    return {
+      storeId,
+      nodeId,
+      address: this.address,
+      httpAddress,
+      pid,
+      serverVersion,
+      uptimeMs: Math.round(this.environment.clock.monotonicMs() - this.#startedMs),
+      dataDir,
+      replicas: this.#replicas.size,
+      leaders,
+      sizeBytes: this.#meters.sizeBytes,
+      freeBytes: this.#freeBytes,
+      logBytes: log.logBytes,
+      fsyncs: log.fsyncs,
+      labels,
+    };
+  }
+
+  #rangeReport(replica: Replica): RangeReport {
+    const status = replica.node.status();
+    const { sizeBytes, writesPerSecond, readsPerSecond } = this.#meters.of(replica);
+    return {
+      descriptor: replica.descriptor,
+      term: status.term,
+      leaderStoreId: this.storeId,
+      sizeBytes,
+      keys: null,
+      writesPerSecond,
+      readsPerSecond,
+      asleep: false,
+      replicas: status.progress.map((member) => ({
+        replicaId: member.id,
+        storeId: replica.storeOf(member.id),
+        match: member.match,
+        state: member.state,
+        active: member.id === replica.replicaId || member.recentActive,
+      })),
+    };
+  }
+
+  statistics(): StoreStatistics {
+    let pendingCommands = 0;
+    let rangesWithoutLeader = 0;
+    for (const replica of this.#replicas.values()) {
+      pendingCommands += replica.pendingCommands;
+      if (replica.node.leader === 0) rangesWithoutLeader++;
+    }
+    const { commandsApplied, commandsRefused, readsServed, entriesProposed, elections } = this.counters;
+    return {
+      status: this.#status(),
+      commandsApplied,
+      commandsRefused,
+      readsServed,
+      entriesProposed,
+      flushes: this.#flusher.flushes,
+      flushedRecords: this.#flusher.records,
+      memtableBytes: this.#memtableBytes(),
+      pendingCommands,
+      snapshotsSent: this.#snapshots.sent,
+      snapshotsInstalled: this.#snapshots.installed,
+      elections,
+      rangesWithoutLeader,
+      clientStreams: this.#clients.streams,
+      peerStreams: this.#links.streams,
+    };
+  }
+}
+
