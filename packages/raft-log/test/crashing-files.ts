@@ -1,0 +1,248 @@
+/**
+ * `Files` in memory that can crash. A crash keeps what was synced, and of everything else a random part: directory entries
+ * that were not synced, and of unsynced writes any of their 512-byte blocks, one of them cut inside.
+ */
+import type { Files, OpenFile, RandomSource } from "@flotilla/base";
+import { randomBelow } from "@flotilla/base";
+
+const blockBytes = 512;
+
+interface UnsyncedWrite {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+class Inode {
+  durable: Uint8Array = new Uint8Array(0);
+  content: Uint8Array = new Uint8Array(0);
+  unsynced: UnsyncedWrite[] = [];
+}
+
+type DirectoryChange = (durable: Map<string, Inode>) => void;
+
+export class PlatformError extends Error {
+  readonly code: string;
+  constructor(code: string, what: string) {
+    super(`${code}: ${what}`);
+    this.code = code;
+  }
+}
+
+/** What an operation is, for faults and for counting: "write log/segment-000000000001". */
+export type OperationName = "open" | "write" | "sync" | "rename" | "remove" | "syncDirectory" | "makeDirectory";
+
+export class CrashingFiles implements Files {
+  #durable = new Map<string, Inode>();
+  #entries = new Map<string, Inode>();
+  #unsyncedEntries: DirectoryChange[] = [];
+  #generation = 0;
+  /** Operations that change something, since the start. */
+  operations = 0;
+  readonly counts: Record<string, number> = {};
+  /** Crashes (everything fails from then on) before this operation. */
+  crashAt = Number.POSITIVE_INFINITY;
+  crashed = false;
+  /** Called before each operation; may throw. */
+  fault: ((name: OperationName, path: string) => void) | undefined;
+  bytesMax = Number.POSITIVE_INFINITY;
+
+  list(directory: string): Promise<string[]> {
+    return this.#step(undefined, directory, () => {
+      const prefix = `${directory}/`;
+      return [...this.#entries.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length)).sort();
+    });
+  }
+
+  makeDirectory(directory: string): Promise<void> {
+    return this.#step("makeDirectory", directory, () => {});
+  }
+
+  syncDirectory(directory: string): Promise<void> {
+    return this.#step("syncDirectory", directory, () => {
+      for (const change of this.#unsyncedEntries) change(this.#durable);
+      this.#unsyncedEntries = [];
+    });
+  }
+
+  open(path: string, mode: "read" | "write" | "create"): Promise<OpenFile> {
+    return this.#step(mode === "create" ? "open" : undefined, path, () => {
+      let inode = this.#entries.get(path);
+      if (mode === "create") {
+        if (inode !== undefined) throw new PlatformError("EEXIST", path);
+        const made = new Inode();
+        inode = made;
+        this.#change((entries) => void entries.set(path, made));
+      }
+      if (inode === undefined) throw new PlatformError("ENOENT", path);
+      return this.#openFile(path, inode);
+    });
+  }
+
+  exists(path: string): Promise<boolean> {
+    return this.#step(undefined, path, () => this.#entries.has(path));
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#step("rename", from, () => {
+      const inode = this.#entries.get(from);
+      if (inode === undefined) throw new PlatformError("ENOENT", from);
+      this.#change((entries) => {
+        if (entries.get(from) === inode) entries.delete(from);
+        entries.set(to, inode);
+      });
+    });
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#step("remove", path, () => {
+      const inode = this.#entries.get(path);
+      if (inode === undefined) throw new PlatformError("ENOENT", path);
+      this.#change((entries) => {
+        if (entries.get(path) === inode) entries.delete(path);
+      });
+    });
+  }
+
+  freeBytes(): Promise<number> {
+    return Promise.resolve(this.bytesMax - this.#usedBytes());
+  }
+
+  #change(change: DirectoryChange): void {
+    change(this.#entries);
+    this.#unsyncedEntries.push(change);
+  }
+
+  #usedBytes(): number {
+    let used = 0;
+    for (const inode of this.#entries.values()) used += inode.content.length;
+    return used;
+  }
+
+  /** One operation: a microtask later, unless the disk crashed, or crashes now. */
+  async #step<T>(name: OperationName | undefined, path: string, run: () => T): Promise<T> {
+    const generation = this.#generation;
+    await Promise.resolve();
+    if (this.crashed || generation !== this.#generation) throw new PlatformError("ECRASHED", path);
+    if (name === undefined) return run();
+    if (this.operations++ === this.crashAt) {
+      this.crashed = true;
+      throw new PlatformError("ECRASHED", path);
+    }
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
+    this.fault?.(name, path);
+    return run();
+  }
+
+  #openFile(path: string, inode: Inode): OpenFile {
+    const generation = this.#generation;
+    const assertAlive = (): void => {
+      if (this.crashed || generation !== this.#generation) throw new PlatformError("ECRASHED", path);
+    };
+    return {
+      path,
+      size: () => this.#step(undefined, path, () => inode.content.length),
+      read: (offset, length) => this.#step(undefined, path, () => inode.content.slice(offset, offset + length)),
+      readNow: (offset, length) => {
+        assertAlive();
+        return inode.content.slice(offset, offset + length);
+      },
+      write: (offset, chunks) =>
+        this.#step("write", path, () => {
+          const bytes = Buffer.concat(chunks);
+          const grows = Math.max(0, offset + bytes.length - inode.content.length);
+          if (grows > 0 && this.#usedBytes() + grows > this.bytesMax) throw new PlatformError("ENOSPC", path);
+          inode.content = written(inode.content, offset, bytes);
+          inode.unsynced.push({ offset, bytes });
+        }),
+      sync: () =>
+        this.#step("sync", path, () => {
+          inode.durable = inode.content.slice();
+          inode.unsynced = [];
+        }),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** Power loss: the same disk afterwards; every open file is dead. */
+  crash(random: RandomSource): void {
+    const durable = this.#durable;
+    for (const change of this.#unsyncedEntries) {
+      if (randomBelow(random, 2) === 0) change(durable);
+    }
+    for (const inode of new Set([...durable.values(), ...this.#entries.values()])) {
+      for (const write of inode.unsynced) keepSome(inode, write, random);
+      inode.content = inode.durable.slice();
+      inode.unsynced = [];
+    }
+    this.#restart(durable);
+  }
+
+  /** The process ends; the operating system keeps what was written. */
+  kill(): void {
+    this.#restart(this.#entries);
+  }
+
+  #restart(entries: Map<string, Inode>): void {
+    this.#durable = new Map(entries);
+    this.#entries = new Map(entries);
+    this.#unsyncedEntries = [];
+    for (const inode of entries.values()) inode.durable = inode.content.slice();
+    this.#generation++;
+    this.crashed = false;
+    this.crashAt = Number.POSITIVE_INFINITY;
+    this.fault = undefined;
+  }
+
+  // For tests that damage files by hand.
+
+  names(): string[] {
+    return [...this.#entries.keys()].sort();
+  }
+
+  content(path: string): Uint8Array {
+    return this.#entries.get(path)!.content;
+  }
+
+  setContent(path: string, content: Uint8Array): void {
+    const inode = new Inode();
+    inode.content = content;
+    inode.durable = content.slice();
+    this.#entries.set(path, inode);
+    this.#durable.set(path, inode);
+  }
+
+  delete(path: string): void {
+    this.#entries.delete(path);
+    this.#durable.delete(path);
+  }
+
+  /** An independent copy of what the files hold now. */
+  copy(): CrashingFiles {
+    const copy = new CrashingFiles();
+    for (const [path, inode] of this.#entries) copy.setContent(path, inode.content.slice());
+    return copy;
+  }
+}
+
+function written(content: Uint8Array, offset: number, bytes: Uint8Array): Uint8Array {
+  const end = offset + bytes.length;
+  const target = end > content.length ? new Uint8Array(end) : content;
+  if (target !== content) target.set(content);
+  target.set(bytes, offset);
+  return target;
+}
+
+function keepSome(inode: Inode, write: UnsyncedWrite, random: RandomSource): void {
+  const mode = randomBelow(random, 3);
+  if (mode === 0) return;
+  let at = 0;
+  while (at < write.bytes.length) {
+    const position = write.offset + at;
+    let end = Math.min(write.bytes.length, at + blockBytes - (position % blockBytes));
+    const whole = end;
+    const keep = mode === 1 || randomBelow(random, 2) === 0;
+    if (keep && mode === 2 && randomBelow(random, 8) === 0) end = at + randomBelow(random, end - at);
+    if (keep) inode.durable = written(inode.durable, position, write.bytes.subarray(at, end));
+    at = whole;
+  }
+}
