@@ -25,14 +25,14 @@ export function installHash() {
 
 /** @param {string} hash of `installHash` */
 export function isInstalled(hash) {
-  return isStamped("install", hash) && !wasTouchedByNpm() && packageFolders().every(hasModules);
+  return isStamped("install", hash) && !wasFilledByNpm() && packageFolders().every(hasModules);
 }
 
 /** @param {string} hash of `installHash` */
 export async function install(hash) {
   console.error("installing dependencies");
   removeStamp("install");
-  if (wasTouchedByNpm() || !packageFolders().every(hasModules)) {
+  if (wasFilledByNpm() || !packageFolders().every(hasModules)) {
     // pnpm believes its own notes about node_modules; where they are wrong, a new start is the only safe repair.
     for (const folder of [".", ...packageFolders()]) {
       rmSync(join(root, folder, "node_modules"), { recursive: true, force: true });
@@ -43,8 +43,14 @@ export async function install(hash) {
   writeStamp("install", hash);
 }
 
-function wasTouchedByNpm() {
-  return existsSync(join(nodeModules, ".package-lock.json"));
+/** An empty list is what npm leaves after it had nothing to do. */
+function wasFilledByNpm() {
+  try {
+    const { packages } = JSON.parse(readFileSync(join(nodeModules, ".package-lock.json"), "utf8"));
+    return Object.keys(packages).length > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** @param {string} folder */
