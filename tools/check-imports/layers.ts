@@ -24,7 +24,7 @@ export const allowedImports: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** What a package's tests may import beyond that: the Node implementations, and tools of the workspace's root. */
 export const allowedInTests: readonly string[] = ["platform"];
-export const toolsInTests: readonly string[] = ["vitest", "fast-check"];
+export const toolsInTests: readonly string[] = ["vitest", "vite", "fast-check"];
 
 /**
  * The parts that reach the world only through the interfaces of `base`, and within them the folders and files, from

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { nodeByteOperations } from "@flotilla/platform";
-import { MemoryEngineDisk } from "@flotilla/storage";
-import { engineConformance } from "@flotilla/storage/conformance";
-import { LevelEngine, acquireDirectoryLock } from "@flotilla/storage/leveldb";
+import { MemoryEngineDisk } from "../src/index.ts";
+import { engineConformance } from "../src/conformance/index.ts";
+import { LevelEngine, acquireDirectoryLock } from "../src/leveldb/index.ts";
 import { describe, test } from "vitest";
 import { temporaryDirectories } from "./directories.ts";
 import { microtaskScheduler } from "./microtask-scheduler.ts";

@@ -1,6 +1,6 @@
 import { nodeByteOperations } from "@flotilla/platform";
-import { MemoryEngineDisk } from "@flotilla/storage";
-import type { Engine, MemoryEngineOptions } from "@flotilla/storage";
+import { MemoryEngineDisk } from "../src/index.ts";
+import type { Engine, MemoryEngineOptions } from "../src/index.ts";
 import { expect, test } from "vitest";
 import { appliedOf, contentOf, expectedContent, fillBatch } from "./leveldb/numbered-batches.ts";
 import { microtaskScheduler } from "./microtask-scheduler.ts";

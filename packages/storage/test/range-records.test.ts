@@ -21,8 +21,8 @@ import {
   sessionRecordsEnd,
   storeRecordKey,
   storeRecordNames,
-} from "@flotilla/storage";
-import type { MemberConfiguration, SessionEntry, SessionRow } from "@flotilla/storage";
+} from "../src/index.ts";
+import type { MemberConfiguration, SessionEntry, SessionRow } from "../src/index.ts";
 import { describe, expect, test } from "vitest";
 
 const range = rangeId(7);

@@ -11,7 +11,7 @@ import {
   verifyRecord,
   verifyRecordOf,
   writeRecord,
-} from "@flotilla/storage";
+} from "../src/index.ts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { Failure } from "@flotilla/base";
-import { LevelEngine, acquireDirectoryLock } from "@flotilla/storage/leveldb";
+import { LevelEngine, acquireDirectoryLock } from "../../src/leveldb/index.ts";
 import { beforeAll, expect, test } from "vitest";
 import { temporaryDirectories } from "../directories.ts";
 import { bundledScript } from "./bundled-script.ts";

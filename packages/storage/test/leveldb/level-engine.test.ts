@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, truncateSync
 import { join } from "node:path";
 import { Failure, key, version } from "@flotilla/base";
 import { nodeByteOperations as operations } from "@flotilla/platform";
-import { encodeRecord, newestKey, verifyRecord } from "@flotilla/storage";
-import { LevelEngine, acquireDirectoryLock } from "@flotilla/storage/leveldb";
-import type { DirectoryLock } from "@flotilla/storage/leveldb";
+import { encodeRecord, newestKey, verifyRecord } from "../../src/index.ts";
+import { LevelEngine, acquireDirectoryLock } from "../../src/leveldb/index.ts";
+import type { DirectoryLock } from "../../src/leveldb/index.ts";
 import { describe, expect, test } from "vitest";
 import { temporaryDirectories } from "../directories.ts";
 import { seededRandom } from "../seeded-random.ts";

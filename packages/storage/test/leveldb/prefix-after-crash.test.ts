@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { LevelEngine, acquireDirectoryLock } from "@flotilla/storage/leveldb";
+import { LevelEngine, acquireDirectoryLock } from "../../src/leveldb/index.ts";
 import { ClassicLevel } from "classic-level";
 import { expect, test } from "vitest";
 import { temporaryDirectories } from "../directories.ts";
