@@ -32,7 +32,10 @@ const verbs = {
   sim: (args) => buildAndBecome(join(root, "packages/simulator/dist/main.js"), args),
   "check-history": (args) => buildAndBecome(join(root, "packages/simulator/dist/check-history.js"), args),
   "raft-vectors": (args) => buildAndBecome(join(root, "tools/dist/raft-vectors/main.js"), args),
-  pnpm: (args) => runPnpm(args, "inherit"),
+  pnpm: async (args) => {
+    await runPnpm(args, "inherit");
+    linkCommands();
+  },
 };
 
 /** @param {string[]} args */

@@ -42,10 +42,13 @@ export function runCommand(command, options) {
   const passOn = (signal) => child.kill(signal);
   process.on("SIGINT", stayAlive).on("SIGTERM", passOn).on("SIGHUP", passOn);
   let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    child.kill("SIGKILL");
-  }, options.timeoutMs ?? 2 ** 31 - 1);
+  const timer = setTimeout(
+    () => {
+      timedOut = true;
+      child.kill("SIGKILL");
+    },
+    options.timeoutMs ?? 2 ** 31 - 1,
+  );
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {

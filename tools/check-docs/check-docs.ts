@@ -40,7 +40,11 @@ function documents(root: string): string[] {
   if (!existsSync(join(root, "docs"))) return inRoot;
   const below = readdirSync(join(root, "docs"), { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".md"))
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1).replaceAll("\\", "/"));
+    .map((entry) =>
+      join(entry.parentPath, entry.name)
+        .slice(root.length + 1)
+        .replaceAll("\\", "/"),
+    );
   return [...inRoot, ...below].sort();
 }
 

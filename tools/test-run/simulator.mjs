@@ -19,7 +19,9 @@ export async function runSeeds({ from, seeds, timeoutMs }) {
     return countSeeds(JSON.parse(output), seeds, exitCode);
   } catch (error) {
     process.stdout.write(output);
-    return failed(`the simulator ended with ${exitCode}; its result: ${error instanceof Error ? error.message : error}`);
+    return failed(
+      `the simulator ended with ${exitCode}; its result: ${error instanceof Error ? error.message : error}`,
+    );
   }
 }
 

@@ -83,7 +83,9 @@ export function printSummary(reports) {
   console.log("\n=== summary");
   for (const { name, seconds, budgetSeconds, result } of reports) {
     const counts = `${result.passed} passed, ${result.failed} failed`;
-    console.log(`${name.padEnd(24)} ${seconds.toFixed(1).padStart(7)} s  of ${String(budgetSeconds).padStart(4)}  ${counts}`);
+    console.log(
+      `${name.padEnd(24)} ${seconds.toFixed(1).padStart(7)} s  of ${String(budgetSeconds).padStart(4)}  ${counts}`,
+    );
     for (const note of result.notes) console.log(`    ${note}`);
     if (seconds > budgetSeconds) console.log(`    warning: ${(seconds - budgetSeconds).toFixed(1)} s over its budget`);
   }

@@ -8,7 +8,8 @@ function messages(rows: string[], files: Record<string, string> = {}): string[] 
   return found.map(({ path, line, message }) => `${path}:${line} ${message}`);
 }
 
-const voteTest = 'import { test } from "vitest";\ntest("A1 one vote a term", () => {});\ntest(\n  "A2 fsync first",\n);';
+const voteTest =
+  'import { test } from "vitest";\ntest("A1 one vote a term", () => {});\ntest(\n  "A2 fsync first",\n);';
 
 test("rows whose tests exist, and rows that say why none is needed, are accepted", () => {
   const rows = [
@@ -33,7 +34,12 @@ test("a file without a test of that id is found, even when the id stands elsewhe
 });
 
 test("a row without evidence, without a claim, or out of form is found", () => {
-  const rows = ["| A1 | one vote a term | soon |", "| A2 |  | Impossible: no. |", "| A3 | x |", "| A2 | y | Impossible: z. |"];
+  const rows = [
+    "| A1 | one vote a term | soon |",
+    "| A2 |  | Impossible: no. |",
+    "| A3 | x |",
+    "| A2 | y | Impossible: z. |",
+  ];
   expect(messages(rows)).toEqual([
     'docs/failure-modes.md:3 A1 names neither a test\'s path in backticks nor "Impossible: " and why',
     "docs/failure-modes.md:4 A2 claims nothing",

@@ -23,9 +23,12 @@ function messages(files: Record<string, string>): string[] {
 
 test("imports that go down, to what is exported and declared, are accepted", () => {
   const files = {
-    "packages/store/src/index.ts": 'import { x } from "@flotilla/raft";\nexport type { Y } from "@flotilla/base";\nx();',
-    "packages/store/test/a.test.ts": 'import { test } from "vitest";\nimport { x } from "../src/index.ts";\ntest("x", x);',
-    "packages/storage/src/leveldb/a.ts": 'import { open } from "node:fs";\nimport { L } from "classic-level";\nopen(L);',
+    "packages/store/src/index.ts":
+      'import { x } from "@flotilla/raft";\nexport type { Y } from "@flotilla/base";\nx();',
+    "packages/store/test/a.test.ts":
+      'import { test } from "vitest";\nimport { x } from "../src/index.ts";\ntest("x", x);',
+    "packages/storage/src/leveldb/a.ts":
+      'import { open } from "node:fs";\nimport { L } from "classic-level";\nopen(L);',
     "packages/storage/src/leveldb/b.ts": 'import { x } from "../engine.ts";\nx();',
     "packages/storage/src/engine.ts": "export function x(): void {}",
   };

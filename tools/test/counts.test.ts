@@ -3,7 +3,13 @@ import { countSeeds } from "../test-run/simulator.mjs";
 import { countReport } from "../test-run/vitest.mjs";
 
 const passedFile = { name: "a.test.ts", status: "passed", assertionResults: [{ status: "passed", fullName: "one" }] };
-const allPassed = { numPassedTests: 1, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [passedFile] };
+const allPassed = {
+  numPassedTests: 1,
+  numFailedTests: 0,
+  numPendingTests: 0,
+  numTodoTests: 0,
+  testResults: [passedFile],
+};
 
 test("tests that passed and failed are counted as vitest counts them", () => {
   expect(countReport(allPassed, 0)).toEqual({ passed: 1, failed: 0, notes: [] });
@@ -13,7 +19,10 @@ test("tests that passed and failed are counted as vitest counts them", () => {
 });
 
 test("a file that could not be loaded has failed, though none of its tests has", () => {
-  const report = { ...allPassed, testResults: [passedFile, { name: "b.test.ts", status: "failed", assertionResults: [] }] };
+  const report = {
+    ...allPassed,
+    testResults: [passedFile, { name: "b.test.ts", status: "failed", assertionResults: [] }],
+  };
   expect(countReport(report, 1)).toMatchObject({ passed: 1, failed: 1 });
 });
 

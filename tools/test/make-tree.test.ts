@@ -40,7 +40,9 @@ test("the same seed gives the same tree, another seed another one", () => {
 
 test("a tree of another machine is the same: its hash is known", () => {
   const text = tree(60, 1).map(({ path, size, hash }) => `${path} ${size} ${hash}`);
-  expect(createHash("sha256").update(text.join("\n")).digest("hex")).toMatchInlineSnapshot(`"81fbb0fde9cf620263aba6c46b9ce897af2842381e0400eb58fdb0c2d3e961fa"`);
+  expect(createHash("sha256").update(text.join("\n")).digest("hex")).toMatchInlineSnapshot(
+    `"81fbb0fde9cf620263aba6c46b9ce897af2842381e0400eb58fdb0c2d3e961fa"`,
+  );
 });
 
 test("a small tree already holds every kind of file that an import must meet", () => {
