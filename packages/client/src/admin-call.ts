@@ -1,0 +1,169 @@
+/** Questions and orders for the operators' side of the cluster: any store, or one by id or address, answers. */
+import { keyMax, storeId, systemPrefix } from "@flotilla/base";
+import type { Key } from "@flotilla/base";
+import type { AdminResponse, RouteEntry, RouteResponse, StoreAddress } from "@flotilla/transport";
+import { backoffMs } from "./backoff.ts";
+import { Call } from "./call.ts";
+import type { CallOptions } from "./call.ts";
+import type { ClientCore } from "./client-core.ts";
+import { FlotillaError } from "./flotilla-error.ts";
+import { parseEndpoints } from "./client-settings.ts";
+import { inCluster } from "./store-links.ts";
+import type { StoreLink } from "./store-link.ts";
+
+export interface AdminOptions extends CallOptions {
+  /** Only this store. */
+  readonly storeId?: number | undefined;
+  /** Only the store that listens there, `host:port`, which may have no cluster yet. */
+  readonly endpoint?: string | undefined;
+  /** It changes nothing: when the answer is lost, another store is asked. */
+  readonly readOnly?: boolean | undefined;
+}
+
+export interface ClusterRoutes {
+  readonly clusterId: string;
+  /** Every range, in the order of keys, the meta range included. */
+  readonly ranges: readonly RouteEntry[];
+  readonly stores: readonly StoreAddress[];
+}
+
+/**
+ * Resolves with the server's result, or throws its error. When the stream breaks after the request was sent and it is not
+ * `readOnly`, the code is `OutcomeUnknown`.
+ */
+export async function callAdmin(core: ClientCore, name: string, body: unknown, options: AdminOptions): Promise<unknown> {
+  const call = new Call(core, `admin ${name}`, options);
+  call.enter();
+  try {
+    for (;;) {
+      const link = await openLink(core, call, options);
+      const answer = await ask(core, call, link, (requestId) => link.post({ type: "admin", requestId, name, arguments: body }, 1024), options);
+      if (answer === undefined) continue;
+      const { result, error } = answer as AdminResponse;
+      if (error === undefined) return result;
+      throw new FlotillaError(error.code, error.message, { hint: error.hint, details: error.details });
+    }
+  } finally {
+    call.leave();
+  }
+}
+
+/** Fetches the whole map afresh, page by page; the cache takes what is newer. */
+export async function fetchRoutes(core: ClientCore, options: CallOptions): Promise<ClusterRoutes> {
+  const call = new Call(core, "routes", options);
+  const entries: RouteEntry[] = [];
+  const stores = new Map<number, StoreAddress>();
+  let start: Key = systemPrefix;
+  let misses = 0;
+  call.enter();
+  try {
+    while (start < keyMax) {
+      const link = await openLink(core, call, {});
+      const limit = core.settings.routeReadAhead;
+      const from = start;
+      const post = (requestId: number): void => link.post({ type: "route", requestId, start: from, end: keyMax, limit }, 64 + from.length);
+      const answer = (await ask(core, call, link, post, { readOnly: true })) as RouteResponse | undefined;
+      if (answer === undefined) continue;
+      core.links.learn(answer.stores);
+      core.dispatcher.learn(answer.ranges, false);
+      for (const store of answer.stores) stores.set(store.storeId, store);
+      for (const entry of answer.ranges) {
+        if (entry.descriptor.start > start || entry.descriptor.end <= start) continue;
+        entries.push(entry);
+        start = entry.descriptor.end;
+        misses = 0;
+      }
+      if (start === from) {
+        // The store does not know yet what covers `start`: another one, a little later.
+        const { backoffMinMs, backoffMaxMs } = core.settings;
+        await pause(core, call, backoffMs(core.environment.random, misses++, backoffMinMs, backoffMaxMs));
+      }
+    }
+    return { clusterId: core.links.clusterId, ranges: entries, stores: [...stores.values()].sort((a, b) => a.storeId - b.storeId) };
+  } finally {
+    call.leave();
+  }
+}
+
+async function pause(core: ClientCore, call: Call, ms: number): Promise<void> {
+  const untilMs = core.nowMs() + ms;
+  while (core.nowMs() < untilMs) {
+    call.check("no store knows all ranges");
+    await call.change(untilMs);
+  }
+}
+
+async function openLink(core: ClientCore, call: Call, options: AdminOptions): Promise<StoreLink> {
+  const address = options.endpoint === undefined ? undefined : parseEndpoints([options.endpoint])[0]!;
+  const wanted = options.storeId === undefined ? undefined : storeId(options.storeId);
+  for (;;) {
+    const nowMs = core.nowMs();
+    if (address !== undefined) {
+      call.check(`no stream to ${address}: ${core.links.link(address)?.lastFailure?.message ?? "still dialing"}`);
+      const link = core.links.link(address);
+      if (link?.state === "open") return link;
+      link?.connect(nowMs);
+    } else if (wanted !== undefined) {
+      call.check(`no stream to store ${wanted}`);
+      const link = core.links.forStore(wanted);
+      if (link?.state === "open") return link;
+      if (link === undefined) core.fetcher.want(systemPrefix, nowMs);
+      else link.connect(nowMs);
+    } else {
+      call.check("no stream to any store");
+      const link = core.links.any(nowMs, inCluster);
+      if (link?.usable(nowMs) === true) return link;
+      core.links.connectAny(nowMs);
+      if (link !== undefined) return link;
+    }
+    await call.change(nowMs + core.settings.dialStaggerMs);
+  }
+}
+
+type Answer = RouteResponse | AdminResponse;
+
+/** Undefined: nothing came of it, and another try does no harm. */
+async function ask(
+  core: ClientCore,
+  call: Call,
+  link: StoreLink,
+  post: (requestId: number) => void,
+  options: AdminOptions,
+): Promise<Answer | undefined> {
+  const requestId = link.nextId();
+  const sentMs = core.nowMs();
+  let answer: Answer | undefined;
+  let lost = false;
+  link.requests.set(requestId, {
+    answered: (message) => {
+      answer = message;
+      core.waiters.wake();
+    },
+    linkClosed: () => {
+      lost = true;
+      core.waiters.wake();
+    },
+  });
+  post(requestId);
+  try {
+    for (;;) {
+      if (answer !== undefined) return answer;
+      const nowMs = core.nowMs();
+      if (options.readOnly === true && !lost && options.storeId === undefined && nowMs - sentMs >= core.settings.attemptMs) {
+        link.suspect(sentMs, nowMs);
+        if (!link.usable(nowMs)) return undefined;
+      }
+      if (lost && options.readOnly === true) return undefined;
+      if (lost) {
+        throw new FlotillaError("OutcomeUnknown", `the stream to ${link.address} broke before the answer came`, {
+          outcome: "unknown",
+          hint: "look at the cluster's state to see whether it was done",
+        });
+      }
+      call.check(`store ${link.storeId} at ${link.address} was asked`);
+      await call.change(nowMs + core.settings.attemptMs);
+    }
+  } finally {
+    link.requests.delete(requestId);
+  }
+}

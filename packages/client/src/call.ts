@@ -1,0 +1,93 @@
+/** A call that waits in steps (a scan, a lookup, an admin call): its deadline, its signal, and what ends it early. */
+import type { ClientCore } from "./client-core.ts";
+import { FlotillaError } from "./flotilla-error.ts";
+
+/** The part of `AbortSignal` that is used; the real one fits. */
+export interface AbortSignalLike {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignalLike | undefined;
+  /** Default: the client's, 10 s. Scans, deleteRange and putMany: the longest time without progress. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export class Call {
+  readonly #core: ClientCore;
+  readonly #what: string;
+  readonly #signal: AbortSignalLike | undefined;
+  readonly #timeoutMs: number;
+  #deadlineMs: number;
+  #entered = false;
+  readonly #onAbort = (): void => this.#core.waiters.wake();
+
+  constructor(core: ClientCore, what: string, options: CallOptions) {
+    this.#core = core;
+    this.#what = what;
+    this.#signal = options.signal;
+    this.#timeoutMs = checkedTimeout(options.timeoutMs) || core.settings.timeoutMs;
+    this.#deadlineMs = core.nowMs() + this.#timeoutMs;
+  }
+
+  get deadlineMs(): number {
+    return this.#deadlineMs;
+  }
+
+  /** Between `enter` and `leave` the call counts as work of the client. */
+  enter(): void {
+    if (this.#entered) return;
+    this.#entered = true;
+    this.#deadlineMs = this.#core.nowMs() + this.#timeoutMs;
+    this.#signal?.addEventListener("abort", this.#onAbort);
+    this.#core.enter();
+  }
+
+  leave(): void {
+    if (!this.#entered) return;
+    this.#entered = false;
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#core.leave();
+  }
+
+  /** There was progress: the time without it begins again. */
+  progressed(): void {
+    this.#deadlineMs = this.#core.nowMs() + this.#timeoutMs;
+  }
+
+  /** Throws when the call has to end. `missing` says what it still waits for. */
+  check(missing: string): void {
+    if (this.#core.isClosed) throw new FlotillaError("Closed", `${this.#what}: the client is closed`);
+    if (this.#signal?.aborted === true) {
+      throw new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal.reason });
+    }
+    const nowMs = this.#core.nowMs();
+    const unreachable = this.#core.links.unreachable(nowMs);
+    if (unreachable !== undefined) {
+      throw new FlotillaError(unreachable.code, `${this.#what}: ${unreachable.message}`, {
+        hint: unreachable.hint,
+        details: unreachable.details,
+      });
+    }
+    if (nowMs >= this.#deadlineMs) {
+      throw new FlotillaError("Timeout", `${this.#what}: no answer within ${this.#timeoutMs} ms; ${missing}`);
+    }
+  }
+
+  /** Waits for any change, at most until `untilMs`. */
+  async change(untilMs: number = this.#deadlineMs): Promise<void> {
+    await this.#core.change(Math.min(untilMs, this.#deadlineMs));
+  }
+}
+
+/** 0 = not given. */
+export function checkedTimeout(timeoutMs: number | undefined): number {
+  if (timeoutMs === undefined) return 0;
+  if (!(timeoutMs > 0) || timeoutMs > 2 ** 31) {
+    throw new FlotillaError("InvalidArgument", `timeoutMs must be more than 0 and at most 2147483648, got ${timeoutMs}`);
+  }
+  return timeoutMs;
+}
