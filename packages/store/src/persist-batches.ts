@@ -13,18 +13,22 @@ interface Release {
   readonly afterDurable: (() => void) | undefined;
 }
 
+export interface PersistHost {
+  releaseMessages(replica: Replica, messages: readonly Message[]): void;
+  /** A batch is durable: look at the replicas that are now dirty. */
+  onDurable(): void;
+  onFailure(error: unknown): void;
+}
+
+const none: readonly Message[] = [];
+
 export class PersistBatches {
   #staged: Release[] = [];
   #underWay: Release[] | undefined = undefined;
   readonly #log: SharedLog;
-  readonly #host: {
-    releaseMessages(replica: Replica, messages: readonly Message[]): void;
-    /** A batch is durable: look at the replicas that are now dirty. */
-    onDurable(): void;
-    onFailure(error: unknown): void;
-  };
+  readonly #host: PersistHost;
 
-  constructor(log: SharedLog, host: PersistBatches["#host"]) {
+  constructor(log: SharedLog, host: PersistHost) {
     this.#log = log;
     this.#host = host;
   }
@@ -39,14 +43,21 @@ export class PersistBatches {
 
   /** `persistence` and `afterDurable` belong to what the caller has just staged. */
   add(replica: Replica, persistence: Persistence | undefined, afterDurable: (() => void) | undefined): void {
-    this.#staged.push({ replica, persistence, messages: [], afterDurable });
+    this.#staged.push({ replica, persistence, messages: none, afterDurable });
   }
 
-  /** Messages that must not leave before everything staged so far is durable. */
-  addMessages(replica: Replica, messages: readonly Message[]): void {
-    if (this.#staged.length > 0) this.#staged.push({ replica, persistence: undefined, messages, afterDurable: undefined });
-    else if (this.#underWay !== undefined) this.#underWay.push({ replica, persistence: undefined, messages, afterDurable: undefined });
-    else this.#host.releaseMessages(replica, messages);
+  /** Nothing new was staged, but what is said here speaks for everything staged before: it waits for that. */
+  addBehind(replica: Replica, persistence: Persistence | undefined, messages: readonly Message[]): void {
+    const release = { replica, persistence, messages, afterDurable: undefined };
+    if (this.#staged.length > 0) this.#staged.push(release);
+    else if (this.#underWay !== undefined) this.#underWay.push(release);
+    else this.#release(release);
+  }
+
+  #release({ replica, persistence, messages, afterDurable }: Release): void {
+    if (messages.length > 0) this.#host.releaseMessages(replica, messages);
+    if (persistence !== undefined) replica.persisted(persistence);
+    afterDurable?.();
   }
 
   /** End of a round: hands the batch to the log unless one is still under way. */
@@ -58,11 +69,7 @@ export class PersistBatches {
     this.#log.flush().then(
       () => {
         this.#underWay = undefined;
-        for (const { replica, persistence, messages, afterDurable } of batch) {
-          if (messages.length > 0) this.#host.releaseMessages(replica, messages);
-          if (persistence !== undefined) replica.persisted(persistence);
-          afterDurable?.();
-        }
+        for (const release of batch) this.#release(release);
         this.#host.onDurable();
       },
       (error: unknown) => this.#host.onFailure(error),

@@ -2,7 +2,7 @@
  * One range's member on this store: its Raft state machine, its records, what its clients wait for. Everything is a step
  * of the store's round (store-round.ts); nothing here has a timer or a promise of its own.
  */
-import { InvariantError, MalformedError, noVersion, rangeId, version } from "@flotilla/base";
+import { InvariantError, MalformedError, assert, noVersion, rangeId, version } from "@flotilla/base";
 import type { Environment, LogIndex, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
 import type { Entry, HardState, LogReader, Message, Persistence, RawNodeOptions, Ready, Role, SnapshotLabel } from "@flotilla/raft";
@@ -65,10 +65,8 @@ export class Replica {
   readonly node: RawNode;
   /** True while the host has it on its list for this round. */
   dirty = false;
-  /** A range snapshot is being loaded into the engine: nothing is applied meanwhile. */
+  /** A range snapshot is being loaded into the engine: Raft hands out nothing to apply meanwhile. */
   loading = false;
-  /** Committed entries that wait for the end of loading. */
-  #applyQueue: Entry[] = [];
   /** Leader, and the no-op of its own term is applied. */
   #canEvaluate = false;
   /** The term to which pending records, answers and reads belong; 0 = not leader. */
@@ -220,7 +218,6 @@ export class Replica {
   }
 
   #acceptSnapshot(label: SnapshotLabel): void {
-    this.#applyQueue = [];
     this.loading = true;
     this.machine.configuration = label.configuration;
     this.machine.memtable.clear();
@@ -230,9 +227,7 @@ export class Replica {
   /** The snapshot's content is in the engine and the machine was restored from it. */
   loaded(): void {
     this.loading = false;
-    const waiting = this.#applyQueue;
-    this.#applyQueue = [];
-    if (waiting.length > 0) this.#applyAll(waiting);
+    this.node.applied(this.machine.appliedIndex);
     this.#host.markDirty(this);
   }
 
@@ -342,10 +337,7 @@ export class Replica {
   }
 
   #applyAll(entries: readonly Entry[]): void {
-    if (this.loading) {
-      for (const entry of entries) this.#applyQueue.push(entry);
-      return;
-    }
+    assert(!this.loading, () => `range ${this.rangeId}: entry ${entries[0]!.index} to apply while a snapshot is loaded`);
     for (const entry of entries) this.#apply(entry);
     this.node.applied(this.machine.appliedIndex);
   }

@@ -342,11 +342,11 @@ class Store implements StoreApi, ReplicaHost {
     if (ready.mustSync) {
       const load = snapshot === undefined ? undefined : (): void => this.#snapshots.load(replica, snapshot);
       this.#persist.add(replica, persistence, load);
-    } else if (persistence !== undefined) replica.node.persisted(persistence);
+    } else if (persistence !== undefined) this.#persist.addBehind(replica, persistence, []);
   }
 
   sendAfterPersisted(replica: Replica, messages: readonly Message[]): void {
-    this.#persist.addMessages(replica, messages);
+    this.#persist.addBehind(replica, undefined, messages);
   }
 
   sendRaft(replica: Replica, message: Message): void {
