@@ -1,0 +1,71 @@
+/**
+ * `DIR/identity`: who the store in this directory is. Written by exactly one act, the making of the cluster, and never
+ * again (rule: identity). `DIR/incarnation`: how often it has been started; written before the identity, so that a
+ * directory with an identity and without it is damaged.
+ */
+import { incarnation } from "@flotilla/base";
+import type { Files, Incarnation, NodeId, StoreId } from "@flotilla/base";
+import type { ClusterPlan } from "@flotilla/placement";
+import { z } from "zod";
+import { wrongPlan } from "./cluster-plan-schema.ts";
+import { corrupt, readSealed, writeSealed } from "./sealed-file.ts";
+
+export interface Identity {
+  /** 32 hex digits. */
+  readonly clusterId: string;
+  readonly nodeId: NodeId;
+  readonly storeId: StoreId;
+  /** 32 hex digits; peers refuse another key under the same store id. */
+  readonly storeKey: string;
+  /** What the cluster's first stores agreed on. */
+  readonly plan: ClusterPlan;
+}
+
+const identityKind = { kind: "identity", format: 1 };
+const incarnationKind = { kind: "incarnation", format: 1 };
+
+const identitySchema = z.strictObject({
+  clusterId: z.string(),
+  nodeId: z.int().positive(),
+  storeId: z.int().positive(),
+  storeKey: z.string(),
+  plan: z.unknown(),
+});
+const incarnationSchema = z.strictObject({ incarnation: z.int().nonnegative() });
+
+const pathIn = (directory: string, name: string): string => (directory === "" || directory === "." ? name : `${directory}/${name}`);
+
+/** The last step of making a store; durable when it resolves. Incarnation 0 comes before it. */
+export async function writeIdentity(files: Files, directory: string, identity: Identity): Promise<void> {
+  await writeSealed(files, pathIn(directory, "incarnation"), incarnationKind, { incarnation: 0 });
+  await writeSealed(files, pathIn(directory, "identity"), identityKind, identity);
+}
+
+/** `undefined`: there is none. Throws `Corruption` or `FormatTooNew`. */
+export async function readIdentity(files: Files, directory: string): Promise<Identity | undefined> {
+  const path = pathIn(directory, "identity");
+  const content = await readSealed(files, path, identityKind);
+  if (content === undefined) return undefined;
+  const parsed = identitySchema.safeParse(content);
+  if (!parsed.success) throw corrupt(path, 0, `no identity: ${parsed.error.issues[0]!.message}`);
+  const identity = parsed.data as Identity;
+  const why = wrongPlan(identity.plan);
+  if (why !== undefined) throw corrupt(path, 0, `its plan is wrong: ${why}`);
+  const planned = identity.plan.stores.find(({ storeId }) => storeId === identity.storeId);
+  if (identity.clusterId !== identity.plan.clusterId || planned?.nodeId !== identity.nodeId || planned.storeKey !== identity.storeKey) {
+    throw corrupt(path, 0, `store ${identity.storeId} is not the one its own plan describes`);
+  }
+  return identity;
+}
+
+/** One more than ever before in this directory, durable when it resolves; before that nothing may be sent. */
+export async function raiseIncarnation(files: Files, directory: string): Promise<Incarnation> {
+  const path = pathIn(directory, "incarnation");
+  const content = await readSealed(files, path, incarnationKind);
+  if (content === undefined) throw corrupt(path, 0, "it is missing, although the directory has an identity");
+  const parsed = incarnationSchema.safeParse(content);
+  if (!parsed.success) throw corrupt(path, 0, `no incarnation: ${parsed.error.issues[0]!.message}`);
+  const next = incarnation(parsed.data.incarnation + 1);
+  await writeSealed(files, path, incarnationKind, { incarnation: next });
+  return next;
+}

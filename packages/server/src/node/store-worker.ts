@@ -1,0 +1,193 @@
+/**
+ * A store's thread. Takes the directory's lock before it touches anything else in it, reads who the store is, raises the
+ * incarnation, opens log and engine, and runs the store. It shares nothing with other threads.
+ */
+import { join } from "node:path";
+import { parentPort, workerData } from "node:worker_threads";
+import { Failure, assert } from "@flotilla/base";
+import type { Environment } from "@flotilla/base";
+import { NodeFiles, nodeEnvironment } from "@flotilla/platform";
+import { FileSharedLog } from "@flotilla/raft-log";
+import type { SharedLog } from "@flotilla/raft-log";
+import { LevelEngine, acquireDirectoryLock } from "@flotilla/storage/leveldb";
+import { openStore } from "@flotilla/store";
+import type { StoreApi } from "@flotilla/store";
+import { createCodec } from "@flotilla/transport";
+import { GrpcDialer, GrpcListenerFactory } from "@flotilla/transport/grpc";
+import { raiseIncarnation, readIdentity } from "../identity/identity-file.ts";
+import type { Identity } from "../identity/identity-file.ts";
+import { LoopMeter } from "./loop-meter.ts";
+import { toPlainError } from "./plain-error.ts";
+import type { FromStoreThread, StoreThreadData, ToStoreThread } from "./store-thread-messages.ts";
+import { createThreadLogger } from "./thread-logger.ts";
+
+const readyPollMs = 20;
+
+interface OpenedStore {
+  readonly identity: Identity;
+  readonly incarnation: number;
+  readonly store: StoreApi;
+  readonly log: SharedLog;
+  readonly engine: LevelEngine;
+  releaseLock(): Promise<void>;
+}
+
+class StoreWorker {
+  readonly #port: NonNullable<typeof parentPort>;
+  readonly #data: StoreThreadData;
+  readonly #meter = new LoopMeter();
+  readonly #environment: Environment;
+  #phase: "start" | "running" | "stop" = "start";
+  #opened: OpenedStore | undefined;
+  #stopWith: number | undefined;
+  #halted = false;
+
+  constructor(port: NonNullable<typeof parentPort>, data: StoreThreadData) {
+    this.#port = port;
+    this.#data = data;
+    this.#environment = nodeEnvironment(createThreadLogger(port, data.logLevel));
+    port.on("message", (message: ToStoreThread) => this.#receive(message));
+  }
+
+  async run(): Promise<void> {
+    try {
+      const opened = await this.#open();
+      this.#opened = opened;
+      this.#phase = "running";
+      const { identity, incarnation, store } = opened;
+      this.#send({
+        type: "listening",
+        node: {
+          clusterId: identity.clusterId,
+          nodeId: identity.nodeId,
+          storeId: identity.storeId,
+          incarnation,
+          address: store.address,
+          plannedRanges: identity.plan.ranges.length,
+          plannedStores: identity.plan.stores.length,
+        },
+      });
+      this.#pollReady(store);
+      if (this.#stopWith !== undefined) await this.#stop(opened, this.#stopWith);
+    } catch (error) {
+      this.#halt(error);
+    }
+  }
+
+  async #open(): Promise<OpenedStore> {
+    const data = this.#data;
+    // Looked at before the lock, so that a directory without a store stays as it was found.
+    const files = new NodeFiles(data.dataDir);
+    if ((await readIdentity(files, ".")) === undefined) throw noCluster(data.dataDir);
+    const { bytes, logger } = this.#environment;
+    const lock = await acquireDirectoryLock(data.dataDir);
+    const identity = await readIdentity(files, ".");
+    assert(identity !== undefined, () => `the identity of ${data.dataDir} disappeared`);
+    const incarnation = await raiseIncarnation(files, ".");
+    const [log, engine] = await Promise.all([
+      FileSharedLog.open({}, { ...this.#environment, files }),
+      LevelEngine.open(join(data.dataDir, "data"), { lock }),
+    ]);
+    const { clusterId, nodeId, storeId, storeKey, plan } = identity;
+    logger.info({ clusterId, nodeId, storeId, incarnation, address: data.address, dataDir: data.dataDir }, "store opens");
+    const store = await openStore(
+      {
+        plan,
+        nodeId,
+        storeId,
+        storeKey,
+        incarnation,
+        address: data.address,
+        httpAddress: data.httpAddress,
+        peerAddresses: data.peers.length > 0 ? data.peers : plan.stores.map(({ address }) => address),
+        pid: process.pid,
+        serverVersion: data.serverVersion,
+        dataDir: data.dataDir,
+        labels: data.labels,
+        settings: data.settings,
+      },
+      {
+        environment: this.#environment,
+        files,
+        log,
+        engine,
+        codec: createCodec(bytes),
+        dialer: new GrpcDialer({}, { bytes, logger }),
+        listeners: new GrpcListenerFactory({}, { bytes, logger }),
+        onHalt: (error) => this.#halt(error),
+      },
+    );
+    return { identity, incarnation, store, log, engine, releaseLock: () => lock.release() };
+  }
+
+  #receive(message: ToStoreThread): void {
+    switch (message.type) {
+      case "statistics":
+        this.#answerStatistics(message.requestId);
+        return;
+      case "stop":
+        this.#stopWith = message.transferMs;
+        // While it is still opening, `run` comes back to it.
+        if (this.#opened !== undefined) void this.#stop(this.#opened, message.transferMs);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #answerStatistics(requestId: number): void {
+    const opened = this.#opened;
+    if (opened === undefined || this.#phase !== "running") return;
+    const { store, log, engine } = opened;
+    this.#send({
+      type: "statistics",
+      requestId,
+      statistics: {
+        store: store.statistics(),
+        log: log.statistics(),
+        levelZeroFiles: engine.levelZeroFiles(),
+        ready: store.ready,
+        loop: this.#meter.take(),
+      },
+    });
+  }
+
+  async #stop({ store, releaseLock }: OpenedStore, transferMs: number): Promise<void> {
+    if (this.#phase !== "running") return;
+    this.#phase = "stop";
+    try {
+      await store.stop({ transferMs });
+      await releaseLock();
+      this.#meter.close();
+      this.#send({ type: "stopped" });
+    } catch (error) {
+      this.#halt(error);
+    }
+  }
+
+  #pollReady(store: StoreApi): void {
+    if (this.#halted || this.#phase !== "running") return;
+    if (store.ready) this.#send({ type: "ready" });
+    else setTimeout(() => this.#pollReady(store), readyPollMs);
+  }
+
+  #halt(error: unknown): void {
+    if (this.#halted) return;
+    this.#halted = true;
+    this.#send({ type: "halted", phase: this.#phase, error: toPlainError(error) });
+  }
+
+  #send(message: FromStoreThread): void {
+    this.#port.postMessage(message);
+  }
+}
+
+function noCluster(dataDir: string): Failure {
+  return new Failure("Refused", `${dataDir} holds no store: this node has no cluster`, {
+    hint: "`flotilla dev` makes a cluster on this machine; a node cannot join a running cluster yet",
+    details: { dataDir },
+  });
+}
+
+assert(parentPort !== null, "the store's code runs in a thread of its own");
+void new StoreWorker(parentPort, workerData as StoreThreadData).run();
