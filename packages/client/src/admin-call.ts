@@ -20,6 +20,8 @@ export interface AdminOptions extends CallOptions {
   readonly readOnly?: boolean | undefined;
 }
 
+const redirectsMax = 4;
+
 export interface ClusterRoutes {
   readonly clusterId: string;
   /** Every range, in the order of keys, the meta range included. */
@@ -33,14 +35,22 @@ export interface ClusterRoutes {
  */
 export async function callAdmin(core: ClientCore, name: string, body: unknown, options: AdminOptions): Promise<unknown> {
   const call = new Call(core, `admin ${name}`, options);
+  let asked = options;
+  let redirects = 0;
   call.enter();
   try {
     for (;;) {
-      const link = await openLink(core, call, options);
-      const answer = await ask(core, call, link, (requestId) => link.post({ type: "admin", requestId, name, arguments: body }, 1024), options);
+      const link = await openLink(core, call, asked);
+      const answer = await ask(core, call, link, (requestId) => link.post({ type: "admin", requestId, name, arguments: body }, 1024), asked);
       if (answer === undefined) continue;
       const { result, error } = answer as AdminResponse;
       if (error === undefined) return result;
+      // Another store is the one to ask: leaders and the placement driver move, so a few hops are normal.
+      const { redirectStoreId } = error.details;
+      if (typeof redirectStoreId === "number" && options.storeId === undefined && redirects++ < redirectsMax) {
+        asked = { ...options, storeId: redirectStoreId };
+        continue;
+      }
       throw new FlotillaError(error.code, error.message, { hint: error.hint, details: error.details });
     }
   } finally {

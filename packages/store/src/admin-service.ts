@@ -56,12 +56,20 @@ export class AdminService {
     return placement.reports();
   }
 
+  /** Stores that have reported, or are heard of and will. */
+  #live(reports: readonly StoreReport[]): Set<StoreId> {
+    const { plan, links, storeDeadMs } = this.#host;
+    const live = new Set(reports.map((report) => report.status.storeId));
+    for (const { storeId } of plan.stores) if (links.alive(storeId, storeDeadMs)) live.add(storeId);
+    return live;
+  }
+
   async #clusterStatus(reports: readonly StoreReport[]): Promise<unknown> {
     const { plan, placement, storeId } = this.#host;
     const { driver } = placement;
     const descriptors = await this.#host.descriptors();
     const led = new Map(reports.flatMap((report) => report.ranges).map((range) => [range.descriptor.rangeId, range]));
-    const live = new Set(reports.map((report) => report.status.storeId));
+    const live = this.#live(reports);
     const reasons: string[] = [];
     let underReplicated = 0;
     let unavailable = 0;
@@ -72,7 +80,9 @@ export class AdminService {
     }
     for (const store of plan.stores) if (!live.has(store.storeId)) reasons.push(`store ${store.storeId} (${store.address}) does not answer`);
     if (unavailable > 0) reasons.push(`${unavailable} ranges have no majority`);
-    else if (led.size < descriptors.length && driver !== noStore) reasons.push(`${descriptors.length - led.size} ranges have no leader at this moment`);
+    else if (led.size < descriptors.length && reports.length === live.size) {
+      reasons.push(`${descriptors.length - led.size} ranges have no leader at this moment`);
+    }
     if (driver === noStore) reasons.push("the meta range has no leader known to this store");
     const health = unavailable > 0 || driver === noStore ? "unavailable" : reasons.length > 0 ? "degraded" : "ok";
     const term = this.#host.replica(metaRangeId)?.node.term ?? null;
@@ -138,7 +148,7 @@ export class AdminService {
       }
     }
     const stores = new Map(this.#host.plan.stores.map((store) => [store.storeId, store.nodeId]));
-    const live = new Set(reports.map((report) => report.status.storeId));
+    const live = this.#live(reports);
     return (await this.#host.descriptors()).map((descriptor) => {
       const report = newest.get(descriptor.rangeId);
       return {
