@@ -9,5 +9,5 @@ if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`Flotilla needs Node 20.19 or newer; this is ${process.version} (${process.execPath}).`);
   process.exitCode = 2;
 } else {
-  import("./bootstrap/main.mjs").then((module) => module.main(process.argv.slice(2)));
+  void import("./bootstrap/main.mjs").then((module) => module.main(process.argv.slice(2)));
 }

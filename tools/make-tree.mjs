@@ -183,7 +183,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   try {
     main(process.argv.slice(2));
   } catch (error) {
-    console.error(`make-tree: ${error instanceof Error ? error.message : error}`);
+    console.error(`make-tree: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 2;
   }
 }

@@ -9,7 +9,7 @@ import { cliMain, packageFolders, root } from "./workspace.mjs";
 /** @param {string} installed hash of the installation: another compiler builds again */
 export function buildHash(installed) {
   const folders = compiledFolders().map((folder) => (folder === "tools" ? folder : `${folder}/src`));
-  const sources = listFiles(folders, (name) => name.endsWith(".ts"));
+  const sources = listFiles(folders, (name) => /\.c?ts$/.test(name));
   const projects = compiledFolders().map((folder) => `${folder}/tsconfig.json`);
   return hashTimes(["tsconfig.json", "tsconfig.base.json", ...projects, ...sources], installed);
 }
@@ -55,7 +55,9 @@ function removeOrphansBelow(output, sources) {
       else rmSync(join(root, path), { recursive: true });
       continue;
     }
-    const stem = /^(.+?)\.(?:d\.ts|js)(?:\.map)?$/.exec(entry.name)?.[1];
-    if (stem !== undefined && !existsSync(join(root, sources, `${stem}.ts`))) rmSync(join(root, path));
+    const stem = /^(.+?)\.(?:d\.c?ts|c?js)(?:\.map)?$/.exec(entry.name)?.[1];
+    if (stem === undefined) continue;
+    const hasSource = [`${stem}.ts`, `${stem}.cts`].some((name) => existsSync(join(root, sources, name)));
+    if (!hasSource) rmSync(join(root, path));
   }
 }

@@ -13,6 +13,7 @@ export const commands = {
   flotilla: cliMain,
   oxfmt: join(root, "tools/node_modules/oxfmt/bin/oxfmt"),
   oxlint: join(root, "tools/node_modules/oxlint/bin/oxlint"),
+  tsgolint: join(root, "tools/node_modules/oxlint-tsgolint/bin/tsgolint.js"),
   tsc: join(root, "packages/node_modules/typescript/bin/tsc"),
   vitest: join(root, "packages/node_modules/vitest/vitest.mjs"),
 };

@@ -12,7 +12,7 @@ export const cacheDirectory = join(root, ".cache");
 /** Falls with node_modules, and so do the stamps in it: what they vouch for is then gone too. */
 export const stampDirectory = join(root, "node_modules", ".cache", "flotilla");
 
-export const cliMain = join(root, "packages", "cli", "dist", "main.js");
+export const cliMain = join(root, "packages", "cli", "dist", "flotilla.cjs");
 
 /** @returns {string[]} paths, from the root, of the folders of all workspace packages */
 export function packageFolders() {

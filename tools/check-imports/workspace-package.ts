@@ -43,7 +43,7 @@ function readPackage(root: string, folder: string): WorkspacePackage {
 export function typeScriptFiles(directory: string): string[] {
   if (!existsSync(directory)) return [];
   return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .filter((entry) => entry.isFile() && /\.c?ts$/.test(entry.name))
     .map((entry) =>
       join(entry.parentPath, entry.name)
         .slice(directory.length + 1)

@@ -19,9 +19,7 @@ export async function runSeeds({ from, seeds, timeoutMs }) {
     return countSeeds(JSON.parse(output), seeds, exitCode);
   } catch (error) {
     process.stdout.write(output);
-    return failed(
-      `the simulator ended with ${exitCode}; its result: ${error instanceof Error ? error.message : error}`,
-    );
+    return failed(`the simulator ended with ${exitCode}; its result: ${String(error)}`);
   }
 }
 
@@ -37,7 +35,7 @@ export function countSeeds(report, asked, exitCode) {
   const failures = report.failedSeeds.length;
   const notes = report.failedSeeds.map((seed) => {
     const number = typeof seed === "object" && seed !== null && "seed" in seed ? seed.seed : seed;
-    return `failed: npm run sim -- --from ${number} --seeds 1`;
+    return `failed: npm run sim -- --from ${String(number)} --seeds 1`;
   });
   if (failures === 0 && exitCode !== 0) return failed(`the simulator ended with ${exitCode} and names no seed`);
   notes.push(`${report.simulatedSeconds ?? "?"} simulated seconds, ${report.operations ?? "?"} operations`);

@@ -30,9 +30,7 @@ export async function runVitest(config, { filters = [], timeoutMs, env = {} }) {
   try {
     return countReport(JSON.parse(readFileSync(reportFile, "utf8")), exitCode);
   } catch (error) {
-    return failed(
-      `vitest ended with ${exitCode} and without a report: ${error instanceof Error ? error.message : error}`,
-    );
+    return failed(`vitest ended with ${exitCode} and without a report: ${String(error)}`);
   } finally {
     rmSync(reportFile, { force: true });
   }
