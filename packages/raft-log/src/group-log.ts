@@ -160,6 +160,8 @@ export class GroupLog implements LogReader {
   /** Everything up to `index` is void; what lies behind it, too, unless `kept`. A label that is behind changes nothing. */
   install(index: LogIndex, term: Term, kept: boolean): void {
     if (index > this.truncatedIndex) {
+      assert(kept || index > this.checkpoint, () =>
+        `a snapshot of range ${this.rangeId} at ${index}, term ${term} contradicts what is in the state machine up to ${this.checkpoint}`);
       if (kept) this.#dropThrough(index, term);
       else this.#void(index, term);
     }

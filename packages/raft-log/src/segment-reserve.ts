@@ -62,6 +62,9 @@ export class SegmentReserve {
 
   /** At open: keeps the reserve of the last run as far as it fits, removes the rest. */
   async adopt(names: readonly string[]): Promise<void> {
+    // A process that was killed may have left a rename that is not durable: the file must not be overwritten while
+    // power loss could still bring back its old name.
+    await this.#files.syncDirectory(logDirectory);
     for (const name of names) {
       const match = /^(reserve|preparing)-(\d{6,15})$/.exec(name);
       if (match === null) continue;

@@ -31,7 +31,7 @@ export class PlatformError extends Error {
 /** What an operation is, for faults and for counting: "write log/segment-000000000001". */
 export type OperationName = "open" | "write" | "sync" | "rename" | "remove" | "syncDirectory" | "makeDirectory";
 
-export class CrashingFiles implements Files {
+export class CrashingFiles {
   #durable = new Map<string, Inode>();
   #entries = new Map<string, Inode>();
   #unsyncedEntries: DirectoryChange[] = [];
@@ -46,65 +46,58 @@ export class CrashingFiles implements Files {
   fault: ((name: OperationName, path: string) => void) | undefined;
   bytesMax = Number.POSITIVE_INFINITY;
 
-  list(directory: string): Promise<string[]> {
-    return this.#step(undefined, directory, () => {
-      const prefix = `${directory}/`;
-      return [...this.#entries.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length)).sort();
-    });
+  /** The files as a process that starts now has them: dead after the next crash or kill. */
+  process(): Files {
+    const generation = this.#generation;
+    const step = <T>(name: OperationName | undefined, path: string, run: () => T): Promise<T> => this.#step(generation, name, path, run);
+    return {
+      list: (directory) => step(undefined, directory, () => this.#list(`${directory}/`)),
+      makeDirectory: (directory) => step("makeDirectory", directory, () => {}),
+      syncDirectory: (directory) => step("syncDirectory", directory, () => this.#syncEntries()),
+      open: (path, mode) => step(mode === "create" ? "open" : undefined, path, () => this.#openFile(generation, path, this.#inode(path, mode))),
+      exists: (path) => step(undefined, path, () => this.#entries.has(path)),
+      rename: (from, to) => step("rename", from, () => this.#rename(from, to)),
+      remove: (path) => step("remove", path, () => this.#remove(path)),
+      freeBytes: () => Promise.resolve(this.bytesMax - this.#usedBytes()),
+    };
   }
 
-  makeDirectory(directory: string): Promise<void> {
-    return this.#step("makeDirectory", directory, () => {});
+  #list(prefix: string): string[] {
+    return [...this.#entries.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length)).sort();
   }
 
-  syncDirectory(directory: string): Promise<void> {
-    return this.#step("syncDirectory", directory, () => {
-      for (const change of this.#unsyncedEntries) change(this.#durable);
-      this.#unsyncedEntries = [];
-    });
+  #syncEntries(): void {
+    for (const change of this.#unsyncedEntries) change(this.#durable);
+    this.#unsyncedEntries = [];
   }
 
-  open(path: string, mode: "read" | "write" | "create"): Promise<OpenFile> {
-    return this.#step(mode === "create" ? "open" : undefined, path, () => {
-      let inode = this.#entries.get(path);
-      if (mode === "create") {
-        if (inode !== undefined) throw new PlatformError("EEXIST", path);
-        const made = new Inode();
-        inode = made;
-        this.#change((entries) => void entries.set(path, made));
-      }
+  #inode(path: string, mode: "read" | "write" | "create"): Inode {
+    const inode = this.#entries.get(path);
+    if (mode !== "create") {
       if (inode === undefined) throw new PlatformError("ENOENT", path);
-      return this.#openFile(path, inode);
+      return inode;
+    }
+    if (inode !== undefined) throw new PlatformError("EEXIST", path);
+    const made = new Inode();
+    this.#change((entries) => void entries.set(path, made));
+    return made;
+  }
+
+  #rename(from: string, to: string): void {
+    const inode = this.#entries.get(from);
+    if (inode === undefined) throw new PlatformError("ENOENT", from);
+    this.#change((entries) => {
+      if (entries.get(from) === inode) entries.delete(from);
+      entries.set(to, inode);
     });
   }
 
-  exists(path: string): Promise<boolean> {
-    return this.#step(undefined, path, () => this.#entries.has(path));
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    return this.#step("rename", from, () => {
-      const inode = this.#entries.get(from);
-      if (inode === undefined) throw new PlatformError("ENOENT", from);
-      this.#change((entries) => {
-        if (entries.get(from) === inode) entries.delete(from);
-        entries.set(to, inode);
-      });
+  #remove(path: string): void {
+    const inode = this.#entries.get(path);
+    if (inode === undefined) throw new PlatformError("ENOENT", path);
+    this.#change((entries) => {
+      if (entries.get(path) === inode) entries.delete(path);
     });
-  }
-
-  remove(path: string): Promise<void> {
-    return this.#step("remove", path, () => {
-      const inode = this.#entries.get(path);
-      if (inode === undefined) throw new PlatformError("ENOENT", path);
-      this.#change((entries) => {
-        if (entries.get(path) === inode) entries.delete(path);
-      });
-    });
-  }
-
-  freeBytes(): Promise<number> {
-    return Promise.resolve(this.bytesMax - this.#usedBytes());
   }
 
   #change(change: DirectoryChange): void {
@@ -119,10 +112,9 @@ export class CrashingFiles implements Files {
   }
 
   /** One operation: a microtask later, unless the disk crashed, or crashes now. */
-  async #step<T>(name: OperationName | undefined, path: string, run: () => T): Promise<T> {
-    const generation = this.#generation;
+  async #step<T>(generation: number, name: OperationName | undefined, path: string, run: () => T): Promise<T> {
     await Promise.resolve();
-    if (this.crashed || generation !== this.#generation) throw new PlatformError("ECRASHED", path);
+    this.#assertAlive(generation, path);
     if (name === undefined) return run();
     if (this.operations++ === this.crashAt) {
       this.crashed = true;
@@ -133,34 +125,35 @@ export class CrashingFiles implements Files {
     return run();
   }
 
-  #openFile(path: string, inode: Inode): OpenFile {
-    const generation = this.#generation;
-    const assertAlive = (): void => {
-      if (this.crashed || generation !== this.#generation) throw new PlatformError("ECRASHED", path);
-    };
+  #assertAlive(generation: number, path: string): void {
+    if (this.crashed || generation !== this.#generation) throw new PlatformError("ECRASHED", path);
+  }
+
+  #openFile(generation: number, path: string, inode: Inode): OpenFile {
+    const step = <T>(name: OperationName | undefined, run: () => T): Promise<T> => this.#step(generation, name, path, run);
     return {
       path,
-      size: () => this.#step(undefined, path, () => inode.content.length),
-      read: (offset, length) => this.#step(undefined, path, () => inode.content.slice(offset, offset + length)),
+      size: () => step(undefined, () => inode.content.length),
+      read: (offset, length) => step(undefined, () => inode.content.slice(offset, offset + length)),
       readNow: (offset, length) => {
-        assertAlive();
+        this.#assertAlive(generation, path);
         return inode.content.slice(offset, offset + length);
       },
-      write: (offset, chunks) =>
-        this.#step("write", path, () => {
-          const bytes = Buffer.concat(chunks);
-          const grows = Math.max(0, offset + bytes.length - inode.content.length);
-          if (grows > 0 && this.#usedBytes() + grows > this.bytesMax) throw new PlatformError("ENOSPC", path);
-          inode.content = written(inode.content, offset, bytes);
-          inode.unsynced.push({ offset, bytes });
-        }),
+      write: (offset, chunks) => step("write", () => this.#write(path, inode, offset, Buffer.concat(chunks))),
       sync: () =>
-        this.#step("sync", path, () => {
+        step("sync", () => {
           inode.durable = inode.content.slice();
           inode.unsynced = [];
         }),
       close: () => Promise.resolve(),
     };
+  }
+
+  #write(path: string, inode: Inode, offset: number, bytes: Uint8Array): void {
+    const grows = Math.max(0, offset + bytes.length - inode.content.length);
+    if (grows > 0 && this.#usedBytes() + grows > this.bytesMax) throw new PlatformError("ENOSPC", path);
+    inode.content = written(inode.content, offset, bytes);
+    inode.unsynced.push({ offset, bytes });
   }
 
   /** Power loss: the same disk afterwards; every open file is dead. */
@@ -174,19 +167,14 @@ export class CrashingFiles implements Files {
       inode.content = inode.durable.slice();
       inode.unsynced = [];
     }
-    this.#restart(durable);
-  }
-
-  /** The process ends; the operating system keeps what was written. */
-  kill(): void {
-    this.#restart(this.#entries);
-  }
-
-  #restart(entries: Map<string, Inode>): void {
-    this.#durable = new Map(entries);
-    this.#entries = new Map(entries);
+    this.#durable = new Map(durable);
+    this.#entries = new Map(durable);
     this.#unsyncedEntries = [];
-    for (const inode of entries.values()) inode.durable = inode.content.slice();
+    this.kill();
+  }
+
+  /** The process ends; the operating system still has what was written, synced or not, and may lose it later. */
+  kill(): void {
     this.#generation++;
     this.crashed = false;
     this.crashAt = Number.POSITIVE_INFINITY;

@@ -1,6 +1,7 @@
 /** Opening logs on a disk in memory, and short ways to say what happens to groups. */
 import type { Clock, Files, LogIndex, RandomSource, RangeId, ReplicaId, Term } from "@flotilla/base";
 import type { Entry, HardState } from "@flotilla/raft";
+import { CrashingFiles } from "./crashing-files.ts";
 import { nodeByteOperations, silentLogger } from "@flotilla/platform";
 import { FileSharedLog } from "@flotilla/raft-log";
 import type { FileSharedLogOptions } from "@flotilla/raft-log";
@@ -21,8 +22,9 @@ export const stillClock: Clock = { monotonicMs: () => 0, wallMs: () => 0 };
 
 export const smallLog: FileSharedLogOptions = { segmentBytes: 8192, shortSegmentBytes: 8192, logBytesTarget: 16384, cacheBytes: 0 };
 
-export function openLog(files: Files, options: FileSharedLogOptions = smallLog, seed = 1): Promise<FileSharedLog> {
-  return FileSharedLog.open(options, { files, bytes: nodeByteOperations, clock: stillClock, random: seededRandom(seed), logger: silentLogger });
+/** Opens as a process that starts now. */
+export function openLog(disk: Files | CrashingFiles, options: FileSharedLogOptions = smallLog, seed = 1): Promise<FileSharedLog> {
+  return FileSharedLog.open(options, { files: disk instanceof CrashingFiles ? disk.process() : disk, bytes: nodeByteOperations, clock: stillClock, random: seededRandom(seed), logger: silentLogger });
 }
 
 export const range = (id: number): RangeId => id as RangeId;
