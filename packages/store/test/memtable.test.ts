@@ -1,0 +1,105 @@
+import { key } from "@flotilla/base";
+import type { Key } from "@flotilla/base";
+import { describe, expect, test } from "vitest";
+import { Memtable } from "../src/memtable.ts";
+
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+const put = (table: Memtable, name: string, value: string, index: number): void =>
+  table.apply(key(name), bytes(value), 0, value.length, index);
+const text = (table: Memtable, name: string): string | undefined => {
+  const cell = table.committed(key(name));
+  return cell?.bytes === undefined ? undefined : Buffer.from(cell.bytes.subarray(cell.offset, cell.offset + cell.length)).toString();
+};
+const pend = (table: Memtable, name: string, index: number, version: number): void => {
+  const cell = table.cellForWrite(key(name));
+  cell.pendingIndex = index;
+  cell.pendingVersion = version;
+};
+const scan = (table: Memtable, start: string, end: string): Record<string, string> => {
+  const { keys, cells } = table.snapshot(key(start), key(end));
+  return Object.fromEntries(keys.map((name: Key, i) => [name, Buffer.from(cells[i]!.bytes!.subarray(0, cells[i]!.length)).toString()]));
+};
+
+describe("the memtable", () => {
+  test("hides pending records from reads until they are applied", () => {
+    const table = new Memtable();
+    pend(table, "a", 7, 100);
+    expect(text(table, "a")).toBeUndefined();
+    expect(scan(table, "a", "z")).toEqual({});
+    put(table, "a", "one", 7);
+    expect(text(table, "a")).toBe("one");
+    expect(table.activeCell(key("a"))!.pendingIndex).toBe(0);
+  });
+
+  test("keeps the newest pending record pending when an older one is applied", () => {
+    const table = new Memtable();
+    pend(table, "a", 7, 100);
+    pend(table, "a", 8, 101);
+    put(table, "a", "one", 7);
+    expect(table.activeCell(key("a"))!.pendingIndex).toBe(8);
+    expect(table.activeCell(key("a"))!.pendingVersion).toBe(101);
+    expect(text(table, "a")).toBe("one");
+  });
+
+  test("forgets pending records with the term and keeps committed ones", () => {
+    const table = new Memtable();
+    put(table, "a", "one", 7);
+    pend(table, "a", 8, 101);
+    pend(table, "b", 8, 102);
+    table.dropPending();
+    expect(table.activeCell(key("a"))!.pendingIndex).toBe(0);
+    expect(table.activeCell(key("b"))).toBeUndefined();
+    expect(text(table, "a")).toBe("one");
+  });
+
+  test("stays readable while it is flushed, and newer records go in front", () => {
+    const table = new Memtable();
+    put(table, "a", "one", 1);
+    put(table, "b", "two", 2);
+    pend(table, "c", 3, 9);
+    const frozen = table.freeze();
+    expect([...frozen.keys()]).toEqual(["a", "b"]);
+    expect(table.activeCell(key("c"))!.pendingIndex).toBe(3);
+    put(table, "a", "uno", 4);
+    put(table, "c", "three", 3);
+    expect(text(table, "a")).toBe("uno");
+    expect(text(table, "b")).toBe("two");
+    expect(scan(table, "a", "z")).toEqual({ a: "uno", b: "two", c: "three" });
+    table.thaw();
+    expect(text(table, "a")).toBe("uno");
+    expect(text(table, "b")).toBeUndefined();
+  });
+
+  test("counts bytes up with records and down after the flush", () => {
+    const table = new Memtable();
+    put(table, "a", "0123456789", 1);
+    const once = table.bytes;
+    put(table, "a", "0123456789", 2);
+    expect(table.bytes).toBe(once);
+    table.freeze();
+    expect(table.activeBytes).toBe(0);
+    expect(table.bytes).toBe(once);
+    table.thaw();
+    expect(table.bytes).toBe(0);
+  });
+
+  test("a snapshot is not changed by later records", () => {
+    const table = new Memtable();
+    put(table, "a", "one", 1);
+    const taken = table.snapshot(key("a"), key("z"));
+    put(table, "a", "two", 2);
+    put(table, "b", "new", 3);
+    expect(taken.keys).toEqual(["a"]);
+    expect(Buffer.from(taken.cells[0]!.bytes!).toString()).toBe("one");
+  });
+
+  test("a snapshot taken after keys were dropped and others added has the right keys", () => {
+    const table = new Memtable();
+    put(table, "m", "1", 1);
+    pend(table, "a", 2, 5);
+    expect(Object.keys(scan(table, "a", "z"))).toEqual(["m"]);
+    table.dropPending();
+    put(table, "b", "2", 3);
+    expect(Object.keys(scan(table, "a", "z"))).toEqual(["b", "m"]);
+  });
+});

@@ -1,0 +1,96 @@
+import { describe, expect, test } from "vitest";
+import { statusApplied, statusConditionFailed, statusRepeated } from "../src/entry-format.ts";
+import { SessionTable, sessionNumbersMax, sessionWindowVersions } from "../src/session-table.ts";
+
+const now = 400_000_000_000_000;
+const client = 77;
+
+describe("the session table (rule: apply once)", () => {
+  test("H1 a command applied once is recognized by its number, on any replica that applied the entry", () => {
+    for (const table of [new SessionTable(), new SessionTable()]) {
+      const session = table.session(client);
+      expect(table.judge(session, 5, now, now)).toBe("new");
+      table.apply(session, 5, statusApplied, now + 1, false, now, now + 1);
+      expect(table.judge(session, 5, now, now + 1)).toBe("applied");
+      expect(session.numbers.get(5)).toEqual({ status: statusApplied, version: now + 1, existed: false, firstSent: now });
+    }
+  });
+
+  test("a command under way is recognized before it is applied, and forgotten with the term", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    table.notePending(session, 5, now);
+    expect(table.judge(session, 5, now, now)).toBe("pending");
+    table.dropPending();
+    expect(table.judge(session, 5, now, now)).toBe("new");
+  });
+
+  test("the outcome of a repeated command stays the first one's", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    table.apply(session, 5, statusConditionFailed, 42, true, now, now + 1);
+    table.apply(session, 5, statusRepeated, 0, false, now, now + 2);
+    expect(session.numbers.get(5)).toEqual({ status: statusConditionFailed, version: 42, existed: true, firstSent: now });
+  });
+
+  test("below the floor nothing is kept and everything is refused, and the floor never falls", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    for (let number = 1; number <= 10; number++) table.apply(session, number, statusApplied, now + number, false, now, now + number);
+    table.applyFloor(session, 8);
+    expect([...session.numbers.keys()]).toEqual([8, 9, 10]);
+    expect(table.judge(session, 7, now, now)).toBe("below-floor");
+    table.applyFloor(session, 3);
+    expect(table.judge(session, 7, now, now)).toBe("below-floor");
+  });
+
+  test("a number under way below a new floor is not lost before it is applied", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    table.notePending(session, 4, now);
+    table.applyFloor(session, 6);
+    expect(session.numbers.has(4)).toBe(true);
+  });
+
+  test("a command first sent before the window is refused, so that a forgotten one is never applied again", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    table.apply(session, 1, statusApplied, now, false, now, now);
+    const later = now + sessionWindowVersions + 60_000 * 4096;
+    table.apply(session, 2, statusApplied, later, false, later, later);
+    table.sweep(now, later);
+    expect(session.numbers.has(1)).toBe(false);
+    expect(table.judge(session, 1, now, later)).toBe("too-old");
+    expect(table.judge(session, 2, later, later)).toBe("applied");
+  });
+
+  test("a client that fell silent is forgotten, by the versions in the log alone", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    table.apply(session, 1, statusApplied, now, false, now, now);
+    table.takeChanges();
+    const later = now + sessionWindowVersions + 60_000 * 4096;
+    table.sweep(now, later);
+    expect(table.size).toBe(0);
+    expect(table.takeChanges()).toEqual({ changed: [], removed: [client] });
+  });
+
+  test("a leader's command under way survives the sweep that forgets its client, so that a retry is still recognized", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    table.apply(session, 1, statusApplied, now, false, now, now);
+    const later = now + sessionWindowVersions + 60_000 * 4096;
+    table.notePending(session, 9, later);
+    table.sweep(now, later);
+    expect(table.session(client)).toBe(session);
+    expect(table.judge(session, 9, later, later)).toBe("pending");
+    expect(table.takeChanges().removed).toEqual([client]);
+  });
+
+  test("a client cannot make a range remember without bound", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    for (let number = 1; number <= sessionNumbersMax; number++) table.notePending(session, number, now);
+    expect(table.judge(session, sessionNumbersMax + 1, now, now)).toBe("too-many");
+  });
+});
