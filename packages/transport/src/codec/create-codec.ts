@@ -45,7 +45,7 @@ class BundleCodec implements Codec {
   readonly #operations: ByteOperations;
   readonly #packr: Packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
   readonly #unpackr: Unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "number" });
-  /** Bodies of the control messages of the bundle being encoded, in their order; empty between calls. */
+  /** Bodies of the control messages of the bundle being encoded; leftovers of a failed one are dropped by the next. */
   readonly #packed: Uint8Array[] = [];
 
   constructor(operations: ByteOperations) {
@@ -53,6 +53,7 @@ class BundleCodec implements Codec {
   }
 
   encodePeer(messages: readonly PeerMessage[]): Uint8Array {
+    this.#packed.length = 0;
     const sizes: number[] = [];
     for (let i = 0; i < messages.length; i++) sizes.push(this.#peerBytes(messages[i]!));
     const writer = this.#begin(sizes);
@@ -61,6 +62,7 @@ class BundleCodec implements Codec {
   }
 
   encodeClient(messages: readonly ClientMessage[]): Uint8Array {
+    this.#packed.length = 0;
     const sizes: number[] = [];
     for (let i = 0; i < messages.length; i++) sizes.push(this.#clientBytes(messages[i]!));
     const writer = this.#begin(sizes);
@@ -69,6 +71,7 @@ class BundleCodec implements Codec {
   }
 
   encodeServer(messages: readonly ServerMessage[]): Uint8Array {
+    this.#packed.length = 0;
     const sizes: number[] = [];
     for (let i = 0; i < messages.length; i++) sizes.push(this.#serverBytes(messages[i]!));
     const writer = this.#begin(sizes);
@@ -98,7 +101,6 @@ class BundleCodec implements Codec {
   #pack(fields: unknown[]): number {
     const body = this.#packr.pack(fields);
     if (body.length > controlBytesMax) {
-      this.#packed.length = 0;
       throw new InvariantError(`control message of ${body.length} bytes must not be sent, at most ${controlBytesMax} are allowed`);
     }
     this.#packed.push(body);
@@ -109,7 +111,6 @@ class BundleCodec implements Codec {
     let total = payloadHeaderBytes + messageHeaderBytes * sizes.length;
     for (let i = 0; i < sizes.length; i++) total += sizes[i]!;
     if (total > payloadBytesMax) {
-      this.#packed.length = 0;
       throw new InvariantError(`payload of ${total} bytes must not be sent, at most ${payloadBytesMax} are allowed`);
     }
     const writer = new BinaryWriter(this.#operations, total);
