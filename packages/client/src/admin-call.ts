@@ -65,10 +65,11 @@ export async function fetchRoutes(core: ClientCore, options: CallOptions): Promi
   const stores = new Map<number, StoreAddress>();
   let start: Key = systemPrefix;
   let misses = 0;
+  let problem: string | undefined;
   call.enter();
   try {
     while (start < keyMax) {
-      const link = await openLink(core, call, {});
+      const link = await openLink(core, call, {}, problem);
       const limit = core.settings.routeReadAhead;
       const from = start;
       const post = (requestId: number): void => link.post({ type: "route", requestId, start: from, end: keyMax, limit }, 64 + from.length);
@@ -85,8 +86,9 @@ export async function fetchRoutes(core: ClientCore, options: CallOptions): Promi
       }
       if (start === from) {
         // The store does not know yet what covers `start`: another one, a little later.
+        problem = `store ${link.storeId} does not know all ranges`;
         const { backoffMinMs, backoffMaxMs } = core.settings;
-        await pause(core, call, backoffMs(core.environment.random, misses++, backoffMinMs, backoffMaxMs));
+        await pause(core, call, problem, backoffMs(core.environment.random, misses++, backoffMinMs, backoffMaxMs));
       }
     }
     return { clusterId: core.links.clusterId, ranges: entries, stores: [...stores.values()].sort((a, b) => a.storeId - b.storeId) };
@@ -95,15 +97,15 @@ export async function fetchRoutes(core: ClientCore, options: CallOptions): Promi
   }
 }
 
-async function pause(core: ClientCore, call: Call, ms: number): Promise<void> {
+async function pause(core: ClientCore, call: Call, problem: string, ms: number): Promise<void> {
   const untilMs = core.nowMs() + ms;
   while (core.nowMs() < untilMs) {
-    call.check("no store knows all ranges");
+    call.check(problem);
     await call.change(untilMs);
   }
 }
 
-async function openLink(core: ClientCore, call: Call, options: AdminOptions): Promise<StoreLink> {
+async function openLink(core: ClientCore, call: Call, options: AdminOptions, problem = "no stream to any store"): Promise<StoreLink> {
   const address = options.endpoint === undefined ? undefined : parseEndpoints([options.endpoint])[0]!;
   const wanted = options.storeId === undefined ? undefined : storeId(options.storeId);
   for (;;) {
@@ -120,7 +122,7 @@ async function openLink(core: ClientCore, call: Call, options: AdminOptions): Pr
       if (link === undefined) core.fetcher.want(systemPrefix, nowMs);
       else link.connect(nowMs);
     } else {
-      call.check("no stream to any store");
+      call.check(problem);
       const link = core.links.any(nowMs, inCluster);
       if (link?.usable(nowMs) === true) return link;
       core.links.connectAny(nowMs);
@@ -147,11 +149,11 @@ async function ask(
   link.requests.set(requestId, {
     answered: (message) => {
       answer = message;
-      core.waiters.wake();
+      call.wake();
     },
     linkClosed: () => {
       lost = true;
-      core.waiters.wake();
+      call.wake();
     },
   });
   post(requestId);

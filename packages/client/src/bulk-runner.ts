@@ -45,7 +45,7 @@ export class BulkRunner implements OperationOwner {
   async room(): Promise<void> {
     while (!this.hasRoom) {
       this.check();
-      if (this.#inFlight === 0) await this.#core.change(this.#core.nowMs() + queueWaitMs);
+      if (this.#inFlight === 0) await this.#wait(queueWaitMs);
       else await this.#settlement();
     }
     this.check();
@@ -81,6 +81,12 @@ export class BulkRunner implements OperationOwner {
     operation.tag = undefined;
     this.#free.push(operation);
     this.#wake?.();
+  }
+
+  #wait(ms: number): Promise<void> {
+    const untilMs = this.#core.nowMs() + ms;
+    this.#core.wakeAt(untilMs);
+    return new Promise((resolve) => this.#core.waiters.add({ untilMs, resolve }));
   }
 
   #settlement(): Promise<void> {

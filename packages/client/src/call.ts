@@ -1,6 +1,7 @@
 /** A call that waits in steps (a scan, a lookup, an admin call): its deadline, its signal, and what ends it early. */
 import type { ClientCore } from "./client-core.ts";
 import { FlotillaError } from "./flotilla-error.ts";
+import type { Waiter } from "./waiters.ts";
 
 /** The part of `AbortSignal` that is used; the real one fits. */
 export interface AbortSignalLike {
@@ -23,7 +24,8 @@ export class Call {
   readonly #timeoutMs: number;
   #deadlineMs: number;
   #entered = false;
-  readonly #onAbort = (): void => this.#core.waiters.wake();
+  #waiter: Waiter | undefined;
+  readonly #onAbort = (): void => this.wake();
 
   constructor(core: ClientCore, what: string, options: CallOptions) {
     this.#core = core;
@@ -78,8 +80,18 @@ export class Call {
   }
 
   /** Waits for any change, at most until `untilMs`. */
-  async change(untilMs: number = this.#deadlineMs): Promise<void> {
-    await this.#core.change(Math.min(untilMs, this.#deadlineMs));
+  change(untilMs: number = this.#deadlineMs): Promise<void> {
+    const until = Math.min(untilMs, this.#deadlineMs);
+    this.#core.wakeAt(until);
+    return new Promise((resolve) => {
+      this.#waiter = { untilMs: until, resolve };
+      this.#core.waiters.add(this.#waiter);
+    });
+  }
+
+  /** Something came for this call alone. */
+  wake(): void {
+    if (this.#waiter !== undefined) this.#core.waiters.wakeOne(this.#waiter);
   }
 }
 

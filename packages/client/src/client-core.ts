@@ -315,7 +315,7 @@ export class ClientCore {
     this.#endAll(all, (operation) => new FlotillaError(error.code, `${describeOperation(operation)}: ${error.message}`, {
       outcome: outcomeBefore(operation), hint: error.hint, details: error.details,
     }));
-    // Scans and lookups see the same error when they look again.
+    // Scans and lookups see the same error when they look again; later calls get the same time to connect once more.
     this.waiters.wake();
     if (this.#callers === 0) this.links.forgetFirstDial();
   }
@@ -362,16 +362,14 @@ export class ClientCore {
     if (busy === this.#busy) return;
     this.#busy = busy;
     if (busy) this.#alarm.at(this.nowMs() + tickMs);
-    else this.fetcher.forget();
+    else {
+      this.fetcher.forget();
+      this.links.forgetFirstDial();
+    }
     this.#onBusy?.(busy);
   }
 
-  /** Wakes whoever waits for a change of streams or routes, at `untilMs` at the latest. */
-  change(untilMs: number): Promise<void> {
-    this.#alarm.at(untilMs);
-    return this.waiters.change(untilMs);
-  }
-
+  /** The client looks after everything under way at that time at the latest. */
   wakeAt(atMs: number): void {
     this.#alarm.at(atMs);
   }

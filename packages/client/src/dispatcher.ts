@@ -233,9 +233,9 @@ export class Dispatcher {
   #begin(lane: Operation["lane"], range: CachedRange, link: StoreLink, operations: Operation[], bytes: number, nowMs: number): SentBatch {
     const { settings, sink } = this.#parts;
     const numbers = new Array<number>(operations.length);
-    let attempts = 0;
-    for (let i = 0; i < operations.length; i++) if (operations[i]!.attempts > attempts) attempts = operations[i]!.attempts;
-    const stallMs = Math.min(settings.attemptMsMax, settings.attemptMs * 2 ** Math.min(attempts, 10));
+    let stalls = 0;
+    for (let i = 0; i < operations.length; i++) if (operations[i]!.stalls > stalls) stalls = operations[i]!.stalls;
+    const stallMs = Math.min(settings.attemptMsMax, settings.attemptMs * 2 ** Math.min(stalls, 10));
     const batch = new SentBatch(link.nextId(), lane, link, range, operations, numbers, nowMs, stallMs);
     for (let i = 0; i < operations.length; i++) {
       const operation = operations[i]!;
@@ -424,7 +424,7 @@ export class Dispatcher {
 
   /** The stream is gone: reads are asked elsewhere, and writes too, with their numbers, for they may have arrived. */
   linkClosed(link: StoreLink): void {
-    for (const batch of [...link.outstanding.values()]) this.#giveUp(batch, "the stream was closed");
+    for (const batch of [...link.outstanding.values()]) this.#giveUp(batch, "the stream was closed", 0);
   }
 
   /** Batches without an answer in their time are tried elsewhere. */
@@ -437,7 +437,7 @@ export class Dispatcher {
         continue;
       }
       link.suspect(batch.sentMs, nowMs);
-      this.#giveUp(batch, `no answer for ${batch.stallMs} ms`);
+      this.#giveUp(batch, `no answer for ${batch.stallMs} ms`, 1);
     }
   }
 
@@ -448,7 +448,7 @@ export class Dispatcher {
     range.cursor = 1 + range.descriptor.replicas.findIndex((replica) => replica.storeId === link.storeId);
   }
 
-  #giveUp(batch: SentBatch, reason: string): void {
+  #giveUp(batch: SentBatch, reason: string, stalled: 0 | 1): void {
     const { range, link } = batch;
     this.avoid(range, link);
     const waiting: Operation[] = [];
@@ -456,6 +456,7 @@ export class Dispatcher {
     for (const operation of waiting) {
       batch.release(operation);
       if (operation.lane === "write") operation.fateUnknown = true;
+      operation.stalls += stalled;
       operation.lastCode = undefined;
       operation.lastMessage = `store ${link.storeId}: ${reason}`;
       this.#retry(operation, reason);

@@ -49,6 +49,8 @@ export class Operation implements Command {
   /** On the monotonic clock. */
   deadlineMs = 0;
   attempts = 0;
+  /** Attempts that nobody answered in their time: each is waited for twice as long as the one before. */
+  stalls = 0;
   /** An attempt may have been proposed and its answer is lost. Never goes back to false while the operation lives. */
   fateUnknown = false;
   /** Why the last attempt was refused. */
@@ -80,6 +82,7 @@ export class Operation implements Command {
     this.bytes = bytes;
     this.deadlineMs = deadlineMs;
     this.attempts = 0;
+    this.stalls = 0;
     this.fateUnknown = false;
     this.lastCode = undefined;
     this.lastMessage = "";

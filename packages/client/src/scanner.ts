@@ -50,6 +50,12 @@ export class Scanner {
     this.#call = new Call(core, plan.countOnly ? "count" : "scan", plan);
   }
 
+  /** A cursor of this scan has news. */
+  readonly #arrived = (): void => {
+    if (this.#current?.complete === true) this.#readAhead(this.#current);
+    this.#call.wake();
+  };
+
   /** Records of the ranges that are through; with `countOnly`. */
   get count(): number {
     return this.#count;
@@ -133,7 +139,7 @@ export class Scanner {
       countOnly: plan.countOnly,
       creditBytes: core.settings.scanCreditBytes,
     };
-    return new ScanCursor(range, link, request, nowMs, () => core.waiters.wake());
+    return new ScanCursor(range, link, request, nowMs, this.#arrived);
   }
 
   #take(cursor: ScanCursor, page: ScanPage): readonly ScanRecord[] {
@@ -161,7 +167,6 @@ export class Scanner {
       this.#current = undefined;
     }
     if (this.#remaining <= 0) this.close();
-    else if (cursor.complete) this.#readAhead(cursor);
     return records;
   }
 

@@ -1,31 +1,31 @@
-/** Scans, route lookups and admin calls that wait until something changed: a stream, a route, an answer, or time. */
+/** Scans, lookups and admin calls that wait until something changed: a stream, a route, an answer, or time. */
+export interface Waiter {
+  readonly untilMs: number;
+  readonly resolve: () => void;
+}
+
 export class Waiters {
-  #waiting: { untilMs: number; resolve: () => void }[] = [];
+  readonly #waiting = new Set<Waiter>();
 
   get size(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
-  /** Resolves at the next change, or when `tick` is called at `untilMs` or later. Whoever waits looks again. */
-  change(untilMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push({ untilMs, resolve });
-    });
+  /** Called back at the next change, or when `tick` is called at `untilMs` or later. Whoever waits looks again. */
+  add(waiter: Waiter): void {
+    this.#waiting.add(waiter);
+  }
+
+  /** What this one waits for has come. */
+  wakeOne(waiter: Waiter): void {
+    if (this.#waiting.delete(waiter)) waiter.resolve();
   }
 
   wake(): void {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#waiting = [];
-    for (const { resolve } of waiting) resolve();
+    for (const waiter of this.#waiting) this.wakeOne(waiter);
   }
 
   tick(nowMs: number): void {
-    let due = false;
-    for (const waiter of this.#waiting) due ||= waiter.untilMs <= nowMs;
-    if (!due) return;
-    const waiting = this.#waiting;
-    this.#waiting = waiting.filter((waiter) => waiter.untilMs > nowMs);
-    for (const waiter of waiting) if (waiter.untilMs <= nowMs) waiter.resolve();
+    for (const waiter of this.#waiting) if (waiter.untilMs <= nowMs) this.wakeOne(waiter);
   }
 }

@@ -1,0 +1,197 @@
+import { storeId } from "@flotilla/base";
+import { describe, expect, it } from "vitest";
+import { harness, text } from "./support/harness.ts";
+
+describe("routing", () => {
+  it("E28 with a frozen map 50 leadership changes and splits are followed by the stores' hints alone", async () => {
+    const { client, cluster, run } = harness();
+    await run(client.put("m", "0"));
+    cluster.frozenRoutes = cluster.entries();
+    for (let i = 1; i <= 50; i++) {
+      if (i % 5 === 0) cluster.split(String.fromCharCode(97 + (i % 26)) + i);
+      if (i % 12 === 0) cluster.merge("m");
+      cluster.moveLeader(1 + (i % 3));
+      await run(client.put("m", String(i)));
+      expect(text(await run(client.get("m")))).toBe(String(i));
+    }
+    expect(cluster.applied).toHaveLength(51);
+  });
+
+  it("E28 two replicas that name each other are not asked in a tight loop", async () => {
+    const { client, cluster, run, failure } = harness();
+    await run(client.put("m", "0"));
+    cluster.payloads.clear();
+    cluster.interceptRange = (store) => ({
+      reason: "not-leader",
+      ranges: [{ descriptor: cluster.ranges[0]!.descriptor, leader: storeId(store.id === 1 ? 2 : 1) }],
+    });
+    const error = await failure(client.put("m", "1", { timeoutMs: 5_000 }));
+    expect([error.code, error.outcome]).toEqual(["NoQuorum", "not-applied"]);
+    expect([...cluster.payloads.values()].flat().length).toBeLessThan(60);
+  });
+
+  it("routes again by the fresh map what was refused for another epoch", async () => {
+    const { client, cluster, run } = harness();
+    await run(client.put("a", "1"));
+    cluster.split("g", "p");
+    cluster.moveLeader(2, "h");
+    cluster.moveLeader(3, "z");
+    cluster.payloads.clear();
+    await run(Promise.all([client.put("b", "b"), client.put("h", "h"), client.put("z", "z")]));
+    for (const name of ["b", "h", "z"]) expect(text(await run(client.get(name)))).toBe(name);
+    expect(client.internals.routes.size).toBe(3);
+    expect(cluster.payloads.get(storeId(3))!.flat().some((message) => message.type === "commands")).toBe(true);
+  });
+
+  it("asks for the map when a refusal brings no fresher descriptor", async () => {
+    const { client, cluster, run } = harness();
+    await run(client.put("a", "1"));
+    cluster.split("g");
+    let refused = 0;
+    cluster.interceptRange = (_store, message) => {
+      if (message.type === "commands" && message.bounds === 1) {
+        refused++;
+        return { reason: "epoch-mismatch", ranges: [] };
+      }
+      return undefined;
+    };
+    await run(client.put("z", "2"));
+    expect(refused).toBeGreaterThan(0);
+    expect(cluster.records.size).toBe(2);
+  });
+
+  it("finds the new leader when the old one's node is gone", async () => {
+    const { client, cluster, run } = harness();
+    await run(client.put("m", "1"));
+    cluster.network.down.add("s1:7400");
+    cluster.network.break("s1:7400");
+    cluster.moveLeader(3);
+    await run(client.put("m", "2"));
+    expect(text(await run(client.get("m")))).toBe("2");
+    expect(cluster.applied).toHaveLength(2);
+  });
+
+  it("asks another replica when the leader takes requests and says nothing", async () => {
+    const { client, cluster, run, world } = harness();
+    await run(client.put("m", "1"));
+    cluster.stores.get(storeId(1))!.silent = true;
+    cluster.moveLeader(2);
+    const before = world.nowMs;
+    await run(Promise.all([client.put("m", "2"), client.get("m")]));
+    expect(world.nowMs - before).toBeLessThan(3_000);
+    const again = world.nowMs;
+    await run(client.put("m", "3"));
+    expect(world.nowMs - again).toBeLessThan(100);
+    expect(cluster.applied).toHaveLength(3);
+  });
+
+  it("closes a stream on which a store stays silent, and dials again", async () => {
+    const { client, cluster, run, world } = harness({ timeoutMs: 20_000 });
+    await run(client.put("m", "1"));
+    const store = cluster.stores.get(storeId(1))!;
+    store.silent = true;
+    const write = client.put("m", "2");
+    await world.pass(7_000);
+    expect(cluster.network.dials.filter((address) => address === "s1:7400").length).toBeGreaterThan(1);
+    store.silent = false;
+    await run(write);
+    expect(cluster.applied).toHaveLength(2);
+  });
+
+  it("gives a dial up that hangs", async () => {
+    const { client, cluster, run, world } = harness();
+    cluster.network.hanging.add("s1:7400");
+    cluster.moveLeader(2);
+    await run(client.put("m", "1"));
+    expect(world.nowMs).toBeLessThan(3_000);
+  });
+
+  it("learns stores that were not among the endpoints", async () => {
+    const { client, cluster, run } = harness({ endpoints: "flotilla://s2:7400" });
+    cluster.moveLeader(1);
+    await run(client.put("m", "1"));
+    expect(cluster.network.dials).toContain("s1:7400");
+  });
+
+  it("moves away from a store that announces its end", async () => {
+    const { client, cluster, run } = harness();
+    await run(client.put("m", "1"));
+    for (const link of client.internals.links.all) if (link.storeId === 1) link.leaving = true;
+    cluster.moveLeader(2);
+    cluster.payloads.clear();
+    await run(client.put("m", "2"));
+    expect(cluster.payloads.get(storeId(1)) ?? []).toEqual([]);
+  });
+
+  it("H8 a store of another cluster is never used", async () => {
+    const { client, cluster, run, failure, world } = harness();
+    await run(client.put("m", "1"));
+    cluster.stores.get(storeId(1))!.clusterId = "d".repeat(32);
+    cluster.network.break("s1:7400");
+    await world.pass(1);
+    cluster.payloads.clear();
+    const error = await failure(client.put("m", "2"));
+    expect(error.code).toBe("NoQuorum");
+    expect(error.details["missingStores"]).toEqual([1]);
+    expect(cluster.payloads.get(storeId(1)) ?? []).toEqual([]);
+    cluster.moveLeader(2);
+    await run(client.put("m", "3"));
+  });
+
+  it("says ConnectFailed with every endpoint's reason when none can be reached", async () => {
+    const { client, cluster, failure, world } = harness();
+    for (const address of cluster.endpoints) cluster.network.down.add(address);
+    const before = world.nowMs;
+    const errors = await Promise.all([failure(client.put("a", "1")), failure(client.get("a")), failure(client.scan().toArray()), failure(client.routes())]);
+    expect(errors.map((error) => error.code)).toEqual(["ConnectFailed", "ConnectFailed", "ConnectFailed", "ConnectFailed"]);
+    expect(errors[0]!.outcome).toBe("not-applied");
+    expect(errors[1]!.outcome).toBeUndefined();
+    expect(Object.keys(errors[0]!.details["endpoints"] as object)).toEqual(cluster.endpoints);
+    expect(world.nowMs - before).toBeLessThan(4_500);
+  });
+
+  it("connects when the cluster comes up a little later", async () => {
+    const { client, cluster, run, world } = harness();
+    for (const address of cluster.endpoints) cluster.network.down.add(address);
+    const write = client.put("a", "1");
+    await world.pass(2_000);
+    cluster.network.down.clear();
+    await run(write);
+    expect(cluster.applied).toHaveLength(1);
+  });
+
+  it("answers at once when every endpoint refuses for good", async () => {
+    const { client, cluster, failure, world } = harness();
+    for (const address of cluster.endpoints) {
+      cluster.network.listeners.set(address, { admit: () => ({ ok: false, code: "ProtocolMismatch", message: "speaks 7 to 9" }) });
+    }
+    const before = world.nowMs;
+    const error = await failure(client.get("a"));
+    expect(error.code).toBe("ProtocolMismatch");
+    expect(world.nowMs - before).toBeLessThan(1_500);
+  });
+
+  it("a malformed answer ends the stream, not the client", async () => {
+    const { client, cluster, run } = harness();
+    await run(client.put("a", "1"));
+    let once = true;
+    const { send } = cluster;
+    cluster.send = function (store, stream, message) {
+      if (once && message.type === "command-results") {
+        once = false;
+        stream.send(new Uint8Array([1, 64, 0, 0, 0, 1, 9]));
+      } else send.call(cluster, store, stream, message);
+    };
+    await run(client.put("a", "2"));
+    expect(cluster.applied).toHaveLength(2);
+  });
+
+  it("fetches the whole map page by page", async () => {
+    const { client, cluster, run } = harness({ routeReadAhead: 3 });
+    cluster.split(..."bcdefghijk");
+    const routes = await run(client.routes());
+    expect(routes.ranges.map((entry) => entry.descriptor.start)).toEqual(["\x00", ...cluster.ranges.map((range) => range.descriptor.start)]);
+    expect(routes.stores.map((store) => store.storeId)).toEqual([1, 2, 3]);
+    expect(routes.clusterId).toHaveLength(32);
+  });
+});
