@@ -6,7 +6,7 @@
  * @typedef {object} Stage
  * @property {string} name
  * @property {number} budgetSeconds
- * @property {boolean} [isBase] without it no later stage can run
+ * @property {boolean} [isBase] when nothing of it passes, no later stage can run
  * @property {(timeoutMs: number) => Promise<StageResult>} run
  *
  * @typedef {{ name: string, seconds: number, budgetSeconds: number, result: StageResult }} StageReport
@@ -70,7 +70,7 @@ export async function runStages(stages) {
   for (const stage of stages) {
     const report = await runStage(stage);
     reports.push(report);
-    if (stage.isBase === true && report.result.failed > 0) break;
+    if (stage.isBase === true && report.result.passed === 0) break;
   }
   return printSummary(reports);
 }
