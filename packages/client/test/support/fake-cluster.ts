@@ -67,6 +67,8 @@ export class FakeCluster {
   dropAnswer: (store: FakeStore, message: ServerMessage) => boolean = () => false;
   /** Answers a command without applying it. */
   interceptCommand: (store: FakeStore, command: Command, batch: CommandBatch) => Partial<CommandResult> | undefined = () => undefined;
+  /** What the client is told of a command that has been decided. */
+  disguise: (result: CommandResult) => CommandResult = (result) => result;
   /** Answers a batch or scan as a whole. */
   interceptRange: (store: FakeStore, message: ClientMessage) => Partial<RangeRefused> | undefined = () => undefined;
   pageRecords = 3;
@@ -254,11 +256,11 @@ export class FakeCluster {
       const intercepted = this.interceptCommand(store, command, batch);
       if (intercepted !== undefined) return { ...none, ...intercepted };
       const known = row.results.get(command.number);
-      if (known !== undefined) return known;
+      if (known !== undefined) return this.disguise(known);
       if (command.number < row.floor) return { ...none, status: "refused", code: "Refused", message: "below the floor" };
       const result = { ...none, ...this.apply(command) };
       row.results.set(command.number, result);
-      return result;
+      return this.disguise(result);
     });
     if (batch.floor > row.floor) {
       row.floor = batch.floor;
