@@ -1,4 +1,5 @@
 /** Runs seeds of the simulator; each seed counts as one test. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand } from "../bootstrap/run-command.mjs";
 import { root } from "../bootstrap/workspace.mjs";
@@ -11,6 +12,7 @@ const simulatorMain = join(root, "packages", "simulator", "dist", "main.js");
  * @returns {Promise<import("./stage.mjs").StageResult>}
  */
 export async function runSeeds({ from, seeds, timeoutMs }) {
+  if (!existsSync(simulatorMain)) return failed(`${simulatorMain} is missing`);
   const args = ["--seeds", String(seeds), "--from", String(from), "-o", "json"];
   const command = [process.execPath, simulatorMain, ...args];
   const { exitCode, output, timedOut } = await runCommand(command, { cwd: root, stdout: "capture", timeoutMs });

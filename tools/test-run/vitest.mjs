@@ -25,7 +25,9 @@ export async function runVitest(config, { filters = [], timeoutMs, env = {} }) {
   mkdirSync(stampDirectory, { recursive: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`];
   const command = [process.execPath, commands.vitest, "run", "--config", config, ...reporters, ...filters];
-  const { exitCode, timedOut } = await runCommand(command, { cwd: root, timeoutMs, env: { ...process.env, ...env } });
+  const colors = process.stdout.isTTY ? {} : { NO_COLOR: "1" };
+  const environment = { ...process.env, ...colors, ...env };
+  const { exitCode, timedOut } = await runCommand(command, { cwd: root, timeoutMs, env: environment });
   if (timedOut) return failed(`stopped after ${timeoutMs / 1000} s`);
   try {
     return countReport(JSON.parse(readFileSync(reportFile, "utf8")), exitCode);

@@ -65,6 +65,13 @@ test("an import of another package's files is found, by name and by path", () =>
   ]);
 });
 
+test("a package's tests may import it by its name, its sources may not", () => {
+  const source = 'import { x } from "@flotilla/store";\nx();';
+  expect(messages({ "packages/store/src/a.ts": source, "packages/store/test/a.test.ts": source })).toEqual([
+    "packages/store/src/a.ts:1 the package imports itself by its name; use a relative path",
+  ]);
+});
+
 test("an import of tests from sources is found", () => {
   expect(messages({ "packages/store/src/a.ts": 'import "../test/a.ts";' })).toEqual([
     'packages/store/src/a.ts:1 "../test/a.ts" leaves src',

@@ -50,7 +50,8 @@ console.log(["b"].sort((x, y) => x.localeCompare(y)));
 });
 
 test("the ways to the world may reach it", () => {
-  const source = 'import { readFileSync } from "node:fs";\nexport const a = [Date.now(), setTimeout, Buffer, readFileSync];\n';
+  const source =
+    'import { readFileSync } from "node:fs";\nexport const a = [Date.now(), setTimeout, Buffer, readFileSync];\n';
   const paths = ["storage/src/leveldb/a.ts", "transport/src/grpc/a.ts", "platform/src/a.ts", "raft/test/a.test.ts"];
   expect(brokenRules(Object.fromEntries(paths.map((path) => [`packages/${path}`, source])))).toEqual([]);
 });
@@ -61,7 +62,8 @@ test("a circle of imports, any, a skipped test, and a file over 600 lines are fo
     "packages/client/src/b.ts": 'import { a } from "./a.ts";\nexport const b = (): number => a();\n',
     "packages/client/src/c.ts": "export let c: any;\n",
     "packages/client/src/d.ts": `${"export {};\n".repeat(601)}`,
-    "packages/client/test/e.test.ts": 'import { expect, test } from "vitest";\ntest.skip("x", () => expect(1).toBe(1));\n',
+    "packages/client/test/e.test.ts":
+      'import { expect, test } from "vitest";\ntest.skip("x", () => expect(1).toBe(1));\n',
   };
   expect(brokenRules(files)).toEqual([
     "packages/client/src/a.ts:1 import(no-cycle)",
