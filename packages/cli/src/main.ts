@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+/** The `flotilla` command. */
+import { createProcessIo, exitProcess } from "./process-io.ts";
+import { runCommandLine } from "./run-command-line.ts";
+
+await exitProcess(await runCommandLine(process.argv.slice(2), createProcessIo()));

@@ -1,0 +1,92 @@
+/** The answers to questions about the cluster. They come from a server of maybe another version: fields may be missing. */
+import { Failure } from "@flotilla/base";
+import type { ClusterClient } from "../cluster-client.ts";
+import { bytesOfBinaryString, encodeTogether } from "./bytes-text.ts";
+import type { Encoding } from "./bytes-text.ts";
+
+export interface ClusterStatus {
+  readonly clusterId: string;
+  readonly formatNumber: number;
+  readonly health: string;
+  readonly reasons: readonly string[];
+  readonly nodes: { readonly total: number; readonly live: number };
+  readonly stores: { readonly total: number; readonly live: number };
+  readonly ranges: { readonly total: number; readonly led: number; readonly underReplicated: number; readonly unavailable: number };
+  readonly placementDriver: { readonly nodeId: number | null; readonly storeId: number | null; readonly term: number | null };
+  readonly sizeBytes: number | null;
+}
+
+export interface NodeRow {
+  readonly nodeId: number;
+  readonly address: string;
+  readonly httpAddress: string | null;
+  readonly pid: number | null;
+  readonly state: string;
+  readonly serverVersion: string | null;
+  readonly uptimeMs: number | null;
+  readonly stores: readonly number[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface StoreRow {
+  readonly storeId: number;
+  readonly nodeId: number;
+  readonly address: string;
+  readonly state: string;
+  readonly replicas: number | null;
+  readonly leaders: number | null;
+  readonly sizeBytes: number | null;
+  readonly freeBytes: number | null;
+  readonly logBytes: number | null;
+  readonly fsyncs: number | null;
+  readonly dataDir: string | null;
+}
+
+export interface RangeRow {
+  readonly rangeId: number;
+  /** Binary strings on the wire, text here. Empty: the beginning or the end of all keys. */
+  readonly start: string;
+  readonly end: string;
+  readonly encoding: Encoding;
+  readonly leaderStoreId: number | null;
+  readonly term: number | null;
+  readonly replicas: readonly { readonly replicaId: number; readonly storeId: number; readonly role: string; readonly state: string | null }[];
+  readonly sizeBytes: number | null;
+  readonly keys: number | null;
+  readonly writesPerSecond: number | null;
+  readonly readsPerSecond: number | null;
+  readonly asleep: boolean;
+}
+
+export async function askClusterStatus(client: ClusterClient): Promise<ClusterStatus> {
+  return requireObject(await client.admin("cluster-status", {}, { readOnly: true }), "cluster-status", ["health", "nodes", "stores", "ranges", "placementDriver", "reasons"]) as unknown as ClusterStatus;
+}
+
+export async function askNodes(client: ClusterClient): Promise<readonly NodeRow[]> {
+  return requireList(await client.admin("node-list", {}, { readOnly: true }), "node-list", ["nodeId", "address", "state"]) as unknown as NodeRow[];
+}
+
+export async function askStores(client: ClusterClient): Promise<readonly StoreRow[]> {
+  return requireList(await client.admin("store-list", {}, { readOnly: true }), "store-list", ["storeId", "nodeId", "state"]) as unknown as StoreRow[];
+}
+
+export async function askRanges(client: ClusterClient, wanted: Encoding): Promise<readonly RangeRow[]> {
+  const rows = requireList(await client.admin("range-list", {}, { readOnly: true }), "range-list", ["rangeId", "start", "end", "replicas"]);
+  return rows.map((row) => {
+    const bounds = encodeTogether({ start: boundOf(row["start"]), end: boundOf(row["end"]) }, wanted);
+    const { rangeId, ...rest } = row;
+    return { rangeId, ...rest, ...bounds } as unknown as RangeRow;
+  });
+}
+
+const boundOf = (value: unknown): Uint8Array => bytesOfBinaryString(typeof value === "string" ? value : "");
+
+function requireObject(value: unknown, name: string, fields: readonly string[]): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && fields.every((field) => field in value)) return value as Record<string, unknown>;
+  throw new Failure("ProtocolMismatch", `the cluster's answer to ${name} is not what this version expects`, { hint: "use the command of the cluster's own version" });
+}
+
+function requireList(value: unknown, name: string, fields: readonly string[]): Record<string, unknown>[] {
+  const rows: unknown[] = Array.isArray(value) ? value : [undefined];
+  return rows.map((row) => requireObject(row, name, fields));
+}

@@ -1,0 +1,55 @@
+/** The real process behind a verb. */
+import { Failure } from "@flotilla/base";
+import type { CommandIo } from "./command-io.ts";
+import { connectCluster } from "./cluster-client.ts";
+
+export function createProcessIo(): CommandIo {
+  let endsWithReader = true;
+  process.stdout.on("error", () => {
+    // There is nobody left to tell, and nothing went wrong.
+    if (endsWithReader) process.exit(0);
+  });
+  process.stderr.on("error", () => {});
+  let interruption: AbortController | undefined;
+  return {
+    out: (content) =>
+      new Promise((resolve) => {
+        if (process.stdout.destroyed || process.stdout.write(content)) resolve();
+        else process.stdout.once("drain", resolve);
+      }),
+    note: (text) => void process.stderr.write(text),
+    outIsTerminal: process.stdout.isTTY === true,
+    noteIsTerminal: process.stderr.isTTY === true,
+    get input() {
+      return process.stdin;
+    },
+    environment: process.env,
+    directory: process.cwd(),
+    connect: connectCluster,
+    outliveReaders: () => void (endsWithReader = false),
+    interrupted() {
+      interruption ??= listenForInterruption();
+      return interruption.signal;
+    },
+  };
+}
+
+function listenForInterruption(): AbortController {
+  const controller = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(signal === "SIGINT" ? 130 : 143);
+    controller.abort(new Failure("Cancelled", `interrupted by ${signal}`));
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return controller;
+}
+
+/** Waits until what was written has left, then ends the process: open sockets of a closing client need not be waited for. */
+export async function exitProcess(exitCode: number): Promise<never> {
+  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+  if (process.stderr.writableLength > 0) await Promise.race([new Promise<void>((resolve) => process.stderr.write("", () => resolve())), pause(1000)]);
+  process.exit(exitCode);
+}
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
