@@ -59,7 +59,8 @@ export function encodeHello(hello: Hello, operations: ByteOperations): Uint8Arra
 
 /** Throws `UnknownHelloFormat` or `MalformedError`. */
 export function decodeHello(bytes: Uint8Array, operations: ByteOperations): Hello {
-  if (bytes.length > helloBytesMax) throw new MalformedError(`Hello of ${bytes.length} bytes, at most ${helloBytesMax} are allowed`);
+  if (bytes.length > helloBytesMax)
+    throw new MalformedError(`Hello of ${bytes.length} bytes, at most ${helloBytesMax} are allowed`);
   const reader = new BinaryReader(bytes);
   const format = reader.uint8();
   if (format !== helloFormat) throw new UnknownHelloFormat(format);
@@ -95,7 +96,8 @@ export function decodeHello(bytes: Uint8Array, operations: ByteOperations): Hell
 }
 
 function checkTexts(hello: Hello, operations: ByteOperations, Wrong: new (message: string) => Error): void {
-  if (!/^(?:[0-9a-f]{32})?$/.test(hello.clusterId)) throw new Wrong("the cluster id of a Hello must be empty or 32 hex digits");
+  if (!/^(?:[0-9a-f]{32})?$/.test(hello.clusterId))
+    throw new Wrong("the cluster id of a Hello must be empty or 32 hex digits");
   if (hello.storeKey.length > storeKeyDigitsMax || !/^[0-9a-f]*$/.test(hello.storeKey)) {
     throw new Wrong(`the store key of a Hello must be at most ${storeKeyDigitsMax} hex digits`);
   }

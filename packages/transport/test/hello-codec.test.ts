@@ -22,7 +22,10 @@ const hellos = fc
     purpose: fc.constantFrom("client", "heartbeat", "append", "snapshot"),
     address: fc.constantFrom("", "127.0.0.1:7400", "[::1]:7400", "bücher.example:1"),
   })
-  .map(({ protocols, ...rest }) => ({ protocolMin: Math.min(...protocols), protocolMax: Math.max(...protocols), ...rest }) as Hello);
+  .map(
+    ({ protocols, ...rest }) =>
+      ({ protocolMin: Math.min(...protocols), protocolMax: Math.max(...protocols), ...rest }) as Hello,
+  );
 
 const [example] = fc.sample(hellos, { seed: 4, numRuns: 1 });
 const runs = { seed: 20240103, numRuns: 300 };

@@ -28,7 +28,13 @@ import type {
   ServerMessage,
 } from "../client-messages.ts";
 import { controlValuesMax } from "../protocol.ts";
-import { readRouteEntry, readWireError, routeEntryFields, routeEntryLength, wireErrorFields } from "./descriptor-fields.ts";
+import {
+  readRouteEntry,
+  readWireError,
+  routeEntryFields,
+  routeEntryLength,
+  wireErrorFields,
+} from "./descriptor-fields.ts";
 import { errorCodeNumber, errorCodeOf } from "./error-code-numbers.ts";
 import { FieldReader, keyField, nameNumber } from "./field-reader.ts";
 import { boundedText } from "./fields.ts";
@@ -71,7 +77,11 @@ export function clientControlFields(message: ClientControlMessage, operations: B
   }
 }
 
-export function readClientControl(type: ClientControlType, values: unknown, operations: ByteOperations): ClientControlMessage {
+export function readClientControl(
+  type: ClientControlType,
+  values: unknown,
+  operations: ByteOperations,
+): ClientControlMessage {
   const fields = (length: number): FieldReader => new FieldReader(values, length, type, operations);
   switch (type) {
     case "scan":
@@ -149,7 +159,11 @@ export function serverControlFields(message: ServerControlMessage, operations: B
   }
 }
 
-export function readServerControl(type: ServerControlType, values: unknown, operations: ByteOperations): ServerControlMessage {
+export function readServerControl(
+  type: ServerControlType,
+  values: unknown,
+  operations: ByteOperations,
+): ServerControlMessage {
   const fields = (length: number): FieldReader => new FieldReader(values, length, type, operations);
   switch (type) {
     case "range-refused":

@@ -22,7 +22,17 @@ import { InvariantError, MalformedError } from "@flotilla/base";
 import type { BinaryReader, BinaryWriter, ByteOperations, ErrorCode, Key, RangeId, Version } from "@flotilla/base";
 import type { Command, CommandBatch, CommandResult, CommandResults, CommandStatus } from "../client-messages.ts";
 import { errorCodeNumber, errorCodeOf } from "./error-code-numbers.ts";
-import { boundedText, count, keyLength, positive, putInteger, putKeyLength, putText, text, textBytes } from "./fields.ts";
+import {
+  boundedText,
+  count,
+  keyLength,
+  positive,
+  putInteger,
+  putKeyLength,
+  putText,
+  text,
+  textBytes,
+} from "./fields.ts";
 
 const batchBytes = 52;
 const commandBytes = 23;
@@ -148,7 +158,14 @@ export function readCommandResults(reader: BinaryReader, operations: ByteOperati
     const version = reader.uint53() as Version;
     const code: ErrorCode | undefined = (flags & codeFlag) === 0 ? undefined : errorCodeOf(reader.uint8());
     const message = (flags & messageFlag) === 0 ? "" : text(reader, operations);
-    results.push({ number, status: statuses[flags & 3]!, version, existed: (flags & existedFlag) !== 0, code, message });
+    results.push({
+      number,
+      status: statuses[flags & 3]!,
+      version,
+      existed: (flags & existedFlag) !== 0,
+      code,
+      message,
+    });
   }
   return { type: "command-results", batchId, seen, results };
 }

@@ -8,13 +8,15 @@ import { Packr, Unpackr } from "msgpackr";
 import type { Codec, CodecFactory } from "../bundle.ts";
 import type { ClientMessage, ServerMessage } from "../client-messages.ts";
 import type { PeerMessage } from "../peer-messages.ts";
-import { controlBytesMax, messageHeaderBytes, payloadBytesMax, payloadFormat, payloadHeaderBytes, typeNumber } from "../protocol.ts";
 import {
-  clientControlFields,
-  readClientControl,
-  readServerControl,
-  serverControlFields,
-} from "./client-control.ts";
+  controlBytesMax,
+  messageHeaderBytes,
+  payloadBytesMax,
+  payloadFormat,
+  payloadHeaderBytes,
+  typeNumber,
+} from "../protocol.ts";
+import { clientControlFields, readClientControl, readServerControl, serverControlFields } from "./client-control.ts";
 import {
   commandBatchBytes,
   commandResultsBytes,
@@ -101,7 +103,9 @@ class BundleCodec implements Codec {
   #pack(fields: unknown[]): number {
     const body = this.#packr.pack(fields);
     if (body.length > controlBytesMax) {
-      throw new InvariantError(`control message of ${body.length} bytes must not be sent, at most ${controlBytesMax} are allowed`);
+      throw new InvariantError(
+        `control message of ${body.length} bytes must not be sent, at most ${controlBytesMax} are allowed`,
+      );
     }
     this.#packed.push(body);
     return body.length;
@@ -269,7 +273,9 @@ class BundleCodec implements Codec {
     try {
       return this.#unpackr.unpack(reader.bytes.subarray(start, end));
     } catch (error) {
-      throw new MalformedError(`control message cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+      throw new MalformedError(
+        `control message cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 }
@@ -280,7 +286,8 @@ function openPayload(payload: Uint8Array): BinaryReader {
   }
   const reader = new BinaryReader(payload);
   const format = reader.uint8();
-  if (format !== payloadFormat) throw new MalformedError(`payload has format ${format}, this side knows ${payloadFormat}`);
+  if (format !== payloadFormat)
+    throw new MalformedError(`payload has format ${format}, this side knows ${payloadFormat}`);
   return reader;
 }
 

@@ -61,7 +61,12 @@ export const readRouteEntry = (fields: FieldReader): RouteEntry => ({
 export const wireErrorFields = (error: WireError | undefined, operations: ByteOperations): unknown[] | null =>
   error === undefined
     ? null
-    : [errorCodeNumber(error.code), boundedText(error.message, operations), boundedText(error.hint, operations), error.details];
+    : [
+        errorCodeNumber(error.code),
+        boundedText(error.message, operations),
+        boundedText(error.hint, operations),
+        error.details,
+      ];
 
 export function readWireError(fields: FieldReader): WireError | undefined {
   if (fields.isNull()) return undefined;

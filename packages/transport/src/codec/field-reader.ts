@@ -58,7 +58,8 @@ export class FieldReader {
 
   text(bytesMax: number = textBytesMax): string {
     const value = this.#take();
-    if (typeof value !== "string" || value.length > bytesMax) throw this.#malformed(`a text of at most ${bytesMax} bytes`);
+    if (typeof value !== "string" || value.length > bytesMax)
+      throw this.#malformed(`a text of at most ${bytesMax} bytes`);
     return value;
   }
 

@@ -42,7 +42,8 @@ export function count(reader: BinaryReader, bytesEach: number, what: string): nu
 
 export function keyLength(reader: BinaryReader): number {
   const length = reader.uint16();
-  if (length > logicalKeyBytesMax) throw new MalformedError(`key of ${length} bytes, at most ${logicalKeyBytesMax} are allowed`);
+  if (length > logicalKeyBytesMax)
+    throw new MalformedError(`key of ${length} bytes, at most ${logicalKeyBytesMax} are allowed`);
   return length;
 }
 

@@ -113,7 +113,11 @@ function rangeFields(range: RangeReport, operations: ByteOperations): unknown[] 
   ];
 }
 
-export function readPeerControl(type: PeerControlType, values: unknown, operations: ByteOperations): PeerControlMessage {
+export function readPeerControl(
+  type: PeerControlType,
+  values: unknown,
+  operations: ByteOperations,
+): PeerControlMessage {
   const fields = (length: number): FieldReader => new FieldReader(values, length, type, operations);
   switch (type) {
     case "replica-gone":

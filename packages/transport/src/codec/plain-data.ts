@@ -32,9 +32,11 @@ export function checkPlainData(bytes: Uint8Array, view: DataView, start: number,
       continue;
     }
     pending[level] = left - 1;
-    if (++values > controlValuesMax) throw new MalformedError(`more than ${controlValuesMax} values in a control message`);
+    if (++values > controlValuesMax)
+      throw new MalformedError(`more than ${controlValuesMax} values in a control message`);
     readHeader(bytes, view, at, end, header);
-    if (isMap[level] && left % 2 === 0 && header.kind !== "string") throw new MalformedError(`map key at offset ${at} is no string`);
+    if (isMap[level] && left % 2 === 0 && header.kind !== "string")
+      throw new MalformedError(`map key at offset ${at} is no string`);
     at += header.headerBytes;
     if (header.length > end - at || header.elements > end - at) {
       throw new MalformedError(`a value before offset ${at} announces more than the ${end - at} bytes that are left`);

@@ -147,7 +147,8 @@ function writeSnapshot(writer: BinaryWriter, { label }: InstallSnapshot): void {
 }
 
 function writeMembers(writer: BinaryWriter, members: readonly ReplicaId[]): void {
-  if (members.length > membersMax) throw new InvariantError(`${members.length} members, at most ${membersMax} are allowed`);
+  if (members.length > membersMax)
+    throw new InvariantError(`${members.length} members, at most ${membersMax} are allowed`);
   writer.uint16(members.length);
   for (const member of members) writer.uint53(member);
 }
@@ -192,7 +193,13 @@ function readMessage(reader: BinaryReader, kind: number, from: ReplicaId, to: Re
     case 10: {
       const index = positive(reader, "snapshot index") as LogIndex;
       const labelTerm = positive(reader, "snapshot term") as Term;
-      return { type: "snapshot", from, to, term, label: { index, term: labelTerm, configuration: readConfiguration(reader) } };
+      return {
+        type: "snapshot",
+        from,
+        to,
+        term,
+        label: { index, term: labelTerm, configuration: readConfiguration(reader) },
+      };
     }
     default:
       throw new MalformedError(`unknown raft message ${kind}`);
@@ -211,7 +218,12 @@ function readAppend(reader: BinaryReader, from: ReplicaId, to: ReplicaId, term: 
     const kind = reader.uint8();
     if (kind > 1) throw new MalformedError(`unknown entry kind ${kind}`);
     const data = reader.subarray(reader.uint32());
-    entries.push({ index: (prevIndex + i) as LogIndex, term: entryTerm, kind: kind === 0 ? "normal" : "configuration", data });
+    entries.push({
+      index: (prevIndex + i) as LogIndex,
+      term: entryTerm,
+      kind: kind === 0 ? "normal" : "configuration",
+      data,
+    });
   }
   return { type: "append", from, to, term, prevIndex, prevTerm, entries, commit };
 }

@@ -36,7 +36,11 @@ class Side {
   confirmed = 0;
   answer: ((payload: Uint8Array, stream: Stream) => void) | undefined;
 
-  open(stream: Stream): { onMessage(payload: Uint8Array): void; onClose(reason: StreamClosed): void; onConfirmed(): void } {
+  open(stream: Stream): {
+    onMessage(payload: Uint8Array): void;
+    onClose(reason: StreamClosed): void;
+    onConfirmed(): void;
+  } {
     this.stream = stream;
     this.opened++;
     return {
@@ -90,7 +94,10 @@ class Session {
   async connect(): Promise<void> {
     const listener = await this.listen();
     this.dial(listener.address);
-    await this.until(() => this.near.stream !== undefined && this.far.stream !== undefined, "the stream is open on both sides");
+    await this.until(
+      () => this.near.stream !== undefined && this.far.stream !== undefined,
+      "the stream is open on both sides",
+    );
   }
 
   async until(condition: () => boolean, what: string): Promise<void> {
@@ -170,9 +177,18 @@ export const linkConformance: readonly LinkConformanceCase[] = [
   claim("both sides see the other's Hello, field by field", async (session) => {
     await session.connect();
     check(sameHello(session.admitted[0]!, helloOf("client", 1)), "admit must be given the dialler's Hello");
-    check(sameHello(session.far.open1.hello, helloOf("client", 1)), "the accepting side's stream must have the dialler's Hello");
-    check(sameHello(session.near.open1.hello, helloOf("client", 2)), "the dialling side's stream must have the admission's Hello");
-    check(session.near.open1.remoteAddress === session.listener!.address, "the remote address must be the one that was dialled");
+    check(
+      sameHello(session.far.open1.hello, helloOf("client", 1)),
+      "the accepting side's stream must have the dialler's Hello",
+    );
+    check(
+      sameHello(session.near.open1.hello, helloOf("client", 2)),
+      "the dialling side's stream must have the admission's Hello",
+    );
+    check(
+      session.near.open1.remoteAddress === session.listener!.address,
+      "the remote address must be the one that was dialled",
+    );
     check(!session.near.open1.closed && !session.far.open1.closed, "a new stream is not closed");
   }),
 
@@ -189,7 +205,10 @@ export const linkConformance: readonly LinkConformanceCase[] = [
     session.dial(session.parties.closedAddress);
     await session.until(() => session.failures.length > 0, "the dial fails");
     await session.quiet();
-    check(session.failures.length === 1 && session.near.opened === 0, "exactly one of onOpen and onFailed must be called");
+    check(
+      session.failures.length === 1 && session.near.opened === 0,
+      "exactly one of onOpen and onFailed must be called",
+    );
     check(session.failures[0]!.code === undefined, "a connection that cannot be made is no refusal: no code");
     check(session.failures[0]!.message.length > 0, "the failure must say what went wrong");
   }),
@@ -201,14 +220,24 @@ export const linkConformance: readonly LinkConformanceCase[] = [
     await session.until(() => session.failures.length > 0, "the dial fails");
     await session.quiet();
     const reason = session.failures[0]!;
-    check(session.failures.length === 1 && session.near.opened === 0, "exactly one of onOpen and onFailed must be called");
-    check(reason.code === "WrongCluster" && reason.message === "another cluster, ü", "code and message must arrive as they were given");
+    check(
+      session.failures.length === 1 && session.near.opened === 0,
+      "exactly one of onOpen and onFailed must be called",
+    );
+    check(
+      reason.code === "WrongCluster" && reason.message === "another cluster, ü",
+      "code and message must arrive as they were given",
+    );
     check(!reason.local, "the other side refused");
   }),
 
   claim("protocol ranges that do not meet are refused with ProtocolMismatch", async (session) => {
     const listener = await session.listen();
-    session.dial(listener.address, { ...helloOf("append", 1), protocolMin: protocolMax + 1, protocolMax: protocolMax + 3 });
+    session.dial(listener.address, {
+      ...helloOf("append", 1),
+      protocolMin: protocolMax + 1,
+      protocolMax: protocolMax + 3,
+    });
     await session.until(() => session.failures.length > 0, "the dial fails");
     check(session.failures[0]!.code === "ProtocolMismatch", "the code must be ProtocolMismatch");
     check(session.far.opened === 0 && session.near.opened === 0, "nothing must be opened");
@@ -221,7 +250,10 @@ export const linkConformance: readonly LinkConformanceCase[] = [
     dial.cancel();
     await session.until(() => session.failures.length > 0, "the dial fails");
     await session.quiet();
-    check(session.failures.length === 1 && session.near.opened === 0, "exactly one of onOpen and onFailed must be called");
+    check(
+      session.failures.length === 1 && session.near.opened === 0,
+      "exactly one of onOpen and onFailed must be called",
+    );
     check(session.failures[0]!.local, "this side ended it");
   }),
 
@@ -238,8 +270,14 @@ export const linkConformance: readonly LinkConformanceCase[] = [
       "all messages arrive",
     );
     for (let i = 0; i < number; i++) {
-      check(samePayload(session.far.messages[i], payloadOf(i, i % 97)), `message ${i} to the accepting side is another`);
-      check(samePayload(session.near.messages[i], payloadOf(i + 7, i % 89)), `message ${i} to the dialling side is another`);
+      check(
+        samePayload(session.far.messages[i], payloadOf(i, i % 97)),
+        `message ${i} to the accepting side is another`,
+      );
+      check(
+        samePayload(session.near.messages[i], payloadOf(i + 7, i % 89)),
+        `message ${i} to the dialling side is another`,
+      );
     }
   }),
 
@@ -252,7 +290,10 @@ export const linkConformance: readonly LinkConformanceCase[] = [
       side.open1.send(large);
       side.open1.send(small);
     }
-    await session.until(() => session.near.messages.length === 3 && session.far.messages.length === 3, "all messages arrive");
+    await session.until(
+      () => session.near.messages.length === 3 && session.far.messages.length === 3,
+      "all messages arrive",
+    );
     for (const { messages } of [session.near, session.far]) {
       check(samePayload(messages[0], small) && samePayload(messages[2], small), "a small message is another");
       check(samePayload(messages[1], large), "the large message is another");
@@ -282,7 +323,8 @@ export const linkConformance: readonly LinkConformanceCase[] = [
       if (i % 500 === 0) await session.parties.settle();
     }
     await session.until(() => session.far.messages.length === number, "all messages arrive");
-    for (let i = 0; i < number; i++) check(samePayload(session.far.messages[i], payloadOf(i, 200)), `message ${i} was overwritten`);
+    for (let i = 0; i < number; i++)
+      check(samePayload(session.far.messages[i], payloadOf(i, 200)), `message ${i} was overwritten`);
   }),
 
   claim("an answer sent from inside onMessage arrives", async (session) => {
@@ -290,14 +332,17 @@ export const linkConformance: readonly LinkConformanceCase[] = [
     session.far.answer = (payload, stream) => stream.send(payload);
     for (let i = 0; i < 50; i++) session.near.open1.send(payloadOf(i, 20));
     await session.until(() => session.near.messages.length === 50, "all answers arrive");
-    for (let i = 0; i < 50; i++) check(samePayload(session.near.messages[i], payloadOf(i, 20)), `answer ${i} is another`);
+    for (let i = 0; i < 50; i++)
+      check(samePayload(session.near.messages[i], payloadOf(i, 20)), `answer ${i} is another`);
   }),
 
   claim("close by the dialling side: onClose once on both sides, local on one, and nothing afterwards", (session) =>
-    closing(session, session.near, session.far)),
+    closing(session, session.near, session.far),
+  ),
 
   claim("close by the accepting side: onClose once on both sides, local on one, and nothing afterwards", (session) =>
-    closing(session, session.far, session.near)),
+    closing(session, session.far, session.near),
+  ),
 
   claim("closing inside onMessage ends the deliveries at once", async (session) => {
     await session.connect();
@@ -361,7 +406,10 @@ async function closing(session: Session, closer: Side, other: Side): Promise<voi
   other.open1.close();
   await session.quiet();
   check(closer.closes.length === 1 && other.closes.length === 1, "onClose must be called exactly once");
-  check(closer.closes[0]!.local && !other.closes[0]!.local, "local must be true on the side that closed, and only there");
+  check(
+    closer.closes[0]!.local && !other.closes[0]!.local,
+    "local must be true on the side that closed, and only there",
+  );
   check(closer.closes[0]!.code === undefined && other.closes[0]!.code === undefined, "an ordinary end has no code");
   check(other.open1.closed, "closed must be true on the other side");
   check(other.messages.length === 1 && closer.messages.length === 0, "nothing is delivered after the end");

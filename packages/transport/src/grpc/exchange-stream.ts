@@ -186,7 +186,11 @@ export class ExchangeStream implements Stream {
   }
 
   #flush(): void {
-    while (this.#head < this.#queue.length && !this.#wireFull && this.#written - this.#confirmed < this.#settings.inFlightBytesMax) {
+    while (
+      this.#head < this.#queue.length &&
+      !this.#wireFull &&
+      this.#written - this.#confirmed < this.#settings.inFlightBytesMax
+    ) {
       let bytes = 0;
       let end = this.#head;
       while (end < this.#queue.length) {

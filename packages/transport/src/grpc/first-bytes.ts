@@ -10,13 +10,19 @@ const methods = /^(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|TRACE|PATCH|CONNECT) /;
 /** Enough for the longest of both. */
 const bytesNeeded = preface.length;
 
-const answerBody = "This is a Flotilla store: its clients and peers speak gRPC over HTTP/2 here. HTTP is served on another port.\n";
+const answerBody =
+  "This is a Flotilla store: its clients and peers speak gRPC over HTTP/2 here. HTTP is served on another port.\n";
 const answer =
   "HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nUpgrade: h2c\r\nContent-Type: text/plain\r\n" +
   `Content-Length: ${answerBody.length}\r\n\r\n${answerBody}`;
 
 /** Calls `accept` when HTTP/2 begins, with nothing of it lost; else ends the socket and calls `reject`. */
-export function readFirstBytes(socket: Socket, timeoutMs: number, accept: () => void, reject: (what: string) => void): void {
+export function readFirstBytes(
+  socket: Socket,
+  timeoutMs: number,
+  accept: () => void,
+  reject: (what: string) => void,
+): void {
   let held: Buffer | undefined;
   const timer = setTimeout(() => drop(`nothing came within ${timeoutMs} ms`), timeoutMs);
   timer.unref();

@@ -78,7 +78,13 @@ class Dial implements Wire {
   #decided = false;
   #over = false;
 
-  constructor(address: string, hello: Hello, callbacks: DialCallbacks, settings: GrpcSettings, dependencies: GrpcDependencies) {
+  constructor(
+    address: string,
+    hello: Hello,
+    callbacks: DialCallbacks,
+    settings: GrpcSettings,
+    dependencies: GrpcDependencies,
+  ) {
     this.remoteAddress = address;
     this.#hello = hello;
     this.#callbacks = callbacks;
@@ -99,7 +105,9 @@ class Dial implements Wire {
   cancel(): void {
     if (this.#decided) return;
     this.#decide();
-    process.nextTick(() => this.#callbacks.onFailed({ code: undefined, message: "cancelled by this side", local: true }));
+    process.nextTick(() =>
+      this.#callbacks.onFailed({ code: undefined, message: "cancelled by this side", local: true }),
+    );
     this.destroy();
   }
 
@@ -131,7 +139,10 @@ class Dial implements Wire {
       this.#answer(message);
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
-      this.#dependencies.logger.warn({ remoteAddress: this.remoteAddress }, `malformed answer to a Hello: ${error.message}`);
+      this.#dependencies.logger.warn(
+        { remoteAddress: this.remoteAddress },
+        `malformed answer to a Hello: ${error.message}`,
+      );
       this.#fail(undefined, `malformed answer from ${this.remoteAddress}: ${error.message}`, true);
     }
   }

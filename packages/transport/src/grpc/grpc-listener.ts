@@ -31,7 +31,10 @@ export class GrpcListenerFactory implements ListenerFactory {
   async listen(address: string, admit: Admit): Promise<Listener> {
     const wanted = parseAddress(address);
     if (wanted === undefined) {
-      throw new Failure("InvalidArgument", `${JSON.stringify(address)} is no address to listen on: it must be host:port`);
+      throw new Failure(
+        "InvalidArgument",
+        `${JSON.stringify(address)} is no address to listen on: it must be host:port`,
+      );
     }
     const listener = new GrpcListener(this.#settings, this.#dependencies, admit);
     try {
@@ -91,7 +94,13 @@ class GrpcListener implements Listener, AcceptedCallOwner {
       "grpc.keepalive_time_ms": settings.keepaliveMs,
       "grpc.keepalive_timeout_ms": settings.keepaliveTimeoutMs,
     });
-    this.#grpc.register(exchangePath, (call: ServerDuplexStream<Buffer, Buffer>) => this.#accept(call), asIs, asIs, "bidi");
+    this.#grpc.register(
+      exchangePath,
+      (call: ServerDuplexStream<Buffer, Buffer>) => this.#accept(call),
+      asIs,
+      asIs,
+      "bidi",
+    );
     widenStreamWindow(this.#grpc, settings.acceptedWindowBytes);
     this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
     widenConnectionWindow(this.#grpc, settings.acceptedWindowBytes);
@@ -104,7 +113,9 @@ class GrpcListener implements Listener, AcceptedCallOwner {
       this.#tcp.once("error", reject);
       this.#tcp.listen({ host, port }, () => {
         this.#tcp.off("error", reject);
-        this.#tcp.on("error", (error) => this.dependencies.logger.error({ address: this.address }, `listener: ${error.message}`));
+        this.#tcp.on("error", (error) =>
+          this.dependencies.logger.error({ address: this.address }, `listener: ${error.message}`),
+        );
         this.address = formatAddress(host, (this.#tcp.address() as AddressInfo).port);
         resolve();
       });

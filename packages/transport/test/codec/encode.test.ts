@@ -59,14 +59,19 @@ describe("encoding", () => {
         return nodeByteOperations.allocate(length);
       },
     };
-    const payload = createCodec(counting).encodeClient([batch(Array.from({ length: 50 }, () => command)), batch([command])]);
+    const payload = createCodec(counting).encodeClient([
+      batch(Array.from({ length: 50 }, () => command)),
+      batch([command]),
+    ]);
     expect(lengths).toEqual([payload.length]);
   });
 
   it("says the size of hot messages before they are encoded, so that bundles can be bounded", () => {
     const commands = batch([command, { ...command, expected: 9 as Version, condition: "if-version" }]);
     const entries = append([{ index: 11, data: new Uint8Array(100) }]);
-    expect(codec.encodeClient([commands])).toHaveLength(payloadHeaderBytes + messageHeaderBytes + commandBatchBytes(commands));
+    expect(codec.encodeClient([commands])).toHaveLength(
+      payloadHeaderBytes + messageHeaderBytes + commandBatchBytes(commands),
+    );
     expect(codec.encodePeer([entries])).toHaveLength(payloadHeaderBytes + messageHeaderBytes + raftBodyBytes(entries));
   });
 
@@ -105,9 +110,13 @@ describe("encoding", () => {
   });
 
   it("refuses a key that is too long, a delete with a value, and a payload that is too large", () => {
-    expect(() => codec.encodeClient([batch([{ ...command, key: "x".repeat(4098) as Key }])])).toThrow(/key of 4098 bytes/);
+    expect(() => codec.encodeClient([batch([{ ...command, key: "x".repeat(4098) as Key }])])).toThrow(
+      /key of 4098 bytes/,
+    );
     expect(() => codec.encodeClient([batch([{ ...command, kind: "delete" }])])).toThrow(/carries a value/);
-    expect(() => codec.encodeClient([batch([{ ...command, value: new Uint8Array(20 * 1024 * 1024) }])])).toThrow(/payload of \d+ bytes/);
+    expect(() => codec.encodeClient([batch([{ ...command, value: new Uint8Array(20 * 1024 * 1024) }])])).toThrow(
+      /payload of \d+ bytes/,
+    );
   });
 
   it("cuts off a message text that is too long instead of losing the answer", () => {
@@ -118,7 +127,14 @@ describe("encoding", () => {
           batchId: 1,
           seen: 0 as Version,
           results: [
-            { number: 1, status: "refused", version: 0 as Version, existed: false, code: "Busy", message: "ü".repeat(100_000) },
+            {
+              number: 1,
+              status: "refused",
+              version: 0 as Version,
+              existed: false,
+              code: "Busy",
+              message: "ü".repeat(100_000),
+            },
           ],
         },
       ]),
@@ -131,7 +147,9 @@ describe("encoding", () => {
   it("encodes as before after a message that could not be encoded", () => {
     const admin = { type: "admin", requestId: 1, name: "x", arguments: [] } as const;
     const before = codec.encodeClient([admin]);
-    expect(() => codec.encodeClient([admin, batch([{ ...command, value: new Uint8Array(20 * 1024 * 1024) }])])).toThrow();
+    expect(() =>
+      codec.encodeClient([admin, batch([{ ...command, value: new Uint8Array(20 * 1024 * 1024) }])]),
+    ).toThrow();
     const other = { ...admin, requestId: 2 };
     expect(() => codec.encodeClient([batch([{ ...command, number: -1 }]), other])).toThrow();
     expect(codec.encodeClient([admin])).toEqual(before);

@@ -20,21 +20,40 @@ function decodeOrRefuse(decode: (payload: Uint8Array) => unknown, payload: Uint8
 }
 
 const directions = [
-  { name: "between stores", generators: peerMessages, encode: codec.encodePeer.bind(codec), decode: codec.decodePeer.bind(codec) },
-  { name: "from clients", generators: clientMessages, encode: codec.encodeClient.bind(codec), decode: codec.decodeClient.bind(codec) },
-  { name: "to clients", generators: serverMessages, encode: codec.encodeServer.bind(codec), decode: codec.decodeServer.bind(codec) },
+  {
+    name: "between stores",
+    generators: peerMessages,
+    encode: codec.encodePeer.bind(codec),
+    decode: codec.decodePeer.bind(codec),
+  },
+  {
+    name: "from clients",
+    generators: clientMessages,
+    encode: codec.encodeClient.bind(codec),
+    decode: codec.decodeClient.bind(codec),
+  },
+  {
+    name: "to clients",
+    generators: serverMessages,
+    encode: codec.encodeServer.bind(codec),
+    decode: codec.decodeServer.bind(codec),
+  },
 ] as const;
 
 for (const { name, generators, encode, decode } of directions) {
   describe(`H7 bytes from outside, ${name}`, () => {
     for (const [type, message] of Object.entries(generators)) {
-      const payloads = fc.sample(message as fc.Arbitrary<never>, { seed, numRuns: 6 }).map((sample) => encode([sample]));
+      const payloads = fc
+        .sample(message as fc.Arbitrary<never>, { seed, numRuns: 6 })
+        .map((sample) => encode([sample]));
 
       it(`${type} cut off at any byte is refused`, () => {
         for (const payload of payloads) {
           // One byte is an empty bundle.
           for (let length = 2; length < payload.length; length++) {
-            expect(decodeOrRefuse(decode, payload.subarray(0, length)), `${length} of ${payload.length} bytes`).toBe("refused");
+            expect(decodeOrRefuse(decode, payload.subarray(0, length)), `${length} of ${payload.length} bytes`).toBe(
+              "refused",
+            );
           }
         }
       });
@@ -105,10 +124,18 @@ describe("H7 announced lengths are held against the bytes that are there", () =>
 
   it("2^32 - 1 commands, keys, results, records", () => {
     const refused = /4294967295 \w+ announced/;
-    expect(() => codec.decodeClient(messageBytesOf(typeNumber.commands, [...id, ...id, ...zeros(32), ...huge]))).toThrow(refused);
-    expect(() => codec.decodeClient(messageBytesOf(typeNumber.reads, [...id, ...id, ...zeros(9), ...huge]))).toThrow(refused);
-    expect(() => codec.decodeServer(messageBytesOf(typeNumber["command-results"], [...zeros(16), ...huge]))).toThrow(refused);
-    expect(() => codec.decodeServer(messageBytesOf(typeNumber["read-results"], [...zeros(16), ...huge]))).toThrow(refused);
+    expect(() =>
+      codec.decodeClient(messageBytesOf(typeNumber.commands, [...id, ...id, ...zeros(32), ...huge])),
+    ).toThrow(refused);
+    expect(() => codec.decodeClient(messageBytesOf(typeNumber.reads, [...id, ...id, ...zeros(9), ...huge]))).toThrow(
+      refused,
+    );
+    expect(() => codec.decodeServer(messageBytesOf(typeNumber["command-results"], [...zeros(16), ...huge]))).toThrow(
+      refused,
+    );
+    expect(() => codec.decodeServer(messageBytesOf(typeNumber["read-results"], [...zeros(16), ...huge]))).toThrow(
+      refused,
+    );
     expect(() => codec.decodeServer(messageBytesOf(typeNumber["scan-page"], [...zeros(17), ...huge]))).toThrow(refused);
   });
 
@@ -140,12 +167,16 @@ describe("H7 announced lengths are held against the bytes that are there", () =>
     ["an extension of any length", [0xc7, 0x01, 0x65, 0x00]],
     ["the byte that means nothing", [0xc1]],
   ])("%s is no plain data", (_name, value) => {
-    expect(() => codec.decodeClient(messageBytesOf(typeNumber.admin, [0x93, 1, 0xa1, 0x61, ...value]))).toThrow(/is no plain data/);
+    expect(() => codec.decodeClient(messageBytesOf(typeNumber.admin, [0x93, 1, 0xa1, 0x61, ...value]))).toThrow(
+      /is no plain data/,
+    );
   });
 
   it("a map key that is no string", () => {
     const body = [0x93, 1, 0xa1, 0x61, 0x81, 0x01, 0x01];
-    expect(() => codec.decodeClient(messageBytesOf(typeNumber.admin, body))).toThrow(/map key at offset \d+ is no string/);
+    expect(() => codec.decodeClient(messageBytesOf(typeNumber.admin, body))).toThrow(
+      /map key at offset \d+ is no string/,
+    );
   });
 
   it("a map key of __proto__ changes no prototype", () => {
@@ -163,7 +194,9 @@ describe("H7 fields out of their bounds are refused", () => {
   const above = [0, 0x20, 0, 0, 0, 0, 0, 0];
 
   it("I4 2^53 in an id", () => {
-    expect(() => codec.decodePeer(messageBytesOf(typeNumber.raft, [9, ...above, ...one, ...one, ...one]))).toThrow(/above 2\^53-1/);
+    expect(() => codec.decodePeer(messageBytesOf(typeNumber.raft, [9, ...above, ...one, ...one, ...one]))).toThrow(
+      /above 2\^53-1/,
+    );
   });
 
   it("term 0, range 0 and replica 0", () => {
@@ -186,7 +219,9 @@ describe("H7 fields out of their bounds are refused", () => {
   it("a delete with a value", () => {
     const command = [1, ...one, ...zero, 0, 1, 0, 0, 0, 1, 0x61, 0x62];
     const batch = [...one, ...one, ...zero, ...zero, ...zero, ...zero, 0, 0, 0, 1];
-    expect(() => codec.decodeClient(messageBytesOf(typeNumber.commands, [...batch, ...command]))).toThrow(/carries a value/);
+    expect(() => codec.decodeClient(messageBytesOf(typeNumber.commands, [...batch, ...command]))).toThrow(
+      /carries a value/,
+    );
   });
 
   it("entries whose indexes would pass 2^53 - 1", () => {

@@ -33,13 +33,13 @@ const max = Number.MAX_SAFE_INTEGER;
 const integer = <T extends number>(min = 0, top: number = max): Arbitrary<T> =>
   fc.oneof(
     fc.integer({ min, max: Math.min(top, 300) }),
-    ...(top > 0xffffffff ? [fc.integer({ min: 0xfffffffe, max: 0x100000001 }), fc.integer({ min: top - 5, max: top })] : []),
+    ...(top > 0xffffffff
+      ? [fc.integer({ min: 0xfffffffe, max: 0x100000001 }), fc.integer({ min: top - 5, max: top })]
+      : []),
     fc.integer({ min, max: top }),
   ) as Arbitrary<T>;
 const positive = <T extends number>(): Arbitrary<T> => integer<T>(1);
-const key: Arbitrary<Key> = fc
-  .uint8Array({ maxLength: 20 })
-  .map((bytes) => String.fromCharCode(...bytes) as Key);
+const key: Arbitrary<Key> = fc.uint8Array({ maxLength: 20 }).map((bytes) => String.fromCharCode(...bytes) as Key);
 const bytes = fc.uint8Array({ maxLength: 40 });
 /** Text that UTF-8 can carry: no lone surrogates. */
 const text = fc.oneof(fc.string({ maxLength: 12 }), fc.string({ unit: "binary", maxLength: 8 }));
@@ -128,12 +128,18 @@ const descriptor: Arbitrary<RangeDescriptor> = fc.record({
 });
 const routeEntry: Arbitrary<RouteEntry> = fc.record({ descriptor, leader: integer<StoreId>() });
 /** Plain data as administrators send it. */
-const data: Arbitrary<unknown> = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+const data: Arbitrary<unknown> = fc
+  .jsonValue({ maxDepth: 4 })
+  .map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const wireError: Arbitrary<WireError> = fc.record({
   code,
   message: text,
   hint: text,
-  details: fc.dictionary(fc.string({ minLength: 1, maxLength: 5 }).filter((name) => name !== "__proto__"), data, { noNullPrototype: true, maxKeys: 3 }),
+  details: fc.dictionary(
+    fc.string({ minLength: 1, maxLength: 5 }).filter((name) => name !== "__proto__"),
+    data,
+    { noNullPrototype: true, maxKeys: 3 },
+  ),
 });
 
 export const peerMessages: Generators<PeerMessage> = {
@@ -173,7 +179,11 @@ export const peerMessages: Generators<PeerMessage> = {
       freeBytes: quantity,
       logBytes: quantity,
       fsyncs: integer(),
-      labels: fc.dictionary(fc.string({ maxLength: 5 }).filter((name) => name !== "__proto__"), text, { noNullPrototype: true, maxKeys: 3 }),
+      labels: fc.dictionary(
+        fc.string({ maxLength: 5 }).filter((name) => name !== "__proto__"),
+        text,
+        { noNullPrototype: true, maxKeys: 3 },
+      ),
     }),
     ranges: fc.array(
       fc.record({
@@ -289,7 +299,13 @@ export const clientMessages: Generators<ClientMessage> = {
   }),
   "scan-credit": fc.record({ type: fc.constant("scan-credit" as const), scanId: integer(), creditBytes: integer() }),
   "scan-cancel": fc.record({ type: fc.constant("scan-cancel" as const), scanId: integer() }),
-  route: fc.record({ type: fc.constant("route" as const), requestId: integer(), start: key, end: key, limit: integer() }),
+  route: fc.record({
+    type: fc.constant("route" as const),
+    requestId: integer(),
+    start: key,
+    end: key,
+    limit: integer(),
+  }),
   admin: fc.record({ type: fc.constant("admin" as const), requestId: integer(), name: text, arguments: data }),
 };
 

@@ -4,7 +4,17 @@
  * numbers stay as they are.
  */
 import { describe, expect, it } from "vitest";
-import type { Key, LogIndex, NodeId, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
+import type {
+  Key,
+  LogIndex,
+  NodeId,
+  RangeDescriptor,
+  RangeId,
+  ReplicaId,
+  StoreId,
+  Term,
+  Version,
+} from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import type { Message, MessageType } from "@flotilla/raft";
 import { createCodec, encodeHello, payloadFormat, protocolNumber, typeNumber } from "@flotilla/transport";
@@ -111,7 +121,15 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
         writesPerSecond: 1.5,
         readsPerSecond: 0,
         asleep: false,
-        replicas: [{ replicaId: 71 as ReplicaId, storeId: 1 as StoreId, match: 12 as LogIndex, state: "replicate", active: true }],
+        replicas: [
+          {
+            replicaId: 71 as ReplicaId,
+            storeId: 1 as StoreId,
+            match: 12 as LogIndex,
+            state: "replicate",
+            active: true,
+          },
+        ],
       },
     ],
   },
@@ -144,7 +162,15 @@ const client: { [Type in ClientMessage["type"]]: Extract<ClientMessage, { type: 
     floor: 40,
     seen: version,
     commands: [
-      { number: 41, kind: "put", condition: "none", expected: 0 as Version, firstSent: version, key: "\x01k" as Key, value },
+      {
+        number: 41,
+        kind: "put",
+        condition: "none",
+        expected: 0 as Version,
+        firstSent: version,
+        key: "\x01k" as Key,
+        value,
+      },
       {
         number: 42,
         kind: "delete",
@@ -204,7 +230,13 @@ const server: { [Type in ServerMessage["type"]]: Extract<ServerMessage, { type: 
       { version: 0 as Version, value: new Uint8Array(0) },
     ],
   },
-  "scan-page": { type: "scan-page", scanId: 3, records: [{ key: "\x01k" as Key, version, value }], count: 1, last: true },
+  "scan-page": {
+    type: "scan-page",
+    scanId: 3,
+    records: [{ key: "\x01k" as Key, version, value }],
+    count: 1,
+    last: true,
+  },
   "range-refused": {
     type: "range-refused",
     kind: "reads",
@@ -248,13 +280,18 @@ function wireFormat(): string {
     lines.push(`raft ${type} ${hex(codec.encodePeer([{ type: "raft", rangeId: 7 as RangeId, message }]))}`);
   }
   for (const [type, message] of Object.entries(peer)) lines.push(`peer ${type} ${hex(codec.encodePeer([message]))}`);
-  for (const [type, message] of Object.entries(client)) lines.push(`client ${type} ${hex(codec.encodeClient([message]))}`);
-  for (const [type, message] of Object.entries(server)) lines.push(`server ${type} ${hex(codec.encodeServer([message]))}`);
+  for (const [type, message] of Object.entries(client))
+    lines.push(`client ${type} ${hex(codec.encodeClient([message]))}`);
+  for (const [type, message] of Object.entries(server))
+    lines.push(`server ${type} ${hex(codec.encodeServer([message]))}`);
   const encodedHello = encodeHello(hello, nodeByteOperations);
   lines.push(`hello ${hex(encodedHello)}`);
   lines.push(`frame hello ${hex(helloMessage(encodedHello, nodeByteOperations))}`);
   lines.push(`frame refusal ${hex(refusalMessage({ code: "WrongCluster", message: "nein, ü" }, nodeByteOperations))}`);
-  lines.push(`frame payload kind ${frameKind.payload}`, `frame confirmation kind ${frameKind.confirmation}, ${confirmationBytes} bytes`);
+  lines.push(
+    `frame payload kind ${frameKind.payload}`,
+    `frame confirmation kind ${frameKind.confirmation}, ${confirmationBytes} bytes`,
+  );
   return lines.join("\n") + "\n";
 }
 

@@ -37,7 +37,9 @@ it("confirmations let a sender go on past what may be in flight", async () => {
   const { stream } = await dialUnderTest(test);
   for (let i = 0; i < 100; i++) stream.send(new Uint8Array(50_000).fill(i));
   await until(() => test!.accepted[0]!.messages.length === 100);
-  expect(test.accepted[0]!.messages.map((message) => message[49_999])).toEqual(Array.from({ length: 100 }, (_, i) => i));
+  expect(test.accepted[0]!.messages.map((message) => message[49_999])).toEqual(
+    Array.from({ length: 100 }, (_, i) => i),
+  );
   await until(() => stream.unconfirmedBytes === 0);
 });
 
@@ -51,4 +53,24 @@ it("a stream that has only received falls silent after one confirmation", async 
     return stream.unconfirmedBytes === 0;
   });
   expect(falls).toEqual([105, 0]);
+});
+
+it("bulk both ways at once through windows that the kernel cannot hold passes, or is cut by keepalive: it never stands still", async () => {
+  // Node's HTTP/2 does not read while a write is in progress, so both ends may wait for each other (see receive-window.ts).
+  test = await listenUnderTest({
+    acceptedWindowBytes: 32 * mebibyte,
+    dialledWindowBytes: 32 * mebibyte,
+    inFlightBytesMax: 64 * mebibyte,
+    keepaliveMs: 200,
+    keepaliveTimeoutMs: 200,
+    lingerMs: 100,
+  });
+  const near = await dialUnderTest(test);
+  const far = test.accepted[0]!;
+  for (let i = 0; i < 24; i++) {
+    near.stream.send(new Uint8Array(mebibyte));
+    far.stream.send(new Uint8Array(mebibyte));
+  }
+  const passed = (): boolean => near.messages.length === 24 && far.messages.length === 24;
+  await until(() => passed() || (near.closes.length === 1 && far.closes.length === 1));
 });

@@ -27,7 +27,10 @@ async function stranger(answer: (socket: Socket) => void): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function failure(address: string, connectTimeoutMs = 5_000): Promise<{ reason: StreamClosed; elapsedMs: number }> {
+async function failure(
+  address: string,
+  connectTimeoutMs = 5_000,
+): Promise<{ reason: StreamClosed; elapsedMs: number }> {
   const { dialer } = await makeParties({ connectTimeoutMs });
   const began = performance.now();
   return new Promise((resolve, reject) => {
@@ -66,20 +69,30 @@ describe("one dial", () => {
     expect((await failure(address, 500)).reason.code).toBeUndefined();
   });
 
-  it.each(["", "localhost", "localhost:", ":7400", "localhost:70000", "http://localhost:1", "a b:1", "unix:/tmp/x", "::1:7400"])(
-    "to %j is InvalidArgument",
-    async (address) => {
-      const { reason } = await failure(address);
-      expect(reason).toMatchObject({ code: "InvalidArgument", local: true });
-    },
-  );
+  it.each([
+    "",
+    "localhost",
+    "localhost:",
+    ":7400",
+    "localhost:70000",
+    "http://localhost:1",
+    "a b:1",
+    "unix:/tmp/x",
+    "::1:7400",
+  ])("to %j is InvalidArgument", async (address) => {
+    const { reason } = await failure(address);
+    expect(reason).toMatchObject({ code: "InvalidArgument", local: true });
+  });
 });
 
 describe("addresses", () => {
-  it.each(["127.0.0.1:7400", "localhost:0", "[::1]:7400", "store-1.example.com:65535"])("%s is read and written alike", (address) => {
-    const parsed = parseAddress(address)!;
-    expect(formatAddress(parsed.host, parsed.port)).toBe(address);
-  });
+  it.each(["127.0.0.1:7400", "localhost:0", "[::1]:7400", "store-1.example.com:65535"])(
+    "%s is read and written alike",
+    (address) => {
+      const parsed = parseAddress(address)!;
+      expect(formatAddress(parsed.host, parsed.port)).toBe(address);
+    },
+  );
 
   it("a name that does not exist cannot be listened on", async () => {
     const { listeners } = await makeParties();

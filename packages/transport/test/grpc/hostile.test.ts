@@ -59,7 +59,9 @@ describe("H7 noise on the port", () => {
 
   it("random bytes behind the HTTP/2 preface close their connection and nothing else", async () => {
     const test = await start({ helloTimeoutMs: 150 });
-    await Promise.all([1, 2, 3, 4].map((seed) => rawBytes(test.listener.address, [preface, emptySettings, noise(seed, 5_000)])));
+    await Promise.all(
+      [1, 2, 3, 4].map((seed) => rawBytes(test.listener.address, [preface, emptySettings, noise(seed, 5_000)])),
+    );
     await stillServes(test);
   });
 
@@ -118,7 +120,10 @@ describe("H7 malformed frames", () => {
     const later = helloBytes();
     later[5] = 2;
     const { received } = await rawCall(test.listener.address, [later]);
-    expect(refusalIn(received[0])).toMatchObject({ code: "ProtocolMismatch", message: expect.stringContaining("format 2") });
+    expect(refusalIn(received[0])).toMatchObject({
+      code: "ProtocolMismatch",
+      message: expect.stringContaining("format 2"),
+    });
   });
 
   it.each([
@@ -154,7 +159,10 @@ describe("H7 malformed frames", () => {
   it("a gRPC message above the limit closes its stream, and no other", async () => {
     const test = await start();
     const { stream } = await dialUnderTest(test);
-    const { status } = await rawCall(test.listener.address, [helloBytes(), payloadFrame(Buffer.alloc(20 * 1024 * 1024 + 100))]);
+    const { status } = await rawCall(test.listener.address, [
+      helloBytes(),
+      payloadFrame(Buffer.alloc(20 * 1024 * 1024 + 100)),
+    ]);
     // RESOURCE_EXHAUSTED, or UNAVAILABLE when the connection was cut while the rest was under way.
     expect([8, 14]).toContain(status);
     await until(() => test.accepted[1]?.closes.length === 1);

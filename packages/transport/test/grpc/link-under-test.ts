@@ -60,7 +60,10 @@ export function dialUnderTest({ parties, listener }: ListenerUnderTest): Promise
       onOpen(stream) {
         const dialled: Dialled = { stream, messages: [], closes: [] };
         resolve(dialled);
-        return { onMessage: (payload) => dialled.messages.push(payload), onClose: (reason) => dialled.closes.push(reason) };
+        return {
+          onMessage: (payload) => dialled.messages.push(payload),
+          onClose: (reason) => dialled.closes.push(reason),
+        };
       },
       onFailed: (reason) => reject(new Error(reason.message)),
     });
