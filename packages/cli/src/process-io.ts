@@ -34,11 +34,17 @@ export function createProcessIo(): CommandIo {
   };
 }
 
+/** npm passes on the Ctrl-C that the terminal has already delivered: within this time a second signal is the same one. */
+const sameSignalMs = 500;
+
 function listenForInterruption(): AbortController {
   const controller = new AbortController();
+  let firstAt = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (controller.signal.aborted) process.exit(signal === "SIGINT" ? 130 : 143);
-    controller.abort(new Failure("Cancelled", `interrupted by ${signal}`));
+    if (!controller.signal.aborted) {
+      firstAt = performance.now();
+      controller.abort(new Failure("Cancelled", `interrupted by ${signal}`));
+    } else if (performance.now() - firstAt > sameSignalMs) process.exit(signal === "SIGINT" ? 130 : 143);
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
