@@ -67,7 +67,7 @@ export class Call {
       throw new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal.reason });
     }
     const nowMs = this.#core.nowMs();
-    const unreachable = this.#core.links.unreachable(nowMs);
+    const unreachable = this.#core.links.unreachable(nowMs, nowMs < this.#deadlineMs);
     if (unreachable !== undefined) {
       throw new FlotillaError(unreachable.code, `${this.#what}: ${unreachable.message}`, {
         hint: unreachable.hint,

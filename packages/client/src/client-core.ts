@@ -252,7 +252,7 @@ export class ClientCore {
     for (const replica of range?.descriptor.replicas ?? []) {
       if (this.links.forStore(replica.storeId)?.usable(nowMs) !== true) missingStores.push(replica.storeId);
     }
-    return { clientId: this.clientId, range, missingStores, unreachable: this.links.unreachable(nowMs) };
+    return { clientId: this.clientId, range, missingStores, unreachable: this.links.unreachable(nowMs, false) };
   }
 
   /** At most once a turn; everything that became ready by then goes out together. */
@@ -305,7 +305,7 @@ export class ClientCore {
   }
 
   #failUnreachable(nowMs: number): void {
-    const error = this.links.unreachable(nowMs);
+    const error = this.links.unreachable(nowMs, true);
     if (error === undefined) return;
     const all: Operation[] = [];
     const collect = (operation: Operation): void => void all.push(operation);

@@ -145,8 +145,11 @@ export class StoreLinks {
     return false;
   }
 
-  /** Why nothing at all can be reached, once that is certain enough: never open, and every endpoint failed. */
-  unreachable(nowMs: number): FlotillaError | undefined {
+  /**
+   * Why nothing at all can be reached: never open, and every endpoint failed. With `patient` only once that is certain
+   * enough to end calls before their time.
+   */
+  unreachable(nowMs: number, patient: boolean): FlotillaError | undefined {
     if (this.#everOpen || this.#firstDialMs === undefined) return undefined;
     const failures: Record<string, string> = {};
     let permanent: StoreLink | undefined;
@@ -160,7 +163,7 @@ export class StoreLinks {
     if (permanent !== undefined && everyPermanent) {
       return new FlotillaError(permanent.lastFailure!.code!, permanent.lastFailure!.message, { details: { endpoints: failures } });
     }
-    if (nowMs - this.#firstDialMs < this.#context.settings.connectTimeoutMs) return undefined;
+    if (patient && nowMs - this.#firstDialMs < this.#context.settings.connectTimeoutMs) return undefined;
     const list = Object.entries(failures).map(([address, message]) => `${address} (${message})`);
     return new FlotillaError("ConnectFailed", `no endpoint could be reached: ${list.join(", ")}`, {
       hint: "check that the cluster is running and that the endpoints are right",

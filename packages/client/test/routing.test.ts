@@ -148,6 +148,8 @@ describe("routing", () => {
     expect(errors[1]!.outcome).toBeUndefined();
     expect(Object.keys(errors[0]!.details["endpoints"] as object)).toEqual(cluster.endpoints);
     expect(world.nowMs - before).toBeLessThan(4_500);
+    expect((await failure(client.get("a", { timeoutMs: 200 }))).code).toBe("ConnectFailed");
+    expect((await failure(client.count({ timeoutMs: 200 }))).code).toBe("ConnectFailed");
   });
 
   it("connects when the cluster comes up a little later", async () => {

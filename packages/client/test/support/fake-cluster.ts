@@ -34,7 +34,7 @@ interface Cursor {
 
 export class FakeStore {
   readonly id: StoreId;
-  readonly address: string;
+  address: string;
   /** It takes what is sent and says nothing. */
   silent = false;
   clusterId: string;
