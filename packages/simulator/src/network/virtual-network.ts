@@ -2,7 +2,9 @@
  * The network between the hosts of a simulation. Each host has an endpoint, which is its `Dialer` and its
  * `ListenerFactory`. Ways are directed: `a` may reach `b` while `b` does not reach `a`.
  */
+import { Failure } from "@flotilla/base";
 import type { ErrorCode } from "@flotilla/base";
+import { commonProtocol } from "@flotilla/transport";
 import type { Admission, Dialer, Hello, Listener, ListenerFactory, Purpose, Stream, StreamClosed, StreamHandlers } from "@flotilla/transport";
 import type { NodeTime } from "../time/node-time.ts";
 import type { SeededRandom } from "../time/seeded-random.ts";
@@ -229,7 +231,7 @@ export class VirtualNetwork implements Path {
     const [name, port] = splitAddress(address);
     const bound = `${name}:${port === 0 ? this.#nextPort++ : port}`;
     if (this.#listeners.has(bound)) {
-      throw Object.assign(new Error(`EADDRINUSE: listen '${bound}'`), { code: "EADDRINUSE" });
+      throw new Failure("InUse", `${bound} is in use by another process`);
     }
     const listener: BoundListener = { address: bound, host, node, life: node.life, admit, streams: new Set() };
     this.#listeners.set(bound, listener);
@@ -245,10 +247,10 @@ export class VirtualNetwork implements Path {
   }
 
   #dial(host: string, node: NodeTime, address: string, hello: Hello, callbacks: DialCallbacks): { cancel(): void } {
-    const attempt: Attempt = { cancelled: false, settled: false, stream: undefined };
+    const attempt: Attempt = { settled: false };
     const fail = (delayMicros: number, code: ErrorCode | undefined, message: string): void => {
       node.deliver(delayMicros, () => {
-        if (attempt.cancelled || attempt.settled) return;
+        if (attempt.settled) return;
         attempt.settled = true;
         callbacks.onFailed({ code, message, local: false });
       });
@@ -268,8 +270,9 @@ export class VirtualNetwork implements Path {
     }
     return {
       cancel: () => {
-        attempt.cancelled = true;
-        attempt.stream?.close();
+        if (attempt.settled) return;
+        attempt.settled = true;
+        node.deliver(0, () => callbacks.onFailed({ code: undefined, message: "cancelled by this side", local: true }));
       },
     };
   }
@@ -287,6 +290,10 @@ export class VirtualNetwork implements Path {
     if (!admission.ok) {
       // A refusal that is lost ends in the dial's own time limit.
       if (back !== undefined) fail(back, admission.code, admission.message);
+      return;
+    }
+    if (commonProtocol(admission.hello, hello) === undefined) {
+      if (back !== undefined) fail(back, "ProtocolMismatch", "the protocol ranges of both sides do not meet");
       return;
     }
     const accepted = new VirtualStream(listener.node, listener.host, hello, origin, this);
@@ -308,12 +315,11 @@ export class VirtualNetwork implements Path {
     });
     const open = (): void => {
       node.deliver(this.delayMicros(listener.host, host) ?? this.#timing.delayMicrosMax, () => {
-        if (attempt.cancelled || attempt.settled || !this.#streams.has(accepted)) {
+        if (attempt.settled || !this.#streams.has(accepted)) {
           dialled.close();
           return;
         }
         attempt.settled = true;
-        attempt.stream = dialled;
         dialled.open(callbacks.onOpen(dialled));
       });
     };
@@ -326,10 +332,8 @@ export class VirtualNetwork implements Path {
 }
 
 interface Attempt {
-  cancelled: boolean;
-  /** `onOpen` or `onFailed` has been called. */
+  /** One of `onOpen` and `onFailed` has been called, or will be next. */
   settled: boolean;
-  stream: Stream | undefined;
 }
 
 interface Dialled {
