@@ -331,8 +331,11 @@ export class FileSharedLog implements SharedLog {
       if (frame === undefined) return;
       if (frame.start !== undefined) await this.#rotate(frame.start, frame.frameBytes);
       const { file } = this.#chain.active;
+      this.#throwFailure();
       await file.write(this.#offset, frame.chunks);
+      this.#throwFailure();
       await file.sync();
+      this.#throwFailure();
       this.#frameIsDurable(frame);
     } catch (error) {
       throw this.#fail(error);

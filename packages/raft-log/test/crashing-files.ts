@@ -44,6 +44,8 @@ export class CrashingFiles {
   crashed = false;
   /** Called before each operation; may throw. */
   fault: ((name: OperationName, path: string) => void) | undefined;
+  /** Called before each operation, which waits for what it returns. */
+  gate: ((name: OperationName | undefined, path: string) => Promise<void> | undefined) | undefined;
   bytesMax = Number.POSITIVE_INFINITY;
 
   /** The files as a process that starts now has them: dead after the next crash or kill. */
@@ -113,7 +115,7 @@ export class CrashingFiles {
 
   /** One operation: a microtask later, unless the disk crashed, or crashes now. */
   async #step<T>(generation: number, name: OperationName | undefined, path: string, run: () => T): Promise<T> {
-    await Promise.resolve();
+    await this.gate?.(name, path);
     this.#assertAlive(generation, path);
     if (name === undefined) return run();
     if (this.operations++ === this.crashAt) {

@@ -57,18 +57,19 @@ export class ModelDriver {
 
   async #step(): Promise<void> {
     const choice = this.#below(100);
-    if (choice < 34) this.#append();
-    else if (choice < 40) this.#conflict();
-    else if (choice < 46) this.#vote();
-    else if (choice < 52) this.#commitOnly();
-    else if (choice < 55) this.#install();
-    else if (choice < 57) this.#tombstone();
-    else if (choice < 62) this.#checkpoint();
-    else if (choice < 66) this.#startReclaim();
-    else if (choice < 80) this.#startFlush();
-    else if (choice < 83) this.#log.noteIdle();
-    else if (choice < 94) await this.#pass(this.#below(12));
-    else if (choice < 97) await this.#flush;
+    if (choice < 30) this.#append();
+    else if (choice < 35) this.#conflict();
+    else if (choice < 40) this.#vote();
+    else if (choice < 45) this.#commitOnly();
+    else if (choice < 48) this.#install();
+    else if (choice < 50) this.#tombstone();
+    else if (choice < 57) this.#checkpoint();
+    else if (choice < 62) this.#startReclaim();
+    else if (choice < 78) this.#startFlush();
+    else if (choice < 81) this.#log.noteIdle();
+    else if (choice < 91) await this.#pass(this.#below(30));
+    else if (choice < 95) await this.#flush;
+    else if (choice < 97) await this.#reclaim;
     else if (choice < 98) this.#compareLive();
     else if (choice < 99) await this.#crash();
     else await this.#stopCleanly().then(() => this.#open());
@@ -230,7 +231,7 @@ export class ModelDriver {
     this.#history.push(copyOf(this.#model));
     this.#powerOff();
     await Promise.allSettled([this.#flush, this.#reclaim, this.#log.close()]);
-    while (this.#below(3) === 0) {
+    while (this.#below(2) === 0) {
       // And again, while it recovers.
       this.#files.crashAt = this.#files.operations + this.#below(14);
       const opened = await openLog(this.#files, this.#options, this.#random.uint32()).catch(() => undefined);
@@ -243,7 +244,7 @@ export class ModelDriver {
   }
 
   #powerOff(): void {
-    if (this.#below(4) === 0) this.#files.kill();
+    if (this.#below(2) === 0) this.#files.kill();
     else this.#files.crash(this.#random);
   }
 
