@@ -43,7 +43,10 @@ export interface Stream {
 }
 
 export interface StreamHandlers {
-  /** The payload belongs to the handler: nobody overwrites it afterwards. */
+  /**
+   * The payload belongs to the handler: nobody overwrites it afterwards. Over gRPC a `MalformedError` that is thrown here
+   * closes this stream and nothing else; anything else that is thrown ends the process.
+   */
   onMessage(payload: Uint8Array): void;
   /** Called exactly once after `onOpen`; not at all when it was never open. */
   onClose(reason: StreamClosed): void;

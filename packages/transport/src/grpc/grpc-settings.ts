@@ -18,7 +18,10 @@ export interface GrpcSettings {
   readonly confirmBytes: number;
   /** Less than that is confirmed with the next message the other way, or after this time. */
   readonly confirmMs: number;
-  /** Bytes given to gRPC and not yet confirmed; what is sent beyond waits outside of it, uncopied. */
+  /**
+   * Bytes given to gRPC and not yet confirmed; what is sent beyond waits outside of it, uncopied. A multiple of
+   * `confirmBytes`, or the sender waits for `confirmMs` again and again.
+   */
   readonly inFlightBytesMax: number;
   /** Payloads that wait together leave in one gRPC message up to this size; a larger one leaves alone. */
   readonly joinBytesMax: number;

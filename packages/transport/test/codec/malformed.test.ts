@@ -67,7 +67,7 @@ for (const { name, generators, encode, decode } of directions) {
       });
 
       it(`${type} with any bit flipped is decoded or refused, nothing else`, () => {
-        for (const payload of payloads.slice(0, 3)) {
+        for (const payload of payloads.slice(0, 2)) {
           const flipped = Uint8Array.from(payload);
           for (let bit = 0; bit < Math.min(payload.length, 400) * 8; bit++) {
             flipped[bit >> 3]! ^= 1 << (bit & 7);

@@ -33,7 +33,7 @@ it("H9 with a peer that reads nothing, unconfirmedBytes counts all that was sent
 });
 
 it("confirmations let a sender go on past what may be in flight", async () => {
-  test = await listenUnderTest({ inFlightBytesMax: 64 * 1024 });
+  test = await listenUnderTest({ inFlightBytesMax: 64 * 1024, confirmBytes: 16 * 1024 });
   const { stream } = await dialUnderTest(test);
   for (let i = 0; i < 100; i++) stream.send(new Uint8Array(50_000).fill(i));
   await until(() => test!.accepted[0]!.messages.length === 100);
