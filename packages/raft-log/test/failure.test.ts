@@ -76,10 +76,14 @@ test("a flush that is under way when something else fails is not acknowledged", 
   disk.fault = (_, path) => {
     if (path.includes("preparing")) throw failure;
   };
-  disk.gate = (name, path) => (name === "sync" && path.includes("segment") ? settle() : undefined);
-  const written = disk.counts["write"]!;
+  let written = false;
+  disk.gate = (name, path) => {
+    if (name !== "sync" || !path.includes("segment")) return undefined;
+    written = true;
+    return settle();
+  };
   await expect(log.flush()).rejects.toBe(failure);
-  expect(disk.counts["write"], "the frame was on its way").toBe(written + 1);
+  expect(written, "the frame was on its way").toBe(true);
 });
 
 test("F7 F8 a full disk while segments are prepared is told, and writing goes on in the reserve", async () => {
