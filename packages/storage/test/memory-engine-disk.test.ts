@@ -102,6 +102,8 @@ test("a crashed engine answers nothing any more, and its late timers change noth
   let answers = 0;
   const answered = (): void => void answers++;
   void engine.settle().then(answered, answered);
+  // Now the file is frozen, and its timer runs.
+  expect(await engine.unsettledFiles()).toHaveLength(2);
   void writeNumbered(engine, 4, 4).then(answered, answered);
   void engine.unsettledFiles().then(answered, answered);
   const iterator = engine.iterate({ start: Uint8Array.of(0), end: Uint8Array.of(255) });

@@ -1,6 +1,7 @@
 import { ClassicLevel } from "classic-level";
 import { assert } from "@flotilla/base";
 import { EngineLife } from "../engine-life.ts";
+import { OrderedWrites } from "../ordered-writes.ts";
 import type { Engine, EngineBatch, EngineIterator, IterateOptions, ReadView } from "../engine.ts";
 import type { DirectoryLock } from "./directory-lock.ts";
 import { LevelBatch, NativeBatchPool } from "./level-batch.ts";
@@ -35,13 +36,7 @@ export class LevelEngine implements Engine {
   readonly #lock: DirectoryLock;
   readonly #life = new EngineLife();
   readonly #batches: NativeBatchPool;
-  /** Resolves when the batch handed over last is written; never rejects. */
-  #lastWrite: Promise<void> = Promise.resolve();
-  /**
-   * Why a batch was not written. Nothing is written behind it: LevelDB itself would take the next batch after a failed
-   * append to its log, and a hole would reach its tables.
-   */
-  #writeFailure: Error | undefined;
+  readonly #writes = new OrderedWrites();
   #closing: Promise<void> | undefined;
 
   private constructor(directory: string, level: Level, lock: DirectoryLock) {
@@ -139,7 +134,7 @@ export class LevelEngine implements Engine {
   async settle(): Promise<void> {
     this.#life.check();
     // Behind the batches whose `write` was called before.
-    await this.#lastWrite;
+    await this.#writes.idle();
     this.#life.check();
     try {
       await this.#level.compactRange(aboveAllKeys, aboveAllKeys);
@@ -168,9 +163,8 @@ export class LevelEngine implements Engine {
   }
 
   async #close(): Promise<void> {
-    const written = this.#lastWrite;
     this.#life.close();
-    await written;
+    await this.#writes.idle();
     try {
       await this.#level.close();
     } finally {
@@ -178,24 +172,17 @@ export class LevelEngine implements Engine {
     }
   }
 
-  /** One after the other, in the order of the calls: jobs of the pool would overtake one another. */
-  #write(native: NativeBatch): Promise<void> {
+  async #write(native: NativeBatch): Promise<void> {
     this.#life.check();
-    const written = this.#lastWrite.then(() => this.#writeNow(native));
-    this.#lastWrite = written.then(ignore, ignore);
-    return written;
-  }
-
-  async #writeNow(native: NativeBatch): Promise<void> {
-    if (this.#writeFailure !== undefined) throw this.#writeFailure;
-    try {
-      await native._write(withoutSync);
-    } catch (error) {
-      const failure = levelFailure("write a batch", this.directory, error);
-      this.#writeFailure = failure;
-      this.#life.fail(failure);
-      throw failure;
-    }
+    await this.#writes.run(async () => {
+      try {
+        await native._write(withoutSync);
+      } catch (error) {
+        const failure = levelFailure("write a batch", this.directory, error);
+        this.#life.fail(failure);
+        throw failure;
+      }
+    });
   }
 
   #readFailure(error: unknown): Error {
@@ -244,5 +231,3 @@ function snapshotOf(view: ReadView): Snapshot {
   assert(view instanceof LevelReadView, "a read view of another engine");
   return view.snapshot;
 }
-
-const ignore = (): void => {};
