@@ -33,16 +33,27 @@ export interface ClusterRoutes {
  * Resolves with the server's result, or throws its error. When the stream breaks after the request was sent and it is not
  * `readOnly`, the code is `OutcomeUnknown`.
  */
-export async function callAdmin(core: ClientCore, name: string, body: unknown, options: AdminOptions): Promise<unknown> {
+export async function callAdmin(
+  core: ClientCore,
+  name: string,
+  body: unknown,
+  options: AdminOptions,
+): Promise<unknown> {
   const call = new Call(core, `admin ${name}`, options);
   let asked = options;
   let redirects = 0;
   call.enter();
   try {
     for (;;) {
-      const link = await openLink(core, call, asked);
-      const answer = await ask(core, call, link, (requestId) => link.post({ type: "admin", requestId, name, arguments: body }, 1024), asked);
-      if (answer === undefined) continue;
+      // Whoever was named may be gone by now: then any store is asked once more.
+      const untilMs = asked === options ? Infinity : core.nowMs() + core.settings.attemptMs;
+      const link = await openLink(core, call, asked, untilMs);
+      const post = (requestId: number): void => link!.post({ type: "admin", requestId, name, arguments: body }, 1024);
+      const answer = link === undefined ? undefined : await ask(core, call, link, post, asked);
+      if (answer === undefined) {
+        asked = options;
+        continue;
+      }
       const { result, error } = answer as AdminResponse;
       if (error === undefined) return result;
       // Another store is the one to ask: leaders and the placement driver move, so a few hops are normal.
@@ -69,10 +80,11 @@ export async function fetchRoutes(core: ClientCore, options: CallOptions): Promi
   call.enter();
   try {
     while (start < keyMax) {
-      const link = await openLink(core, call, {}, problem);
+      const link = (await openLink(core, call, {}, Infinity, problem))!;
       const limit = core.settings.routeReadAhead;
       const from = start;
-      const post = (requestId: number): void => link.post({ type: "route", requestId, start: from, end: keyMax, limit }, 64 + from.length);
+      const post = (requestId: number): void =>
+        link.post({ type: "route", requestId, start: from, end: keyMax, limit }, 64 + from.length);
       const answer = (await ask(core, call, link, post, { readOnly: true })) as RouteResponse | undefined;
       if (answer === undefined) continue;
       core.links.learn(answer.stores);
@@ -91,7 +103,11 @@ export async function fetchRoutes(core: ClientCore, options: CallOptions): Promi
         await pause(core, call, problem, backoffMs(core.environment.random, misses++, backoffMinMs, backoffMaxMs));
       }
     }
-    return { clusterId: core.links.clusterId, ranges: entries, stores: [...stores.values()].sort((a, b) => a.storeId - b.storeId) };
+    return {
+      clusterId: core.links.clusterId,
+      ranges: entries,
+      stores: [...stores.values()].sort((a, b) => a.storeId - b.storeId),
+    };
   } finally {
     call.leave();
   }
@@ -105,11 +121,19 @@ async function pause(core: ClientCore, call: Call, problem: string, ms: number):
   }
 }
 
-async function openLink(core: ClientCore, call: Call, options: AdminOptions, problem = "no stream to any store"): Promise<StoreLink> {
+/** Undefined only when `untilMs` has passed. */
+async function openLink(
+  core: ClientCore,
+  call: Call,
+  options: AdminOptions,
+  untilMs: number,
+  problem = "no stream to any store",
+): Promise<StoreLink | undefined> {
   const address = options.endpoint === undefined ? undefined : parseEndpoints([options.endpoint])[0]!;
   const wanted = options.storeId === undefined ? undefined : storeId(options.storeId);
   for (;;) {
     const nowMs = core.nowMs();
+    if (nowMs >= untilMs) return undefined;
     if (address !== undefined) {
       call.check(`no stream to ${address}: ${core.links.link(address)?.lastFailure?.message ?? "still dialing"}`);
       const link = core.links.link(address);
@@ -161,7 +185,12 @@ async function ask(
     for (;;) {
       if (answer !== undefined) return answer;
       const nowMs = core.nowMs();
-      if (options.readOnly === true && !lost && options.storeId === undefined && nowMs - sentMs >= core.settings.attemptMs) {
+      if (
+        options.readOnly === true &&
+        !lost &&
+        options.storeId === undefined &&
+        nowMs - sentMs >= core.settings.attemptMs
+      ) {
         link.suspect(sentMs, nowMs);
         if (!link.usable(nowMs)) return undefined;
       }

@@ -99,7 +99,10 @@ export class Call {
 export function checkedTimeout(timeoutMs: number | undefined): number {
   if (timeoutMs === undefined) return 0;
   if (!(timeoutMs > 0) || timeoutMs > 2 ** 31) {
-    throw new FlotillaError("InvalidArgument", `timeoutMs must be more than 0 and at most 2147483648, got ${timeoutMs}`);
+    throw new FlotillaError(
+      "InvalidArgument",
+      `timeoutMs must be more than 0 and at most 2147483648, got ${timeoutMs}`,
+    );
   }
   return timeoutMs;
 }

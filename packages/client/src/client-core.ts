@@ -89,7 +89,10 @@ export class ClientCore {
     this.clientId = Math.max(1, (random.uint32() >>> 11) * 4294967296 + random.uint32());
     this.#alarm = new Alarm(clock, scheduler, () => this.#tick());
     const { settings } = this;
-    this.links = new StoreLinks({ settings, environment, dialer, codec, owner: this.#linkOwner() }, random.uint32() % settings.endpoints.length);
+    this.links = new StoreLinks(
+      { settings, environment, dialer, codec, owner: this.#linkOwner() },
+      random.uint32() % settings.endpoints.length,
+    );
     this.routes = new RouteCache(settings.routesMax, settings.readBatchKeysMax);
     this.fetcher = new RouteFetcher(settings, environment, this.links, {
       learn: (response, wanted) => this.#learnRoutes(response, wanted),
@@ -104,13 +107,16 @@ export class ClientCore {
       routes: this.routes,
       fetcher: this.fetcher,
       writes: this.#writes,
-      reads: this.#reads,
       versions: this.versions,
       sink: {
         answered: (operation) => this.#settle(operation),
-        conditionFailed: (operation, range) => this.#fail(operation, conditionError(operation, this.#contextOf(operation, range))),
+        conditionFailed: (operation, range) =>
+          this.#fail(operation, conditionError(operation, this.#contextOf(operation, range))),
         refused: (operation, result, range) =>
-          this.#fail(operation, refusedError(operation, result.code ?? "Internal", result.message, this.#contextOf(operation, range))),
+          this.#fail(
+            operation,
+            refusedError(operation, result.code ?? "Internal", result.message, this.#contextOf(operation, range)),
+          ),
         wakeAt: (atMs) => this.wakeAt(atMs),
         scheduleFlush: () => this.scheduleFlush(),
         retried: (operation, reason) => this.#retried(operation, reason),
@@ -127,7 +133,11 @@ export class ClientCore {
 
   /** Whether an operation would be sent in this turn instead of waiting for room: what bulk work asks before it submits. */
   get hasRoom(): boolean {
-    return this.#queue.size === 0 && this.#inFlight < this.settings.inFlightMax && this.#inFlightBytes < this.settings.inFlightBytesMax;
+    return (
+      this.#queue.size === 0 &&
+      this.#inFlight < this.settings.inFlightMax &&
+      this.#inFlightBytes < this.settings.inFlightBytesMax
+    );
   }
 
   /** Whether the queue is at most half full. */
@@ -155,11 +165,19 @@ export class ClientCore {
     const timeoutMs = operation.timeoutMs === 0 ? this.settings.timeoutMs : operation.timeoutMs;
     operation.begin(operationOverheadBytes + operation.key.length + operation.value.length, this.nowMs() + timeoutMs);
     if (this.#isClosed) {
-      this.#refuse(operation, new FlotillaError("Closed", `${describeOperation(operation)}: the client is closed`, { outcome: outcomeBefore(operation) }));
+      this.#refuse(
+        operation,
+        new FlotillaError("Closed", `${describeOperation(operation)}: the client is closed`, {
+          outcome: outcomeBefore(operation),
+        }),
+      );
       return;
     }
     if (this.#queue.size === 0 && this.#fits(operation)) this.#admit(operation);
-    else if (this.#queue.size >= this.settings.queuedMax || this.#queue.bytes + operation.bytes > this.settings.queuedBytesMax) {
+    else if (
+      this.#queue.size >= this.settings.queuedMax ||
+      this.#queue.bytes + operation.bytes > this.settings.queuedBytesMax
+    ) {
       this.#refuse(operation, this.#queueFull(operation));
       return;
     } else {
@@ -175,11 +193,15 @@ export class ClientCore {
 
   #queueFull(operation: Operation): FlotillaError {
     const { queuedMax, queuedBytesMax, inFlightMax } = this.settings;
-    return new FlotillaError("Busy", `${describeOperation(operation)}: ${this.#queue.size} operations (${this.#queue.bytes} bytes) wait already`, {
-      outcome: outcomeBefore(operation),
-      hint: "await earlier calls before starting more, or use putMany, which waits for room",
-      details: { queuedMax, queuedBytesMax, inFlightMax },
-    });
+    return new FlotillaError(
+      "Busy",
+      `${describeOperation(operation)}: ${this.#queue.size} operations (${this.#queue.bytes} bytes) wait already`,
+      {
+        outcome: outcomeBefore(operation),
+        hint: "await earlier calls before starting more, or use putMany, which waits for room",
+        details: { queuedMax, queuedBytesMax, inFlightMax },
+      },
+    );
   }
 
   #refuse(operation: Operation, error: FlotillaError): void {
@@ -243,10 +265,16 @@ export class ClientCore {
   /** Ends an operation at its user's wish. No effect once it is settled. */
   cancel(operation: Operation, cause: unknown): void {
     if (operation.state === "idle") return;
-    this.#fail(operation, endedError(operation, "Cancelled", "the call was cancelled", this.#contextOf(operation), cause));
+    this.#fail(
+      operation,
+      endedError(operation, "Cancelled", "the call was cancelled", this.#contextOf(operation), cause),
+    );
   }
 
-  #contextOf(operation: Operation, range: CachedRange | undefined = this.dispatcher.rangeOf(operation)): FailureContext {
+  #contextOf(
+    operation: Operation,
+    range: CachedRange | undefined = this.dispatcher.rangeOf(operation),
+  ): FailureContext {
     const nowMs = this.nowMs();
     const missingStores: StoreId[] = [];
     for (const replica of range?.descriptor.replicas ?? []) {
@@ -312,9 +340,15 @@ export class ClientCore {
     this.#writes.forEach(collect);
     this.#reads.forEach(collect);
     this.#queue.forEach(collect);
-    this.#endAll(all, (operation) => new FlotillaError(error.code, `${describeOperation(operation)}: ${error.message}`, {
-      outcome: outcomeBefore(operation), hint: error.hint, details: error.details,
-    }));
+    this.#endAll(
+      all,
+      (operation) =>
+        new FlotillaError(error.code, `${describeOperation(operation)}: ${error.message}`, {
+          outcome: outcomeBefore(operation),
+          hint: error.hint,
+          details: error.details,
+        }),
+    );
     // Scans and lookups see the same error when they look again; later calls get the same time to connect once more.
     this.waiters.wake();
     if (this.#callers === 0) this.links.forgetFirstDial();
@@ -433,7 +467,12 @@ export class ClientCore {
 
   #retried(operation: Operation, reason: string): void {
     if (!this.#events.enabled("retry")) return;
-    this.#events.publish({ type: "retry", operation: describeOperation(operation), attempts: operation.attempts, reason });
+    this.#events.publish({
+      type: "retry",
+      operation: describeOperation(operation),
+      attempts: operation.attempts,
+      reason,
+    });
   }
 
   #publishError(operation: Operation, error: FlotillaError): void {
@@ -455,7 +494,9 @@ export class ClientCore {
     this.#writes.forEach(collect);
     this.#reads.forEach(collect);
     this.#queue.forEach(collect);
-    this.#endAll(all, (operation) => endedError(operation, "Closed", "the client was closed", this.#contextOf(operation)));
+    this.#endAll(all, (operation) =>
+      endedError(operation, "Closed", "the client was closed", this.#contextOf(operation)),
+    );
     this.#alarm.cancel();
     this.fetcher.forget();
     for (const link of this.links.all) link.shutDown();

@@ -4,7 +4,13 @@ import type { FlotillaError } from "./flotilla-error.ts";
 
 export type ClientEvent =
   /** Channel `flotilla:client:connection`. */
-  | { readonly type: "connection"; readonly state: "open" | "closed"; readonly address: string; readonly storeId: StoreId; readonly reason: string }
+  | {
+      readonly type: "connection";
+      readonly state: "open" | "closed";
+      readonly address: string;
+      readonly storeId: StoreId;
+      readonly reason: string;
+    }
   /** Channel `flotilla:client:retry`: an operation is tried again with the same number. */
   | { readonly type: "retry"; readonly operation: string; readonly attempts: number; readonly reason: string }
   /** Channel `flotilla:client:error`: an operation ended with an error. */

@@ -23,6 +23,8 @@ export interface ClientSettings {
   readonly batchBytesMax: number;
   readonly batchCommandsMax: number;
   readonly readBatchKeysMax: number;
+  /** What the answer of one batch of reads should bring; decides about its keys. */
+  readonly readBatchBytesTarget: number;
   /** Messages of one turn are split into payloads of about this size. */
   readonly payloadBytesMax: number;
   /** A first attempt without answer for so long is repeated elsewhere; the time doubles with every attempt. */
@@ -67,6 +69,7 @@ export const defaultSettings: Omit<ClientSettings, "endpoints"> = {
   batchBytesMax: 256 * 1024,
   batchCommandsMax: 4_096,
   readBatchKeysMax: 256,
+  readBatchBytesTarget: 2 * mebibyte,
   payloadBytesMax: mebibyte,
   attemptMs: 2_000,
   attemptMsMax: 16_000,
@@ -95,14 +98,23 @@ export function resolveSettings(options: ConnectionOptions): ClientSettings {
   settings["endpoints"] = parseEndpoints(options.endpoints);
   const resolved = settings as unknown as ClientSettings;
   if (resolved.valueBytesMax > valueBytesMaxHighest) {
-    throw new FlotillaError("InvalidArgument", `option valueBytesMax is ${resolved.valueBytesMax}, at most ${valueBytesMaxHighest}`);
+    throw new FlotillaError(
+      "InvalidArgument",
+      `option valueBytesMax is ${resolved.valueBytesMax}, at most ${valueBytesMaxHighest}`,
+    );
   }
   return resolved;
 }
 
 /** `flotilla://host:port,host:port`, a list with commas, or an array. The port defaults to 7400. */
 export function parseEndpoints(given: string | readonly string[]): string[] {
-  const parts = typeof given === "string" ? given.replace(/^flotilla:\/\//, "").replace(/\/$/, "").split(",") : given;
+  const parts =
+    typeof given === "string"
+      ? given
+          .replace(/^flotilla:\/\//, "")
+          .replace(/\/$/, "")
+          .split(",")
+      : given;
   const endpoints: string[] = [];
   for (const part of parts) {
     const endpoint = parseEndpoint(typeof part === "string" ? part.trim() : String(part));

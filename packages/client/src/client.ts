@@ -10,10 +10,12 @@ import { Keyspace } from "./keyspace.ts";
 import type { CodecOptions } from "./keyspace.ts";
 
 export interface ClientOptions<KC extends KeyCodecOption = undefined, VC extends ValueCodecOption = undefined>
-  extends ConnectionOptions,
-    CodecOptions<KC, VC> {}
+  extends ConnectionOptions, CodecOptions<KC, VC> {}
 
-export class Client<KC extends KeyCodecOption = undefined, VC extends ValueCodecOption = undefined> extends Keyspace<KC, VC> {
+export class Client<KC extends KeyCodecOption = undefined, VC extends ValueCodecOption = undefined> extends Keyspace<
+  KC,
+  VC
+> {
   /** Resolves when the client is closed. */
   readonly closed: Promise<void>;
 

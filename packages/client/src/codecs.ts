@@ -15,16 +15,48 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T;
 }
 
-export type KeyCodecOption = "utf8" | "tuple" | Codec<never> | undefined;
-export type ValueCodecOption = "utf8" | "json" | "msgpack" | Codec<never> | undefined;
+/** A `Codec` of whatever type. */
+export interface AnyCodec {
+  encode(value: never): Uint8Array;
+  decode(bytes: Uint8Array): unknown;
+}
 
-type CodecType<C> = C extends { encode(value: infer T): Uint8Array; decode(bytes: Uint8Array): infer R } ? [T, R] : never;
+export type KeyCodecOption = "utf8" | "tuple" | AnyCodec | undefined;
+export type ValueCodecOption = "utf8" | "json" | "msgpack" | AnyCodec | undefined;
+
+type CodecType<C> = C extends { encode(value: infer T): Uint8Array; decode(bytes: Uint8Array): infer R }
+  ? [T, R]
+  : never;
 
 /** What a key codec takes, and what it gives back. */
-export type KeyIn<C> = C extends "utf8" ? string : C extends "tuple" ? Tuple : C extends undefined ? string | Uint8Array : CodecType<C>[0];
-export type KeyOut<C> = C extends "utf8" ? string : C extends "tuple" ? TupleElement[] : C extends undefined ? Uint8Array : CodecType<C>[1];
-export type ValueIn<C> = C extends "utf8" ? string : C extends "json" | "msgpack" ? unknown : C extends undefined ? string | Uint8Array : CodecType<C>[0];
-export type ValueOut<C> = C extends "utf8" ? string : C extends "json" | "msgpack" ? unknown : C extends undefined ? Uint8Array : CodecType<C>[1];
+export type KeyIn<C> = C extends "utf8"
+  ? string
+  : C extends "tuple"
+    ? Tuple
+    : C extends undefined
+      ? string | Uint8Array
+      : CodecType<C>[0];
+export type KeyOut<C> = C extends "utf8"
+  ? string
+  : C extends "tuple"
+    ? TupleElement[]
+    : C extends undefined
+      ? Uint8Array
+      : CodecType<C>[1];
+export type ValueIn<C> = C extends "utf8"
+  ? string
+  : C extends "json" | "msgpack"
+    ? unknown
+    : C extends undefined
+      ? string | Uint8Array
+      : CodecType<C>[0];
+export type ValueOut<C> = C extends "utf8"
+  ? string
+  : C extends "json" | "msgpack"
+    ? unknown
+    : C extends undefined
+      ? Uint8Array
+      : CodecType<C>[1];
 
 /** Inside: to and from binary strings, without the leading byte of logical keys. */
 export interface KeyCoder {
@@ -59,7 +91,10 @@ export function keyCoder(option: KeyCodecOption, operations: ByteOperations): Ke
     };
   }
   if (option === "tuple") {
-    return { encode: (key) => encodeTuple(key as Tuple, operations), decode: (binary) => decodeTuple(binary, operations) };
+    return {
+      encode: (key) => encodeTuple(key as Tuple, operations),
+      decode: (binary) => decodeTuple(binary, operations),
+    };
   }
   const codec = checkedCodec("key", option);
   return {
@@ -110,11 +145,14 @@ export function valueCoder(option: ValueCodecOption, operations: ByteOperations)
   }
 }
 
-function checkedCodec(what: string, option: Codec<never>): Codec<unknown> {
+function checkedCodec(what: string, option: AnyCodec): Codec<unknown> {
   const codec = option as unknown as Codec<unknown>;
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
-    throw new FlotillaError("InvalidArgument", `unknown ${what} codec: ${String(option)}`, {
-      hint: what === "key" ? "one of utf8, tuple, or an object with encode and decode" : "one of utf8, json, msgpack, or an object with encode and decode",
+    throw new FlotillaError("InvalidArgument", `unknown ${what} codec: ${JSON.stringify(option)}`, {
+      hint:
+        what === "key"
+          ? "one of utf8, tuple, or an object with encode and decode"
+          : "one of utf8, json, msgpack, or an object with encode and decode",
     });
   }
   return codec;
@@ -135,5 +173,8 @@ function binaryToText(binary: string, operations: ByteOperations): string {
 }
 
 function wrongType(what: string, wanted: string, got: unknown): FlotillaError {
-  return new FlotillaError("InvalidArgument", `a ${what} must be a ${wanted}, got ${got === null ? "null" : typeof got}`);
+  return new FlotillaError(
+    "InvalidArgument",
+    `a ${what} must be a ${wanted}, got ${got === null ? "null" : typeof got}`,
+  );
 }

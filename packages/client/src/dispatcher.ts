@@ -4,16 +4,17 @@
  * number, until it is answered or its deadline passes.
  */
 import { noStore } from "@flotilla/base";
-import type { Environment, Key } from "@flotilla/base";
-import type { CommandBatch, CommandResult, CommandResults, RangeRefused, ReadBatch, ReadResults, RouteEntry } from "@flotilla/transport";
+import type { Environment } from "@flotilla/base";
+import type { CommandResult, CommandResults, RangeRefused, ReadResults, RouteEntry } from "@flotilla/transport";
 import { backoffMs } from "./backoff.ts";
+import { BatchSender } from "./batch-sender.ts";
 import type { ClientSettings } from "./client-settings.ts";
 import { isTransient } from "./flotilla-error.ts";
 import type { Operation } from "./operation.ts";
 import type { OperationWindow } from "./operation-window.ts";
 import type { CachedRange, RouteCache } from "./route-cache.ts";
 import type { RouteFetcher } from "./route-fetcher.ts";
-import { SentBatch } from "./sent-batch.ts";
+import type { SentBatch } from "./sent-batch.ts";
 import type { StoreLink } from "./store-link.ts";
 import type { StoreLinks } from "./store-links.ts";
 import type { VersionClock } from "./version-clock.ts";
@@ -22,7 +23,11 @@ import type { VersionClock } from "./version-clock.ts";
 export interface OperationSink {
   answered(operation: Operation): void;
   conditionFailed(operation: Operation, range: CachedRange): void;
-  refused(operation: Operation, result: { readonly code: CommandResult["code"]; readonly message: string }, range: CachedRange): void;
+  refused(
+    operation: Operation,
+    result: { readonly code: CommandResult["code"]; readonly message: string },
+    range: CachedRange,
+  ): void;
   wakeAt(atMs: number): void;
   scheduleFlush(): void;
   retried(operation: Operation, reason: string): void;
@@ -36,15 +41,13 @@ export interface DispatcherParts {
   readonly routes: RouteCache;
   readonly fetcher: RouteFetcher;
   readonly writes: OperationWindow;
-  readonly reads: OperationWindow;
   readonly versions: VersionClock;
   readonly sink: OperationSink;
 }
 
-const overheadBytes = 64;
-
 export class Dispatcher {
   readonly #parts: DispatcherParts;
+  readonly #sender: BatchSender;
   /** To be routed in the next flush; what was sent before comes first. */
   #retries: Operation[] = [];
   #ready: Operation[] = [];
@@ -55,6 +58,7 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#sender = new BatchSender(parts);
   }
 
   /** The operation has room and a number. */
@@ -135,14 +139,14 @@ export class Dispatcher {
       const link = links.leaderOf(range, nowMs);
       if (link === undefined) this.refresh(range, nowMs);
       else {
-        if (range.writes.length > 0) range.writes = this.#sendWrites(range, link, nowMs);
-        if (range.reads.length > 0) range.reads = this.#sendReads(range, link, range.reads, nowMs);
+        if (range.writes.length > 0) range.writes = this.#sender.sendWrites(range, link, nowMs);
+        if (range.reads.length > 0) range.reads = this.#sender.sendReads(range, link, range.reads, nowMs);
       }
     }
     if (range.staleReads.length > 0) {
       const link = links.anyOf(range, nowMs);
       if (link === undefined) this.refresh(range, nowMs);
-      else range.staleReads = this.#sendReads(range, link, range.staleReads, nowMs);
+      else range.staleReads = this.#sender.sendReads(range, link, range.staleReads, nowMs);
     }
     if (range.idle) this.#waitingRanges.delete(range);
   }
@@ -152,104 +156,6 @@ export class Dispatcher {
     if (nowMs < range.refreshAtMs) return;
     range.refreshAtMs = nowMs + this.#parts.settings.backoffMaxMs * 2;
     this.#parts.fetcher.want(range.start, nowMs);
-  }
-
-  #hasRoom(link: StoreLink): boolean {
-    const { inFlightPerStoreMax, inFlightBytesPerStoreMax } = this.#parts.settings;
-    if (link.inFlight < inFlightPerStoreMax && link.inFlightBytes < inFlightBytesPerStoreMax) return true;
-    link.blocked = true;
-    return false;
-  }
-
-  /** Returns what had no room. */
-  #sendWrites(range: CachedRange, link: StoreLink, nowMs: number): Operation[] {
-    const { settings } = this.#parts;
-    const all = range.writes;
-    let start = 0;
-    while (start < all.length && this.#hasRoom(link)) {
-      const countMax = Math.min(settings.batchCommandsMax, settings.inFlightPerStoreMax - link.inFlight);
-      let end = start;
-      let bytes = 0;
-      do {
-        bytes += all[end]!.bytes;
-        end++;
-      } while (end < all.length && end - start < countMax && bytes + all[end]!.bytes <= settings.batchBytesMax);
-      this.#sendCommandBatch(range, link, start === 0 && end === all.length ? all : all.slice(start, end), bytes, nowMs);
-      start = end;
-    }
-    return start === 0 ? all : start === all.length ? [] : all.slice(start);
-  }
-
-  #sendCommandBatch(range: CachedRange, link: StoreLink, operations: Operation[], bytes: number, nowMs: number): void {
-    const { versions, clientId, writes } = this.#parts;
-    const firstSent = versions.estimate(link, nowMs);
-    for (let i = 0; i < operations.length; i++) {
-      const operation = operations[i]!;
-      // While every attempt was refused, nothing can have been applied: the command counts as sent for the first time.
-      if (!operation.fateUnknown) operation.firstSent = firstSent;
-    }
-    const batch = this.#begin("write", range, link, operations, bytes, nowMs);
-    const message: CommandBatch = {
-      type: "commands",
-      batchId: batch.id,
-      rangeId: range.descriptor.rangeId,
-      bounds: range.descriptor.epoch.bounds,
-      clientId,
-      floor: writes.floor,
-      seen: versions.seen,
-      commands: operations,
-    };
-    link.post(message, overheadBytes + bytes);
-  }
-
-  /** Returns what had no room. */
-  #sendReads(range: CachedRange, link: StoreLink, all: Operation[], nowMs: number): Operation[] {
-    let start = 0;
-    while (start < all.length && this.#hasRoom(link)) {
-      const countMax = Math.min(range.readKeysMax, this.#parts.settings.inFlightPerStoreMax - link.inFlight);
-      const operations = all.length - start <= countMax && start === 0 ? all : all.slice(start, start + countMax);
-      const keys = new Array<Key>(operations.length);
-      let bytes = 0;
-      for (let i = 0; i < operations.length; i++) {
-        keys[i] = operations[i]!.key;
-        bytes += operations[i]!.bytes;
-      }
-      const lane = operations[0]!.lane;
-      const batch = this.#begin(lane, range, link, operations, bytes, nowMs);
-      const message: ReadBatch = {
-        type: "reads",
-        batchId: batch.id,
-        rangeId: range.descriptor.rangeId,
-        bounds: range.descriptor.epoch.bounds,
-        consistency: lane === "stale-read" ? "stale" : "linearizable",
-        keys,
-      };
-      link.post(message, overheadBytes + bytes);
-      start += operations.length;
-    }
-    return start === 0 ? all : start >= all.length ? [] : all.slice(start);
-  }
-
-  #begin(lane: Operation["lane"], range: CachedRange, link: StoreLink, operations: Operation[], bytes: number, nowMs: number): SentBatch {
-    const { settings, sink } = this.#parts;
-    const numbers = new Array<number>(operations.length);
-    let stalls = 0;
-    for (let i = 0; i < operations.length; i++) if (operations[i]!.stalls > stalls) stalls = operations[i]!.stalls;
-    const stallMs = Math.min(settings.attemptMsMax, settings.attemptMs * 2 ** Math.min(stalls, 10));
-    const batch = new SentBatch(link.nextId(), lane, link, range, operations, numbers, nowMs, stallMs);
-    for (let i = 0; i < operations.length; i++) {
-      const operation = operations[i]!;
-      numbers[i] = operation.number;
-      operation.state = "sent";
-      operation.batch = batch;
-      if (operation.attempts++ > 0) noteStore(operation, link);
-      operation.lastStore = link.storeId;
-    }
-    link.inFlight += operations.length;
-    link.inFlightBytes += bytes;
-    link.outstanding.set(batch.id, batch);
-    sink.wakeAt(nowMs + stallMs);
-    return batch;
   }
 
   commandResults(link: StoreLink, message: CommandResults): void {
@@ -315,7 +221,9 @@ export class Dispatcher {
     }
     if (batch.lane === "read") batch.range.leader = link.storeId;
     batch.range.refusals = 0;
+    let bytes = 0;
     for (let i = 0; i < operations.length; i++) {
+      bytes += message.results[i]!.value.length;
       const operation = operations[i]!;
       if (operation.batch !== batch || operation.number !== numbers[i]) continue;
       const result = message.results[i]!;
@@ -323,6 +231,8 @@ export class Dispatcher {
       operation.value = result.value;
       sink.answered(operation);
     }
+    // Up at once, down slowly: a batch must not bring far more than was reckoned with.
+    batch.range.readBytes = Math.max(1, bytes / operations.length, batch.range.readBytes * 0.75);
     this.#freed(link);
   }
 
@@ -362,6 +272,13 @@ export class Dispatcher {
     if (code === "BatchTooLarge" && batch.lane !== "write" && batch.operations.length > 1) {
       range.readKeysMax = Math.max(1, Math.min(range.readKeysMax, batch.operations.length) >> 1);
       for (const operation of waiting) this.#retry(operation, code);
+      return;
+    }
+    if (batch.operations.length > 1 && concernsOneCommand(code)) {
+      for (const operation of waiting) {
+        operation.alone = true;
+        this.#retry(operation, code);
+      }
       return;
     }
     if (isTransient(code)) {
@@ -413,7 +330,8 @@ export class Dispatcher {
     for (const entry of entries) {
       for (const gone of routes.apply(entry, leaderIsFresh)) {
         if (!this.#waitingRanges.delete(gone)) continue;
-        for (const lane of [gone.writes, gone.reads, gone.staleReads]) for (const operation of lane) this.#retries.push(operation);
+        for (const lane of [gone.writes, gone.reads, gone.staleReads])
+          for (const operation of lane) this.#retries.push(operation);
         gone.writes = [];
         gone.reads = [];
         gone.staleReads = [];
@@ -424,7 +342,12 @@ export class Dispatcher {
 
   /** The stream is gone: reads are asked elsewhere, and writes too, with their numbers, for they may have arrived. */
   linkClosed(link: StoreLink): void {
-    for (const batch of [...link.outstanding.values()]) this.#giveUp(batch, "the stream was closed", 0);
+    for (const batch of [...link.outstanding.values()]) {
+      // It may have broken because an answer was too large for it.
+      if (batch.lane !== "write")
+        batch.range.readBytes = Math.max(batch.range.readBytes, this.#parts.settings.readBatchBytesTarget / 2);
+      this.#giveUp(batch, "the stream was closed", 0);
+    }
   }
 
   /** Batches without an answer in their time are tried elsewhere. */
@@ -465,7 +388,13 @@ export class Dispatcher {
   }
 }
 
-function noteStore(operation: Operation, link: StoreLink): void {
-  operation.stores ??= [operation.lastStore];
-  if (operation.stores.length < 16 && !operation.stores.includes(link.storeId)) operation.stores.push(link.storeId);
+/** A store looks at limits before anything else and refuses the whole batch: the others in it have done nothing wrong. */
+function concernsOneCommand(code: string): boolean {
+  return (
+    code === "ValueTooLarge" ||
+    code === "KeyTooLarge" ||
+    code === "EmptyKey" ||
+    code === "BatchTooLarge" ||
+    code === "InvalidArgument"
+  );
 }

@@ -37,7 +37,9 @@ export class FlotillaError extends Error {
 
 /** `OutcomeUnknown` is not retryable: the first attempt may still take effect, a second call would be another command. */
 export function isRetryable(code: ErrorCode): boolean {
-  return code === "Busy" || code === "Timeout" || code === "ConnectFailed" || code === "NoQuorum" || code === "DiskFull";
+  return (
+    code === "Busy" || code === "Timeout" || code === "ConnectFailed" || code === "NoQuorum" || code === "DiskFull"
+  );
 }
 
 /** A refusal that passes by itself: the client asks again until the call's own timeout. */

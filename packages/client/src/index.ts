@@ -38,10 +38,13 @@ export type { Tuple, TupleElement } from "./tuple-codec.ts";
  * `createClient("flotilla://host:port,host:port")` or options with `endpoints`.
  */
 export function createClient(url: string): Client;
-export function createClient<const KC extends KeyCodecOption = undefined, const VC extends ValueCodecOption = undefined>(
-  options: ClientOptions<KC, VC>,
-): Client<KC, VC>;
-export function createClient(options: string | ClientOptions<KeyCodecOption, ValueCodecOption>): Client<KeyCodecOption, ValueCodecOption> {
+export function createClient<
+  const KC extends KeyCodecOption = undefined,
+  const VC extends ValueCodecOption = undefined,
+>(options: ClientOptions<KC, VC>): Client<KC, VC>;
+export function createClient(
+  options: string | ClientOptions<KeyCodecOption, ValueCodecOption>,
+): Client<KeyCodecOption, ValueCodecOption> {
   const given = typeof options === "string" ? { endpoints: options } : options;
   return new Client(given, realDependencies());
 }
@@ -85,7 +88,11 @@ class LazyDialer implements Dialer {
       },
       (error: unknown) => {
         this.#loading = undefined;
-        callbacks.onFailed({ code: "Internal", message: `the transport could not be loaded: ${String(error)}`, local: true });
+        callbacks.onFailed({
+          code: "Internal",
+          message: `the transport could not be loaded: ${String(error)}`,
+          local: true,
+        });
       },
     );
     return {

@@ -7,7 +7,16 @@ import { checkedTimeout } from "./call.ts";
 import type { AbortSignalLike, CallOptions } from "./call.ts";
 import type { ClientCore } from "./client-core.ts";
 import { keyCoder, valueCoder } from "./codecs.ts";
-import type { KeyCodecOption, KeyCoder, KeyIn, KeyOut, ValueCodecOption, ValueCoder, ValueIn, ValueOut } from "./codecs.ts";
+import type {
+  KeyCodecOption,
+  KeyCoder,
+  KeyIn,
+  KeyOut,
+  ValueCodecOption,
+  ValueCoder,
+  ValueIn,
+  ValueOut,
+} from "./codecs.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import { noBytes } from "./operation.ts";
 import type { Operation } from "./operation.ts";
@@ -81,7 +90,9 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
     this.#prefix = prefix;
     this.#keys = keyCoder(options.key, core.environment.bytes);
     this.#values = valueCoder(options.value, core.environment.bytes);
-    this.#get = new PromiseOwner((operation) => (operation.version === 0 ? undefined : this.#values.decode(operation.value)));
+    this.#get = new PromiseOwner((operation) =>
+      operation.version === 0 ? undefined : this.#values.decode(operation.value),
+    );
     this.#getEntry = new PromiseOwner((operation) => (operation.version === 0 ? undefined : this.#entry(operation)));
   }
 
@@ -268,7 +279,10 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
     if (options.prefix === undefined && options.start === undefined && options.end === undefined) {
       throw new FlotillaError("InvalidArgument", "deleteRange needs a prefix, a start or an end");
     }
-    const scanner = new Scanner(this.core, this.#plan({ ...options, keysOnly: true, consistency: "linearizable" }, false));
+    const scanner = new Scanner(
+      this.core,
+      this.#plan({ ...options, keysOnly: true, consistency: "linearizable" }, false),
+    );
     let deleted = 0;
     let failure: FlotillaError | undefined;
     const runner = new BulkRunner(this.core, "deleteRange", options, (operation) => {
@@ -276,7 +290,11 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
       else if (operation.existed) deleted++;
     });
     try {
-      for (let page = await scanner.nextPage(); page !== undefined && failure === undefined; page = await scanner.nextPage()) {
+      for (
+        let page = await scanner.nextPage();
+        page !== undefined && failure === undefined;
+        page = await scanner.nextPage()
+      ) {
         for (const { key } of page) {
           if (!runner.hasRoom) await runner.room();
           if (failure !== undefined) break;
@@ -314,8 +332,19 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
   }
 
   #plan(options: ScanOptions<KeyIn<KC>>, countOnly: boolean): ScanPlan {
-    const { prefix, start, end, limit = 0, reverse = false, keysOnly = false, consistency = "linearizable", signal, timeoutMs } = options;
-    if (!Number.isSafeInteger(limit) || limit < 0) throw new FlotillaError("InvalidArgument", `limit must be an integer from 0, got ${limit}`);
+    const {
+      prefix,
+      start,
+      end,
+      limit = 0,
+      reverse = false,
+      keysOnly = false,
+      consistency = "linearizable",
+      signal,
+      timeoutMs,
+    } = options;
+    if (!Number.isSafeInteger(limit) || limit < 0)
+      throw new FlotillaError("InvalidArgument", `limit must be an integer from 0, got ${limit}`);
     const own = this.#prefix + (prefix === undefined ? "" : this.#keys.encode(prefix));
     let low: Key = userKey(own);
     let high: Key = prefixEnd(low)!;
@@ -327,10 +356,24 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
       const to = userKey(this.#prefix + this.#keys.encode(end));
       if (to < high) high = to;
     }
-    return { start: low, end: high, reverse, limit, keysOnly: keysOnly || countOnly, countOnly, consistency, signal, timeoutMs };
+    return {
+      start: low,
+      end: high,
+      reverse,
+      limit,
+      keysOnly: keysOnly || countOnly,
+      countOnly,
+      consistency,
+      signal,
+      timeoutMs,
+    };
   }
 
-  #entry(record: { readonly key: Key; readonly value: Uint8Array; readonly version: Version }): Entry<KeyOut<KC>, ValueOut<VC>> {
+  #entry(record: {
+    readonly key: Key;
+    readonly value: Uint8Array;
+    readonly version: Version;
+  }): Entry<KeyOut<KC>, ValueOut<VC>> {
     const value = this.#values.decode(record.value) as ValueOut<VC>;
     return { key: this.#decodeKey(record.key), value, version: record.version };
   }
@@ -345,10 +388,14 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
       throw new FlotillaError("EmptyKey", "a key must have at least one byte", { outcome: "not-applied" });
     }
     if (binary.length > keyBytesMax) {
-      throw new FlotillaError("KeyTooLarge", `the key "${printableKey(binary.slice(0, 32))}…" has ${binary.length} bytes, at most ${keyBytesMax} are allowed`, {
-        outcome: "not-applied",
-        details: { sizeBytes: binary.length, limitBytes: keyBytesMax },
-      });
+      throw new FlotillaError(
+        "KeyTooLarge",
+        `the key "${printableKey(binary.slice(0, 32))}…" has ${binary.length} bytes, at most ${keyBytesMax} are allowed`,
+        {
+          outcome: "not-applied",
+          details: { sizeBytes: binary.length, limitBytes: keyBytesMax },
+        },
+      );
     }
     return userKey(binary);
   }

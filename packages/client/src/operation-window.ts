@@ -58,7 +58,8 @@ export class OperationWindow {
   #grow(): void {
     const mask = this.#slots.length * 2 - 1;
     const slots = new Array<Operation | undefined>(mask + 1).fill(undefined);
-    for (let number = this.#floor; number < this.#next; number++) slots[number & mask] = this.#slots[number & this.#mask];
+    for (let number = this.#floor; number < this.#next; number++)
+      slots[number & mask] = this.#slots[number & this.#mask];
     this.#slots = slots;
     this.#mask = mask;
   }

@@ -53,6 +53,8 @@ export class Operation implements Command {
   stalls = 0;
   /** An attempt may have been proposed and its answer is lost. Never goes back to false while the operation lives. */
   fateUnknown = false;
+  /** A batch was refused as a whole for the sake of one command in it: this one is sent by itself now. */
+  alone = false;
   /** Why the last attempt was refused. */
   lastCode: ErrorCode | undefined = undefined;
   lastMessage = "";
@@ -84,6 +86,7 @@ export class Operation implements Command {
     this.attempts = 0;
     this.stalls = 0;
     this.fateUnknown = false;
+    this.alone = false;
     this.lastCode = undefined;
     this.lastMessage = "";
     this.lastStore = noStore;

@@ -50,27 +50,37 @@ export function endedError(
   const what = describeOperation(operation);
   const where = context.range === undefined ? "" : ` in range ${context.range.descriptor.rangeId}`;
   if (operation.mayBeApplied) {
-    return new FlotillaError("OutcomeUnknown", `${what}${where}: ${reason}; it may or may not have been applied${asked(details)}`, {
-      outcome: "unknown",
-      hint: "read the key to see; a second write would be another command",
-      details: { ...details, reason: code },
-      requestId,
-      cause,
-    });
+    return new FlotillaError(
+      "OutcomeUnknown",
+      `${what}${where}: ${reason}; it may or may not have been applied${asked(details)}`,
+      {
+        outcome: "unknown",
+        hint: "read the key to see; a second write would be another command",
+        details: { ...details, reason: code },
+        requestId,
+        cause,
+      },
+    );
   }
   const outcome = operation.lane === "write" ? "not-applied" : undefined;
   const final = code === "Timeout" ? timeoutCode(operation, context) : code;
   if (final === "ConnectFailed") {
     const { unreachable } = context;
     return new FlotillaError("ConnectFailed", `${what}: ${unreachable!.message}`, {
-      outcome, requestId, hint: unreachable!.hint, details: { ...details, ...unreachable!.details },
+      outcome,
+      requestId,
+      hint: unreachable!.hint,
+      details: { ...details, ...unreachable!.details },
     });
   }
   const because = operation.lastMessage === "" ? "" : `; last refusal: ${operation.lastMessage}`;
   const missing = context.missingStores.length === 0 ? "" : `; no stream to stores ${context.missingStores.join(", ")}`;
   const text = final === "Timeout" || final === "NoQuorum" ? `${missing}${because}` : because;
   return new FlotillaError(final, `${what}${where}: ${reason}${text}`, {
-    outcome, requestId, details, cause,
+    outcome,
+    requestId,
+    details,
+    cause,
     hint: final === "NoQuorum" ? "check which nodes are down: flotilla node list" : "",
   });
 }
@@ -84,23 +94,33 @@ function timeoutCode(operation: Operation, context: FailureContext): ErrorCode {
   const { lastCode } = operation;
   if (lastCode === "Busy" || lastCode === "DiskFull" || lastCode === "NoQuorum") return lastCode;
   // Without a majority nobody leads: the replicas left refuse, or no replica is left to ask.
-  if (operation.batch === undefined && context.range !== undefined && context.missingStores.length > 0) return "NoQuorum";
+  if (operation.batch === undefined && context.range !== undefined && context.missingStores.length > 0)
+    return "NoQuorum";
   return "Timeout";
 }
 
 /** A store refused this attempt for good. */
-export function refusedError(operation: Operation, code: ErrorCode, message: string, context: FailureContext): FlotillaError {
+export function refusedError(
+  operation: Operation,
+  code: ErrorCode,
+  message: string,
+  context: FailureContext,
+): FlotillaError {
   const details = detailsOf(operation, context);
   const requestId = requestIdOf(operation, context);
   const what = describeOperation(operation);
   const text = message === "" ? code : message;
   if (operation.lane === "write" && operation.fateUnknown) {
-    return new FlotillaError("OutcomeUnknown", `${what}: an attempt was lost, and the last was refused: ${text}${asked(details)}`, {
-      outcome: "unknown",
-      hint: "read the key to see; a second write would be another command",
-      details: { ...details, reason: code },
-      requestId,
-    });
+    return new FlotillaError(
+      "OutcomeUnknown",
+      `${what}: an attempt was lost, and the last was refused: ${text}${asked(details)}`,
+      {
+        outcome: "unknown",
+        hint: "read the key to see; a second write would be another command",
+        details: { ...details, reason: code },
+        requestId,
+      },
+    );
   }
   return new FlotillaError(code, `${what}: ${text}`, {
     outcome: operation.lane === "write" ? "not-applied" : undefined,

@@ -24,6 +24,8 @@ export class CachedRange {
   refreshAtMs = 0;
   /** Halved when a store says `BatchTooLarge`. */
   readKeysMax: number;
+  /** Expected size of a value that is read: unknown ones are taken for large, then it follows what comes. */
+  readBytes: number = 128 * 1024;
   /** True while the range stands in the cache. */
   current = true;
 

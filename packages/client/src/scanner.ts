@@ -13,6 +13,9 @@ import type { ClientCore } from "./client-core.ts";
 import { FlotillaError, isTransient } from "./flotilla-error.ts";
 import { ScanCursor } from "./scan-cursor.ts";
 
+/** How much longer than other calls a count may take for each range. */
+const countPatience = 6;
+
 export interface ScanPlan extends CallOptions {
   /** Logical keys; start inclusive, end exclusive. */
   readonly start: Key;
@@ -47,7 +50,9 @@ export class Scanner {
     this.#start = plan.start;
     this.#end = plan.end;
     this.#remaining = plan.limit === 0 ? Infinity : plan.limit;
-    this.#call = new Call(core, plan.countOnly ? "count" : "scan", plan);
+    // A store counts a whole range before it says anything.
+    const timeoutMs = plan.timeoutMs ?? (plan.countOnly ? core.settings.timeoutMs * countPatience : undefined);
+    this.#call = new Call(core, plan.countOnly ? "count" : "scan", { signal: plan.signal, timeoutMs });
   }
 
   /** A cursor of this scan has news. */
@@ -174,7 +179,7 @@ export class Scanner {
   #readAhead(cursor: ScanCursor): void {
     if (this.#next !== undefined || this.#plan.limit !== 0) return;
     const { start, end } = cursor.request;
-    const next = this.#plan.reverse ? [this.#plan.start, start] as const : [end, this.#plan.end] as const;
+    const next = this.#plan.reverse ? ([this.#plan.start, start] as const) : ([end, this.#plan.end] as const);
     if (next[0] < next[1]) this.#next = this.#tryOpen(next[0], next[1], false);
   }
 
@@ -186,7 +191,10 @@ export class Scanner {
     let high: string = reverse && this.#end < end ? this.#end : end;
     for (const { key } of records) {
       if (key < low || key >= high) {
-        throw new FlotillaError("Internal", `store ${cursor.link.storeId} sent key "${printableKey(key.slice(1, 65))}" outside the scan's interval or order`);
+        throw new FlotillaError(
+          "Internal",
+          `store ${cursor.link.storeId} sent key "${printableKey(key.slice(1, 65))}" outside the scan's interval or order`,
+        );
       }
       if (reverse) high = key;
       else low = keyAfter(key);
@@ -197,7 +205,8 @@ export class Scanner {
   async #awaitPage(cursor: ScanCursor): Promise<void> {
     const core = this.#core;
     const { attemptMs } = core.settings;
-    const stallMs = Math.min(core.settings.attemptMsMax, attemptMs * 2 ** Math.min(this.#misses, 10));
+    const patience = this.#plan.countOnly ? countPatience : 2 ** Math.min(this.#misses, 10);
+    const stallMs = Math.min(core.settings.attemptMsMax, attemptMs * patience);
     this.#call.check(`waiting for range ${cursor.range.descriptor.rangeId} on store ${cursor.link.storeId}`);
     const nowMs = core.nowMs();
     if (nowMs - cursor.waitingSinceMs >= stallMs) {
@@ -229,9 +238,15 @@ export class Scanner {
     }
     const code = refusal.code ?? "Internal";
     core.dispatcher.learn(refusal.ranges, true);
-    if (!isTransient(code)) throw new FlotillaError(code, `scan: ${this.#lastProblem}`, { details: { rangeId: cursor.range.descriptor.rangeId } });
+    if (!isTransient(code))
+      throw new FlotillaError(code, `scan: ${this.#lastProblem}`, {
+        details: { rangeId: cursor.range.descriptor.rangeId },
+      });
     const { backoffMinMs, backoffMaxMs, attemptMs } = core.settings;
-    const wait = Math.max(Math.min(refusal.retryAfterMs, attemptMs), backoffMs(core.environment.random, this.#misses, backoffMinMs, backoffMaxMs));
+    const wait = Math.max(
+      Math.min(refusal.retryAfterMs, attemptMs),
+      backoffMs(core.environment.random, this.#misses, backoffMinMs, backoffMaxMs),
+    );
     const untilMs = core.nowMs() + wait;
     while (core.nowMs() < untilMs) {
       this.#call.check(this.#lastProblem);
@@ -246,4 +261,3 @@ function justBefore(end: Key, least: Key): Key {
   const before = last === 0 ? end.slice(0, -1) : end.slice(0, -1) + String.fromCharCode(last - 1) + "\xff".repeat(8);
   return (before > least ? before : least) as Key;
 }
-

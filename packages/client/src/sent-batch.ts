@@ -16,6 +16,8 @@ export class SentBatch {
   readonly sentMs: number;
   /** Without an answer for so long, the operations are tried elsewhere. */
   readonly stallMs: number;
+  /** What an answer is expected to bring for each operation beside what the operation counts itself: values that are read. */
+  readonly expectedBytes: number;
 
   constructor(
     id: number,
@@ -26,6 +28,7 @@ export class SentBatch {
     numbers: readonly number[],
     sentMs: number,
     stallMs: number,
+    expectedBytes: number,
   ) {
     this.id = id;
     this.lane = lane;
@@ -36,6 +39,7 @@ export class SentBatch {
     this.remaining = operations.length;
     this.sentMs = sentMs;
     this.stallMs = stallMs;
+    this.expectedBytes = expectedBytes;
   }
 
   /** Calls back with every operation that still waits for this batch. */
@@ -52,7 +56,7 @@ export class SentBatch {
     operation.state = "idle";
     this.remaining--;
     this.link.inFlight--;
-    this.link.inFlightBytes -= operation.bytes;
+    this.link.inFlightBytes -= operation.bytes + this.expectedBytes;
     if (this.remaining === 0) this.link.outstanding.delete(this.id);
   }
 }

@@ -161,7 +161,9 @@ export class StoreLinks {
       else everyPermanent = false;
     }
     if (permanent !== undefined && everyPermanent) {
-      return new FlotillaError(permanent.lastFailure!.code!, permanent.lastFailure!.message, { details: { endpoints: failures } });
+      return new FlotillaError(permanent.lastFailure!.code!, permanent.lastFailure!.message, {
+        details: { endpoints: failures },
+      });
     }
     if (patient && nowMs - this.#firstDialMs < this.#context.settings.connectTimeoutMs) return undefined;
     const list = Object.entries(failures).map(([address, message]) => `${address} (${message})`);

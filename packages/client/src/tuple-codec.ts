@@ -20,7 +20,8 @@ const double = new DataView(new ArrayBuffer(8));
 
 /** To a binary string: one code unit a byte. */
 export function encodeTuple(tuple: Tuple, operations: ByteOperations): string {
-  if (!Array.isArray(tuple)) throw new FlotillaError("InvalidArgument", `a tuple key must be an array, got ${typeof tuple}`);
+  if (!Array.isArray(tuple))
+    throw new FlotillaError("InvalidArgument", `a tuple key must be an array, got ${typeof tuple}`);
   let encoded = "";
   for (const element of tuple as Tuple) encoded += encodeElement(element, operations);
   return encoded;
@@ -32,8 +33,12 @@ function encodeElement(element: TupleElement, operations: ByteOperations): strin
   if (element === true) return "\x03";
   if (typeof element === "number") return "\x10" + encodeNumber(element);
   if (typeof element === "string") return "\x20" + escape(textToBinary(element, operations)) + "\x00";
-  if (element instanceof Uint8Array) return "\x21" + escape(operations.binaryString(element, 0, element.length)) + "\x00";
-  throw new FlotillaError("InvalidArgument", `a tuple element must be null, a boolean, number, string or Uint8Array, got ${typeof element}`);
+  if (element instanceof Uint8Array)
+    return "\x21" + escape(operations.binaryString(element, 0, element.length)) + "\x00";
+  throw new FlotillaError(
+    "InvalidArgument",
+    `a tuple element must be null, a boolean, number, string or Uint8Array, got ${typeof element}`,
+  );
 }
 
 function encodeNumber(value: number): string {
@@ -104,11 +109,13 @@ export function textToBinary(text: string, operations: ByteOperations): string {
   for (let i = 0; i < text.length; i++) {
     if (text.charCodeAt(i) < 128) continue;
     if (/\p{Surrogate}/u.test(text)) {
-      throw new FlotillaError("InvalidArgument", `a key must be well-formed text, got a lone surrogate in ${JSON.stringify(text.slice(0, 64))}`);
+      throw new FlotillaError(
+        "InvalidArgument",
+        `a key must be well-formed text, got a lone surrogate in ${JSON.stringify(text.slice(0, 64))}`,
+      );
     }
     const bytes = operations.encodeUtf8(text);
     return operations.binaryString(bytes, 0, bytes.length);
   }
   return text;
 }
-

@@ -3,7 +3,12 @@ import { harness } from "./support/harness.ts";
 
 describe("back-pressure", () => {
   it("H9 keeps operations and bytes under way within the limits, the rest in a bounded queue, beyond it Busy", async () => {
-    const { client, cluster, world, run } = harness({ inFlightMax: 20, inFlightBytesMax: 3_000, queuedMax: 30, queuedBytesMax: 1_000_000 });
+    const { client, cluster, world, run } = harness({
+      inFlightMax: 20,
+      inFlightBytesMax: 3_000,
+      queuedMax: 30,
+      queuedBytesMax: 1_000_000,
+    });
     await run(client.get("a"));
     cluster.dropAnswer = () => true;
     const outcomes: string[] = [];
@@ -46,11 +51,33 @@ describe("back-pressure", () => {
     await run(Promise.all(Array.from({ length: 50 }, (_, i) => client.get(`k${i}`))));
   });
 
+  it("asks for few keys at once while values are large or of unknown size, and for many when they are small", async () => {
+    const { client, cluster, run } = harness({ inFlightBytesPerStoreMax: 64 * 1024 * 1024 });
+    const keysAsked = async (key: string): Promise<number> => {
+      cluster.payloads.clear();
+      await run(client.getMany(Array.from({ length: 300 }, () => key)));
+      return Math.max(
+        ...[...cluster.payloads.values()]
+          .flat(2)
+          .map((message) => (message.type === "reads" ? message.keys.length : 0)),
+      );
+    };
+    await run(client.put("small", "x"));
+    await run(client.put("large", "x".repeat(1024 * 1024)));
+    expect(await keysAsked("small")).toBeLessThanOrEqual(64);
+    for (let i = 0; i < 5; i++) await keysAsked("small");
+    expect(await keysAsked("small")).toBe(256);
+    await run(client.get("large"));
+    expect(await keysAsked("large")).toBe(2);
+  });
+
   it("keeps batches below their limit unless one command is larger", async () => {
     const { client, cluster, run } = harness({ batchBytesMax: 10_000, payloadBytesMax: 15_000 });
     await run(client.get("warm"));
     cluster.payloads.clear();
-    await run(Promise.all(Array.from({ length: 20 }, (_, i) => client.put(`k${i}`, "x".repeat(i === 7 ? 50_000 : 3_000)))));
+    await run(
+      Promise.all(Array.from({ length: 20 }, (_, i) => client.put(`k${i}`, "x".repeat(i === 7 ? 50_000 : 3_000)))),
+    );
     const payloads = [...cluster.payloads.values()].flat();
     const batches = payloads.flat().filter((message) => message.type === "commands");
     for (const batch of batches) {

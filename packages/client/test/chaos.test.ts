@@ -9,7 +9,11 @@ import { seededRandom } from "./support/manual-world.ts";
  * those may still arrive. Impatient calls end while their messages are under way.
  */
 async function chaos(seed: number): Promise<{ acknowledged: number; unknown: number; refused: number }> {
-  const { client, cluster, run, world } = harness({ timeoutMs: 8_000, batchCommandsMax: 4, scanCreditBytes: 500 }, 3, seed);
+  const { client, cluster, run, world } = harness(
+    { timeoutMs: 8_000, batchCommandsMax: 4, scanCreditBytes: 500 },
+    3,
+    seed,
+  );
   const random = seededRandom(seed * 31);
   const below = (limit: number): number => random.uint32() % limit;
   const counts = { acknowledged: 0, unknown: 0, refused: 0 };
@@ -33,12 +37,23 @@ async function chaos(seed: number): Promise<{ acknowledged: number; unknown: num
     const key = `k${below(10)}`;
     const store = cluster.stores.get(storeId(1 + below(3)))!;
     switch (below(6)) {
-      case 0: cluster.moveLeader(1 + below(3), key); break;
-      case 1: cluster.split(key + below(10)); break;
-      case 2: cluster.merge(key); break;
-      case 3: cluster.network.break(store.address); break;
-      case 4: store.silent = !store.silent; break;
-      default: cluster.network.delayMs = 1 + below(50);
+      case 0:
+        cluster.moveLeader(1 + below(3), key);
+        break;
+      case 1:
+        cluster.split(key + below(10));
+        break;
+      case 2:
+        cluster.merge(key);
+        break;
+      case 3:
+        cluster.network.break(store.address);
+        break;
+      case 4:
+        store.silent = !store.silent;
+        break;
+      default:
+        cluster.network.delayMs = 1 + below(50);
     }
     world.after(below(800), disturb);
   };
@@ -72,7 +87,10 @@ async function chaos(seed: number): Promise<{ acknowledged: number; unknown: num
   };
   const scanner = async (): Promise<void> => {
     for (let i = 0; i < 5; i++) {
-      const keys = await client.scan({ reverse: i % 2 === 1, timeoutMs: 60_000 }).toArray().then((entries) => entries.map((entry) => text(entry.key)!));
+      const keys = await client
+        .scan({ reverse: i % 2 === 1, timeoutMs: 60_000 })
+        .toArray()
+        .then((entries) => entries.map((entry) => text(entry.key)!));
       const sorted = [...new Set(keys)].sort();
       expect(keys).toEqual(i % 2 === 1 ? sorted.reverse() : sorted);
     }
@@ -85,7 +103,8 @@ async function chaos(seed: number): Promise<{ acknowledged: number; unknown: num
   await world.pass(30_000);
   expect(cluster.cursors.size).toBe(0);
   expect(client.internals.load).toEqual({ inFlight: 0, inFlightBytes: 0, queued: 0 });
-  for (const link of client.internals.links.all) expect([link.inFlight, link.inFlightBytes, link.outstanding.size]).toEqual([0, 0, 0]);
+  for (const link of client.internals.links.all)
+    expect([link.inFlight, link.inFlightBytes, link.outstanding.size]).toEqual([0, 0, 0]);
   for (const [name, values] of possible) {
     const record = cluster.records.get(logical(name));
     expect(values).toContain(text(record?.value));

@@ -17,7 +17,15 @@ const element: fc.Arbitrary<TupleElement> = fc.oneof(
 );
 
 const rank = (value: TupleElement): number =>
-  value === null ? 0 : typeof value === "boolean" ? 1 : typeof value === "number" ? 2 : typeof value === "string" ? 3 : 4;
+  value === null
+    ? 0
+    : typeof value === "boolean"
+      ? 1
+      : typeof value === "number"
+        ? 2
+        : typeof value === "string"
+          ? 3
+          : 4;
 
 function compare(a: TupleElement, b: TupleElement): number {
   if (rank(a) !== rank(b)) return rank(a) - rank(b);
@@ -54,11 +62,13 @@ describe("tuple keys", () => {
     expect(() => encodeTuple([Number.NaN], nodeByteOperations)).toThrow(/NaN/);
     expect(() => encodeTuple([undefined as never], nodeByteOperations)).toThrow(/element/);
     expect(() => encodeTuple("text" as never, nodeByteOperations)).toThrow(/array/);
-    for (const bad of ["\x09", "\x10123", "\x20abc", "a"]) expect(() => decodeTuple(bad, nodeByteOperations)).toThrow(/not an encoded tuple/);
+    for (const bad of ["\x09", "\x10123", "\x20abc", "a"])
+      expect(() => decodeTuple(bad, nodeByteOperations)).toThrow(/not an encoded tuple/);
   });
 });
 
-const plain = (value: TupleElement): unknown => (value instanceof Uint8Array ? [...value] : Object.is(value, -0) ? 0 : value);
+const plain = (value: TupleElement): unknown =>
+  value instanceof Uint8Array ? [...value] : Object.is(value, -0) ? 0 : value;
 
 describe("codecs", () => {
   it("carry any text and any bytes as keys", () => {
@@ -91,12 +101,14 @@ describe("settings", () => {
   it("read endpoints from a URL, a list or an array", () => {
     expect(parseEndpoints("flotilla://a:1,b,[::1]:7")).toEqual(["a:1", "b:7400", "[::1]:7"]);
     expect(parseEndpoints(["a", "a:7400"])).toEqual(["a:7400"]);
-    for (const bad of ["", "a:0", "a:70000", "http://a:1", "a:b", ["a b"], []]) expect(() => parseEndpoints(bad)).toThrow(/endpoint/);
+    for (const bad of ["", "a:0", "a:70000", "http://a:1", "a:b", ["a b"], []])
+      expect(() => parseEndpoints(bad)).toThrow(/endpoint/);
   });
 
   it("refuse what is not a positive integer", () => {
     expect(resolveSettings({ endpoints: "a", timeoutMs: 5 }).timeoutMs).toBe(5);
-    for (const bad of [0, -1, 1.5, Number.NaN, "7" as never]) expect(() => resolveSettings({ endpoints: "a", inFlightMax: bad })).toThrow(/inFlightMax/);
+    for (const bad of [0, -1, 1.5, Number.NaN, "7" as never])
+      expect(() => resolveSettings({ endpoints: "a", inFlightMax: bad })).toThrow(/inFlightMax/);
     expect(() => resolveSettings({ endpoints: "a", valueBytesMax: 2 ** 30 })).toThrow(/valueBytesMax/);
   });
 });

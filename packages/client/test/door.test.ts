@@ -20,7 +20,10 @@ describe("createClient", () => {
     cluster = new FakeCluster(world, 1);
     const store = cluster.stores.get(storeId(1))!;
     const admit = cluster.network.listeners.get(store.address)!;
-    listener = await new GrpcListenerFactory({}, { bytes: nodeByteOperations, logger: silentLogger }).listen("127.0.0.1:0", (hello) => admit.admit(hello));
+    listener = await new GrpcListenerFactory({}, { bytes: nodeByteOperations, logger: silentLogger }).listen(
+      "127.0.0.1:0",
+      (hello) => admit.admit(hello),
+    );
     store.address = listener.address;
   });
   afterEach(() => listener.close());

@@ -29,7 +29,13 @@ describe("operations", () => {
     await run(client.put("warm", ""));
     await run(client.get("a"));
     cluster.payloads.clear();
-    const all = Promise.all([client.put("a", "1"), client.put("b", "2"), client.put("x", "3"), client.get("a"), client.get("y")]);
+    const all = Promise.all([
+      client.put("a", "1"),
+      client.put("b", "2"),
+      client.put("x", "3"),
+      client.get("a"),
+      client.get("y"),
+    ]);
     await run(all);
     const payloads = [...cluster.payloads.values()].flat();
     expect(payloads.length).toBe(1);
@@ -48,7 +54,12 @@ describe("operations", () => {
     const { client, run, failure } = harness();
     const { version } = await run(client.put("a", "1", { ifAbsent: true }));
     const exists = await failure(client.put("a", "2", { ifAbsent: true }));
-    expect([exists.code, exists.outcome, exists.retryable, exists.details["version"]]).toEqual(["ConditionFailed", "not-applied", false, version]);
+    expect([exists.code, exists.outcome, exists.retryable, exists.details["version"]]).toEqual([
+      "ConditionFailed",
+      "not-applied",
+      false,
+      version,
+    ]);
     const next = await run(client.put("a", "3", { ifVersion: version }));
     const stale = await failure(client.delete("a", { ifVersion: version }));
     expect([stale.code, stale.details["version"]]).toEqual(["ConditionFailed", next.version]);
@@ -60,7 +71,11 @@ describe("operations", () => {
     const { client, cluster, run, failure } = harness({ valueBytesMax: 1000 });
     expect((await failure(client.get(""))).code).toBe("EmptyKey");
     const long = await failure(client.put("ü".repeat(2049), "x"));
-    expect([long.code, long.details, long.outcome]).toEqual(["KeyTooLarge", { sizeBytes: 4098, limitBytes: 4096 }, "not-applied"]);
+    expect([long.code, long.details, long.outcome]).toEqual([
+      "KeyTooLarge",
+      { sizeBytes: 4098, limitBytes: 4096 },
+      "not-applied",
+    ]);
     const large = await failure(client.put("a", "x".repeat(1001)));
     expect([large.code, large.details]).toEqual(["ValueTooLarge", { sizeBytes: 1001, limitBytes: 1000 }]);
     expect((await failure(client.put("a", "x", { ifVersion: -1 }))).code).toBe("InvalidArgument");
@@ -84,7 +99,9 @@ describe("operations", () => {
     const [entry] = await run(events.scan({ prefix: ["x"] }).toArray());
     expect(entry!.key).toEqual(["x", 1, true]);
     expect(entry!.value).toEqual({ list: [1, "b", Buffer.from([1])] });
-    const own = client.namespace("own/", { value: { encode: (value: number) => Uint8Array.of(value), decode: (bytes: Uint8Array) => bytes[0]! } });
+    const own = client.namespace("own/", {
+      value: { encode: (value: number) => Uint8Array.of(value), decode: (bytes: Uint8Array) => bytes[0]! },
+    });
     await run(own.put("k", 9));
     expect(await run(own.get("k"))).toBe(9);
     expect(await run(users.count())).toBe(2);
@@ -109,24 +126,38 @@ describe("operations", () => {
     const { client, cluster, run } = harness({ bulkInFlightMax: 10 });
     cluster.split("k2", "k5");
     const records = Array.from({ length: 100 }, (_, i) => [`k${String(i).padStart(2, "0")}`, `v${i}`] as const);
-    expect(await run(client.putMany(records))).toEqual({ records: 100, bytes: records.reduce((sum, [k, v]) => sum + k.length + v.length, 0) });
+    expect(await run(client.putMany(records))).toEqual({
+      records: 100,
+      bytes: records.reduce((sum, [k, v]) => sum + k.length + v.length, 0),
+    });
     async function* more(): AsyncGenerator<{ key: string; value: string }> {
       for (let i = 0; i < 15; i++) yield { key: `async${i}`, value: "x" };
     }
     expect((await run(client.putMany(more()))).records).toBe(15);
     const values = await run(client.getMany(["k99", "none", "k00", "k00"]));
     expect(values.map(text)).toEqual(["v99", undefined, "v0", "v0"]);
-    const largest = Math.max(...[...cluster.payloads.values()].flat(2).map((message) => (message.type === "commands" ? message.commands.length : 0)));
+    const largest = Math.max(
+      ...[...cluster.payloads.values()]
+        .flat(2)
+        .map((message) => (message.type === "commands" ? message.commands.length : 0)),
+    );
     expect(largest).toBeLessThanOrEqual(10);
   });
 
   it("ends putMany at the first failure, or tells of each and goes on", async () => {
     const { client, run, failure, cluster } = harness({ valueBytesMax: 10, bulkInFlightMax: 2 });
-    const records = [["a", "1"], ["b", "x".repeat(11)], ["c", "3"], ["d", "4"]] as const;
+    const records = [
+      ["a", "1"],
+      ["b", "x".repeat(11)],
+      ["c", "3"],
+      ["d", "4"],
+    ] as const;
     const error = await failure(client.putMany(records));
     expect([error.code, error.details["records"]]).toEqual(["ValueTooLarge", 1]);
     const failures: [string, unknown][] = [];
-    const done = await run(client.putMany(records, { onFailure: (reason, record) => void failures.push([reason.code, record]) }));
+    const done = await run(
+      client.putMany(records, { onFailure: (reason, record) => void failures.push([reason.code, record]) }),
+    );
     expect([done.records, failures]).toEqual([3, [["ValueTooLarge", records[1]]]]);
     expect(cluster.records.size).toBe(3);
   });
@@ -148,7 +179,9 @@ describe("operations", () => {
     const { client, cluster, run } = harness();
     await run(client.put("a", "1"));
     cluster.interceptRange = (_store, message) =>
-      message.type === "reads" && message.keys.length > 3 ? { reason: "error", code: "BatchTooLarge", message: "too much" } : undefined;
+      message.type === "reads" && message.keys.length > 3
+        ? { reason: "error", code: "BatchTooLarge", message: "too much" }
+        : undefined;
     const values = await run(client.getMany(Array.from({ length: 50 }, () => "a")));
     expect(values.map(text)).toEqual(Array.from({ length: 50 }, () => "1"));
   });
@@ -180,6 +213,13 @@ describe("operations", () => {
 
   it("has one error class with a stable code", () => {
     const error = new FlotillaError("Busy", "x");
-    expect([error.name, error.code, error.retryable, error.outcome, error.hint, error.details]).toEqual(["FlotillaError", "Busy", true, undefined, "", {}]);
+    expect([error.name, error.code, error.retryable, error.outcome, error.hint, error.details]).toEqual([
+      "FlotillaError",
+      "Busy",
+      true,
+      undefined,
+      "",
+      {},
+    ]);
   });
 });

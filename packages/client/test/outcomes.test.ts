@@ -17,7 +17,9 @@ describe("outcomes", () => {
       for (const result of message.results) lost.add(result.number);
       return fresh;
     };
-    const acknowledged = await run(Promise.all(Array.from({ length: 40 }, (_, i) => client.put(`k${i % 10}-${i}`, `v${i}`))));
+    const acknowledged = await run(
+      Promise.all(Array.from({ length: 40 }, (_, i) => client.put(`k${i % 10}-${i}`, `v${i}`))),
+    );
     expect(new Set(acknowledged.map((answer) => answer.version)).size).toBe(40);
     expect(cluster.applied).toHaveLength(40);
     expect(lost.size).toBe(40);
@@ -68,7 +70,8 @@ describe("outcomes", () => {
     const { client, cluster, failure } = harness();
     let attempts = 0;
     cluster.dropAnswer = (_store, message) => isResults(message) && attempts === 1;
-    cluster.interceptCommand = () => (++attempts === 1 ? undefined : { status: "refused", code: "Busy", message: "full" });
+    cluster.interceptCommand = () =>
+      ++attempts === 1 ? undefined : { status: "refused", code: "Busy", message: "full" };
     const error = await failure(client.put("a", "1"));
     expect(attempts).toBeGreaterThan(1);
     expect([error.code, error.outcome]).toEqual(["OutcomeUnknown", "unknown"]);
@@ -95,13 +98,31 @@ describe("outcomes", () => {
     cluster.interceptCommand = () => ({ status: "refused", code: "ValueTooLarge", message: "limit 5, size 9" });
     const before = world.nowMs;
     const error = await failure(client.put("a", "1"));
-    expect([error.code, error.outcome, error.message]).toEqual(["ValueTooLarge", "not-applied", 'put of "a": limit 5, size 9']);
+    expect([error.code, error.outcome, error.message]).toEqual([
+      "ValueTooLarge",
+      "not-applied",
+      'put of "a": limit 5, size 9',
+    ]);
     expect(world.nowMs - before).toBeLessThan(50);
     cluster.interceptCommand = () => undefined;
     cluster.interceptRange = () => ({ reason: "error", code: "InvalidArgument", message: "bad" });
     expect((await failure(client.get("a"))).code).toBe("InvalidArgument");
     expect((await failure(client.put("b", "1"))).outcome).toBe("not-applied");
     expect((await failure(client.scan().toArray())).code).toBe("InvalidArgument");
+  });
+
+  it("a batch refused for one command's sake is sent again one by one, and only that command fails", async () => {
+    const { client, cluster, run, failure } = harness();
+    await run(client.get("a"));
+    cluster.interceptRange = (_store, message) =>
+      message.type === "commands" && message.commands.some((command) => command.value.length > 100)
+        ? { reason: "error", code: "ValueTooLarge", message: "a value of 101 bytes, at most 100" }
+        : undefined;
+    const good = Promise.all(Array.from({ length: 20 }, (_, i) => client.put(`k${i}`, "x")));
+    const bad = failure(client.put("large", "x".repeat(101)));
+    await run(good);
+    expect([(await bad).code, (await bad).outcome]).toEqual(["ValueTooLarge", "not-applied"]);
+    expect(cluster.applied).toHaveLength(20);
   });
 
   it("an attempt whose leader lost its office is asked again with its number", async () => {
@@ -199,7 +220,11 @@ describe("outcomes", () => {
     const first = failure(client.put("a", "1", { signal: early.signal }));
     early.abort(new Error("why"));
     const notSent = await first;
-    expect([notSent.code, notSent.outcome, (notSent.cause as Error).message]).toEqual(["Cancelled", "not-applied", "why"]);
+    expect([notSent.code, notSent.outcome, (notSent.cause as Error).message]).toEqual([
+      "Cancelled",
+      "not-applied",
+      "why",
+    ]);
     expect((await failure(client.put("a", "1", { signal: early.signal }))).code).toBe("Cancelled");
     cluster.dropAnswer = () => true;
     const late = new AbortController();
@@ -255,10 +280,27 @@ describe("admin calls", () => {
   it("return the server's result or its error", async () => {
     const { client, cluster, run, failure } = harness();
     cluster.admin = (store, name, body) => (name === "fail" ? new Error("nope") : { store: store.id, name, body });
-    expect(await run(client.admin("status", { a: 1 }, { storeId: 2 }))).toEqual({ store: 2, name: "status", body: { a: 1 } });
+    expect(await run(client.admin("status", { a: 1 }, { storeId: 2 }))).toEqual({
+      store: 2,
+      name: "status",
+      body: { a: 1 },
+    });
     expect(await run(client.admin("status", null, { endpoint: "s3" }))).toMatchObject({ store: 3 });
     const error = await failure(client.admin("fail"));
     expect([error.code, error.message, error.hint, error.details]).toEqual(["Refused", "nope", "do not", { a: 1 }]);
+  });
+
+  it("follow a store that names another one, and come back when that one is gone", async () => {
+    const { client, cluster, run } = harness();
+    let named = 3;
+    cluster.admin = (store) =>
+      store.id === named || named === 0 ? store.id : new Error("not me", { cause: { redirectStoreId: named } });
+    await run(client.routes());
+    expect(await run(client.admin("status", null, { readOnly: true }))).toBe(3);
+    cluster.network.down.add("s3:7400");
+    cluster.network.break("s3:7400");
+    cluster.world.after(4_000, () => void (named = 0));
+    expect([1, 2]).toContain(await run(client.admin("status", null, { readOnly: true })));
   });
 
   it("reach a node that has no cluster yet, by its address only", async () => {

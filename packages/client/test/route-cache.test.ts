@@ -31,7 +31,12 @@ describe("RouteCache", () => {
             history.push(truth[index]!);
           } else if (middle > range.start && middle < range.end) {
             const bounds = range.epoch.bounds + 1;
-            truth.splice(index, 1, descriptor(range.rangeId, range.start, middle, bounds), descriptor(100 + i, middle, range.end, bounds));
+            truth.splice(
+              index,
+              1,
+              descriptor(range.rangeId, range.start, middle, bounds),
+              descriptor(100 + i, middle, range.end, bounds),
+            );
             history.push(truth[index]!, truth[index + 1]!);
           } else {
             truth = truth.with(index, { ...range, epoch: { ...range.epoch, members: range.epoch.members + 1 } });
@@ -39,7 +44,9 @@ describe("RouteCache", () => {
           }
         });
         const cache = new RouteCache(1000, 256);
-        const shuffled = history.map((entry, i) => ({ entry, order: ((i + 1) * 2654435761 + shuffle) >>> 0 })).sort((a, b) => a.order - b.order);
+        const shuffled = history
+          .map((entry, i) => ({ entry, order: ((i + 1) * 2654435761 + shuffle) >>> 0 }))
+          .sort((a, b) => a.order - b.order);
         for (const { entry } of shuffled) cache.apply({ descriptor: entry, leader: storeId(0) }, false);
         // What was believed for a while may hide a part of the truth; the stores' next answers bring it back.
         for (const entry of truth) cache.apply({ descriptor: entry, leader: storeId(0) }, false);
@@ -56,9 +63,28 @@ describe("RouteCache", () => {
     cache.apply({ descriptor: descriptor(1, at("b"), at("d"), 1), leader: storeId(1) }, false);
     cache.apply({ descriptor: descriptor(2, at("f"), at("h"), 1), leader: storeId(1) }, false);
     const idOf = (key: string): number | undefined => cache.find(at(key))?.descriptor.rangeId;
-    expect(["a", "b", "c", "d", "e", "f", "g\xff", "h", "z"].map(idOf)).toEqual([undefined, 1, 1, undefined, undefined, 2, 2, undefined, undefined]);
+    expect(["a", "b", "c", "d", "e", "f", "g\xff", "h", "z"].map(idOf)).toEqual([
+      undefined,
+      1,
+      1,
+      undefined,
+      undefined,
+      2,
+      2,
+      undefined,
+      undefined,
+    ]);
     const before = (key: string): number | undefined => cache.findBefore(at(key))?.descriptor.rangeId;
-    expect(["b", "c", "d", "e", "f", "g", "h", "i"].map(before)).toEqual([undefined, 1, 1, undefined, undefined, 2, 2, undefined]);
+    expect(["b", "c", "d", "e", "f", "g", "h", "i"].map(before)).toEqual([
+      undefined,
+      1,
+      1,
+      undefined,
+      undefined,
+      2,
+      2,
+      undefined,
+    ]);
   });
 
   it("takes a leader only from one who should know, or when none is known", () => {

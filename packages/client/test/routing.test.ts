@@ -40,7 +40,12 @@ describe("routing", () => {
     await run(Promise.all([client.put("b", "b"), client.put("h", "h"), client.put("z", "z")]));
     for (const name of ["b", "h", "z"]) expect(text(await run(client.get(name)))).toBe(name);
     expect(client.internals.routes.size).toBe(3);
-    expect(cluster.payloads.get(storeId(3))!.flat().some((message) => message.type === "commands")).toBe(true);
+    expect(
+      cluster.payloads
+        .get(storeId(3))!
+        .flat()
+        .some((message) => message.type === "commands"),
+    ).toBe(true);
   });
 
   it("asks for the map when a refusal brings no fresher descriptor", async () => {
@@ -114,9 +119,11 @@ describe("routing", () => {
   });
 
   it("moves away from a store that announces its end", async () => {
-    const { client, cluster, run } = harness();
+    const { client, cluster, run, world } = harness();
     await run(client.put("m", "1"));
-    for (const link of client.internals.links.all) if (link.storeId === 1) link.leaving = true;
+    const leader = storeId(1);
+    cluster.send(cluster.stores.get(leader)!, cluster.streams.get(leader)!, { type: "going-away" });
+    await world.pass(5);
     cluster.moveLeader(2);
     cluster.payloads.clear();
     await run(client.put("m", "2"));
@@ -142,8 +149,18 @@ describe("routing", () => {
     const { client, cluster, failure, world } = harness();
     for (const address of cluster.endpoints) cluster.network.down.add(address);
     const before = world.nowMs;
-    const errors = await Promise.all([failure(client.put("a", "1")), failure(client.get("a")), failure(client.scan().toArray()), failure(client.routes())]);
-    expect(errors.map((error) => error.code)).toEqual(["ConnectFailed", "ConnectFailed", "ConnectFailed", "ConnectFailed"]);
+    const errors = await Promise.all([
+      failure(client.put("a", "1")),
+      failure(client.get("a")),
+      failure(client.scan().toArray()),
+      failure(client.routes()),
+    ]);
+    expect(errors.map((error) => error.code)).toEqual([
+      "ConnectFailed",
+      "ConnectFailed",
+      "ConnectFailed",
+      "ConnectFailed",
+    ]);
     expect(errors[0]!.outcome).toBe("not-applied");
     expect(errors[1]!.outcome).toBeUndefined();
     expect(Object.keys(errors[0]!.details["endpoints"] as object)).toEqual(cluster.endpoints);
@@ -165,7 +182,9 @@ describe("routing", () => {
   it("answers at once when every endpoint refuses for good", async () => {
     const { client, cluster, failure, world } = harness();
     for (const address of cluster.endpoints) {
-      cluster.network.listeners.set(address, { admit: () => ({ ok: false, code: "ProtocolMismatch", message: "speaks 7 to 9" }) });
+      cluster.network.listeners.set(address, {
+        admit: () => ({ ok: false, code: "ProtocolMismatch", message: "speaks 7 to 9" }),
+      });
     }
     const before = world.nowMs;
     const error = await failure(client.get("a"));
@@ -192,7 +211,10 @@ describe("routing", () => {
     const { client, cluster, run } = harness({ routeReadAhead: 3 });
     cluster.split(..."bcdefghijk");
     const routes = await run(client.routes());
-    expect(routes.ranges.map((entry) => entry.descriptor.start)).toEqual(["\x00", ...cluster.ranges.map((range) => range.descriptor.start)]);
+    expect(routes.ranges.map((entry) => entry.descriptor.start)).toEqual([
+      "\x00",
+      ...cluster.ranges.map((range) => range.descriptor.start),
+    ]);
     expect(routes.stores.map((store) => store.storeId)).toEqual([1, 2, 3]);
     expect(routes.clusterId).toHaveLength(32);
   });

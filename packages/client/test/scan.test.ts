@@ -69,7 +69,9 @@ describe("scan", () => {
     await run(client.putMany(keys.map((key) => [key, "x"] as const)));
     await run(client.put(new Uint8Array([0xff, 0xff]), "x"));
     cluster.split("\xef\xbf\xbf", "\xf0");
-    const sorted = [...keys.map((key) => Buffer.from(key)), Buffer.from([0xff, 0xff])].sort(Buffer.compare).map((key) => key.toString("hex"));
+    const sorted = [...keys.map((key) => Buffer.from(key)), Buffer.from([0xff, 0xff])]
+      .sort(Buffer.compare)
+      .map((key) => key.toString("hex"));
     expect(sorted).not.toEqual([...keys].sort().map((key) => Buffer.from(key).toString("hex")));
     const found = await run(client.scan().toArray());
     expect(found.map((entry) => Buffer.from(entry.key).toString("hex"))).toEqual(sorted);
@@ -122,7 +124,11 @@ describe("scan", () => {
     const { client, run } = await filled(10);
     const iterator = client.scan()[Symbol.asyncIterator]();
     const results = await run(Promise.all(Array.from({ length: 12 }, () => iterator.next())));
-    expect(results.map((result) => (result.done === true ? "end" : text(result.value.key)))).toEqual([...names(10), "end", "end"]);
+    expect(results.map((result) => (result.done === true ? "end" : text(result.value.key)))).toEqual([
+      ...names(10),
+      "end",
+      "end",
+    ]);
     expect((await run(iterator.next())).done).toBe(true);
   });
 
@@ -162,7 +168,8 @@ describe("scan", () => {
   it("waits out a store that is busy", async () => {
     const { client, cluster, run } = await filled(5);
     let refusals = 0;
-    cluster.interceptRange = () => (refusals++ < 3 ? { reason: "error", code: "Busy", message: "", retryAfterMs: 50 } : undefined);
+    cluster.interceptRange = () =>
+      refusals++ < 3 ? { reason: "error", code: "Busy", message: "", retryAfterMs: 50 } : undefined;
     expect(await run(client.scan().toArray())).toHaveLength(5);
   });
 
@@ -205,7 +212,8 @@ describe("deleteRange", () => {
   it("needs an interval, and says how far it came when it fails", async () => {
     const { client, cluster, failure } = await filled(10, { bulkInFlightMax: 1 });
     expect((await failure(client.deleteRange({}))).code).toBe("InvalidArgument");
-    cluster.interceptCommand = (_store, command) => (command.key === logical("k004") ? { status: "refused", code: "Refused", message: "" } : undefined);
+    cluster.interceptCommand = (_store, command) =>
+      command.key === logical("k004") ? { status: "refused", code: "Refused", message: "" } : undefined;
     const error = await failure(client.deleteRange({ prefix: "k" }));
     expect([error.code, error.details["deleted"]]).toEqual(["Refused", 4]);
   });

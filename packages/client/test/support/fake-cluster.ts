@@ -2,11 +2,35 @@
  * Stores that speak the client's protocol over one shared truth, so that a test can move, split, stop and confuse them.
  * They keep the table of applied commands as the contract has it, and check on every message what a client owes them.
  */
-import { incarnation, key as asKey, keyMax, metaRangeId, nodeId, rangeId, replicaId, storeId, systemPrefix, userPrefix, version } from "@flotilla/base";
+import {
+  incarnation,
+  key as asKey,
+  keyMax,
+  metaRangeId,
+  nodeId,
+  rangeId,
+  replicaId,
+  storeId,
+  systemPrefix,
+  userPrefix,
+  version,
+} from "@flotilla/base";
 import type { ErrorCode, Key, RangeDescriptor, StoreId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import { createCodec } from "@flotilla/transport";
-import type { Command, CommandBatch, CommandResult, Hello, RangeRefused, RouteEntry, ScanRequest, ServerMessage, Stream, StreamHandlers, ClientMessage } from "@flotilla/transport";
+import type {
+  Command,
+  CommandBatch,
+  CommandResult,
+  Hello,
+  RangeRefused,
+  RouteEntry,
+  ScanRequest,
+  ServerMessage,
+  Stream,
+  StreamHandlers,
+  ClientMessage,
+} from "@flotilla/transport";
 import { expect } from "vitest";
 import type { ManualWorld } from "./manual-world.ts";
 import { MemoryNetwork } from "./memory-network.ts";
@@ -66,12 +90,14 @@ export class FakeCluster {
   /** Decides about each answer: true = it is lost. */
   dropAnswer: (store: FakeStore, message: ServerMessage) => boolean = () => false;
   /** Answers a command without applying it. */
-  interceptCommand: (store: FakeStore, command: Command, batch: CommandBatch) => Partial<CommandResult> | undefined = () => undefined;
+  interceptCommand: (store: FakeStore, command: Command, batch: CommandBatch) => Partial<CommandResult> | undefined =
+    () => undefined;
   /** What the client is told of a command that has been decided. */
   disguise: (result: CommandResult) => CommandResult = (result) => result;
   /** Answers a batch or scan as a whole. */
   interceptRange: (store: FakeStore, message: ClientMessage) => Partial<RangeRefused> | undefined = () => undefined;
   pageRecords = 3;
+  readonly streams: Map<StoreId, Stream> = new Map();
   admin: (store: FakeStore, name: string, body: unknown) => unknown = () => null;
   #version: number;
   #nextRange = 100;
@@ -103,7 +129,9 @@ export class FakeCluster {
   }
 
   descriptor(start: Key, end: Key, bounds: number, members = 1, id = this.#nextRange++): RangeDescriptor {
-    const replicas = [...this.stores.keys()].slice(0, 3).map((store, i) => ({ replicaId: replicaId(id * 10 + i), storeId: store, role: "voter" as const }));
+    const replicas = [...this.stores.keys()]
+      .slice(0, 3)
+      .map((store, i) => ({ replicaId: replicaId(id * 10 + i), storeId: store, role: "voter" as const }));
     return { rangeId: rangeId(id), start, end, epoch: { bounds, members }, replicas };
   }
 
@@ -151,18 +179,31 @@ export class FakeCluster {
     for (const cursor of this.cursors) {
       if (cursor.request.rangeId !== id) continue;
       this.cursors.delete(cursor);
-      this.#refuse(cursor.store, cursor.stream, "scan", cursor.request.scanId, { reason: "epoch-mismatch", ranges: this.entries() });
+      this.#refuse(cursor.store, cursor.stream, "scan", cursor.request.scanId, {
+        reason: "epoch-mismatch",
+        ranges: this.entries(),
+      });
     }
   }
 
   #hello(store: FakeStore): Hello {
     return {
-      protocolMin: 1, protocolMax: 1, clusterId: store.clusterId, nodeId: nodeId(store.id), storeId: store.id, storeKey: "ab",
-      incarnation: incarnation(1), wallMs: Math.floor(this.world.environment.clock.wallMs()), leaseMs: 0, purpose: "client", address: store.address,
+      protocolMin: 1,
+      protocolMax: 1,
+      clusterId: store.clusterId,
+      nodeId: nodeId(store.id),
+      storeId: store.id,
+      storeKey: "ab",
+      incarnation: incarnation(1),
+      wallMs: Math.floor(this.world.environment.clock.wallMs()),
+      leaseMs: 0,
+      purpose: "client",
+      address: store.address,
     };
   }
 
   #accept(store: FakeStore, stream: Stream): StreamHandlers {
+    this.streams.set(store.id, stream);
     return {
       onMessage: (payload) => {
         const messages = codec.decodeClient(payload);
@@ -184,7 +225,17 @@ export class FakeCluster {
   }
 
   #refuse(store: FakeStore, stream: Stream, kind: RangeRefused["kind"], id: number, why: Partial<RangeRefused>): void {
-    this.send(store, stream, { type: "range-refused", kind, id, reason: "error", code: undefined, message: "", retryAfterMs: 0, ranges: [], ...why });
+    this.send(store, stream, {
+      type: "range-refused",
+      kind,
+      id,
+      reason: "error",
+      code: undefined,
+      message: "",
+      retryAfterMs: 0,
+      ranges: [],
+      ...why,
+    });
   }
 
   #handle(store: FakeStore, stream: Stream, message: ClientMessage): void {
@@ -214,21 +265,38 @@ export class FakeCluster {
         }
         break;
       case "scan-cancel":
-        for (const cursor of this.cursors) if (cursor.stream === stream && cursor.request.scanId === message.scanId) this.cursors.delete(cursor);
+        for (const cursor of this.cursors)
+          if (cursor.stream === stream && cursor.request.scanId === message.scanId) this.cursors.delete(cursor);
         break;
       case "route": {
         const meta = { descriptor: this.descriptor(systemPrefix, userPrefix, 1, 1, metaRangeId), leader: storeId(1) };
         const known = [meta, ...(this.frozenRoutes ?? this.entries())];
-        const ranges = known.filter(({ descriptor }) => descriptor.end > message.start && descriptor.start < message.end).slice(0, message.limit);
+        const ranges = known
+          .filter(({ descriptor }) => descriptor.end > message.start && descriptor.start < message.end)
+          .slice(0, message.limit);
         const stores = [...this.stores.values()].map(({ id, address }) => ({ storeId: id, address }));
-        this.send(store, stream, { type: "route-response", requestId: message.requestId, clusterId: store.clusterId, ranges, stores });
+        this.send(store, stream, {
+          type: "route-response",
+          requestId: message.requestId,
+          clusterId: store.clusterId,
+          ranges,
+          stores,
+        });
         break;
       }
       case "admin": {
         const result = this.admin(store, message.name, message.arguments);
         const failed = result instanceof Error;
-        const error = failed ? { code: "Refused" as ErrorCode, message: result.message, hint: "do not", details: { a: 1 } } : undefined;
-        this.send(store, stream, { type: "admin-response", requestId: message.requestId, result: failed ? null : result, error });
+        const details = failed ? ((result.cause ?? { a: 1 }) as Record<string, unknown>) : {};
+        const error = failed
+          ? { code: "Refused" as ErrorCode, message: result.message, hint: "do not", details }
+          : undefined;
+        this.send(store, stream, {
+          type: "admin-response",
+          requestId: message.requestId,
+          result: failed ? null : result,
+          error,
+        });
         break;
       }
       default:
@@ -236,9 +304,13 @@ export class FakeCluster {
     }
   }
 
-  #misrouted(store: FakeStore, message: CommandBatch | ScanRequest | Extract<ClientMessage, { type: "reads" }>): Partial<RangeRefused> | undefined {
+  #misrouted(
+    store: FakeStore,
+    message: CommandBatch | ScanRequest | Extract<ClientMessage, { type: "reads" }>,
+  ): Partial<RangeRefused> | undefined {
     const range = this.ranges.find(({ descriptor }) => descriptor.rangeId === message.rangeId);
-    if (range === undefined || range.descriptor.epoch.bounds !== message.bounds) return { reason: "epoch-mismatch", ranges: this.entries() };
+    if (range === undefined || range.descriptor.epoch.bounds !== message.bounds)
+      return { reason: "epoch-mismatch", ranges: this.entries() };
     if (message.type !== "commands" && message.consistency === "stale") return undefined;
     if (range.leader === store.id) return undefined;
     return { reason: "not-leader", ranges: [{ descriptor: range.descriptor, leader: range.leader }] };
@@ -252,12 +324,20 @@ export class FakeCluster {
       const meaning = `${command.kind} ${command.key} ${nodeByteOperations.binaryString(command.value, 0, command.value.length)}`;
       expect(row.meaning.get(command.number) ?? meaning, "a number stands for one command").toBe(meaning);
       row.meaning.set(command.number, meaning);
-      const none: CommandResult = { number: command.number, status: "applied", version: version(0), existed: false, code: undefined, message: "" };
+      const none: CommandResult = {
+        number: command.number,
+        status: "applied",
+        version: version(0),
+        existed: false,
+        code: undefined,
+        message: "",
+      };
       const intercepted = this.interceptCommand(store, command, batch);
       if (intercepted !== undefined) return { ...none, ...intercepted };
       const known = row.results.get(command.number);
       if (known !== undefined) return this.disguise(known);
-      if (command.number < row.floor) return { ...none, status: "refused", code: "Refused", message: "below the floor" };
+      if (command.number < row.floor)
+        return { ...none, status: "refused", code: "Refused", message: "below the floor" };
       const result = { ...none, ...this.apply(command) };
       row.results.set(command.number, result);
       return this.disguise(result);
@@ -266,7 +346,12 @@ export class FakeCluster {
       row.floor = batch.floor;
       for (const number of row.results.keys()) if (number < row.floor) row.results.delete(number);
     }
-    this.send(store, stream, { type: "command-results", batchId: batch.batchId, seen: version(this.#version), results });
+    this.send(store, stream, {
+      type: "command-results",
+      batchId: batch.batchId,
+      seen: version(this.#version),
+      results,
+    });
   }
 
   apply(command: Command): Partial<CommandResult> {
@@ -287,14 +372,22 @@ export class FakeCluster {
   #scan(store: FakeStore, stream: Stream, request: ScanRequest): void {
     const { descriptor } = this.ranges.find((range) => range.descriptor.rangeId === request.rangeId)!;
     expect(request.start >= descriptor.start && request.end <= descriptor.end, "a scan outside its range").toBe(true);
-    const keys = [...this.records.keys()].filter((key) => key >= request.start && key < request.end).sort((a, b) => (a < b ? -1 : 1));
+    const keys = [...this.records.keys()]
+      .filter((key) => key >= request.start && key < request.end)
+      .sort((a, b) => (a < b ? -1 : 1));
     if (request.reverse) keys.reverse();
     const records = keys.slice(0, request.limit === 0 ? undefined : request.limit).map((key) => {
       const record = this.records.get(key)!;
       return { key, version: record.version, value: request.keysOnly ? new Uint8Array(0) : record.value };
     });
     if (request.countOnly) {
-      this.send(store, stream, { type: "scan-page", scanId: request.scanId, records: [], count: records.length, last: true });
+      this.send(store, stream, {
+        type: "scan-page",
+        scanId: request.scanId,
+        records: [],
+        count: records.length,
+        last: true,
+      });
       return;
     }
     const cursor: Cursor = { stream, store, request, records, credit: request.creditBytes, at: 0 };
@@ -310,7 +403,13 @@ export class FakeCluster {
       const last = cursor.at >= cursor.records.length;
       if (last) this.cursors.delete(cursor);
       const records = page.map(({ key, version: v, value }) => ({ key, version: version(v), value }));
-      this.send(cursor.store, cursor.stream, { type: "scan-page", scanId: cursor.request.scanId, records, count: cursor.at, last });
+      this.send(cursor.store, cursor.stream, {
+        type: "scan-page",
+        scanId: cursor.request.scanId,
+        records,
+        count: cursor.at,
+        last,
+      });
     }
   }
 }

@@ -28,14 +28,24 @@ export function harness(options: Partial<ConnectionOptions> = {}, storeCount = 3
     events,
     run: (promise) => world.until(promise),
     failure: async (promise) => {
-      const error = await world.until(promise.then(() => undefined, (reason: unknown) => reason));
+      const error = await world.until(
+        promise.then(
+          () => undefined,
+          (reason: unknown) => reason,
+        ),
+      );
       if (!(error instanceof FlotillaError)) throw new Error(`expected a FlotillaError, got ${String(error)}`);
       return error;
     },
   };
 }
 
-export function anotherClient(world: ManualWorld, cluster: FakeCluster, options: Partial<ConnectionOptions> = {}, events: ClientEvent[] = []): Client {
+export function anotherClient(
+  world: ManualWorld,
+  cluster: FakeCluster,
+  options: Partial<ConnectionOptions> = {},
+  events: ClientEvent[] = [],
+): Client {
   return new Client(
     { endpoints: cluster.endpoints, ...options },
     {
@@ -50,4 +60,5 @@ export function anotherClient(world: ManualWorld, cluster: FakeCluster, options:
 /** A logical key from a user's text. */
 export const logical = (text: string): Key => asKey("\x01" + text);
 
-export const text = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : Buffer.from(bytes).toString());
+export const text = (bytes: Uint8Array | undefined): string | undefined =>
+  bytes === undefined ? undefined : Buffer.from(bytes).toString();

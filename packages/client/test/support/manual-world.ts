@@ -26,7 +26,13 @@ export class ManualWorld {
       after: (delayMs, callback) => this.after(delayMs, callback),
       endOfTurn: (callback) => void this.#turnEnd.push(callback),
     };
-    this.environment = { clock, scheduler, random: seededRandom(seed), bytes: nodeByteOperations, logger: silentLogger };
+    this.environment = {
+      clock,
+      scheduler,
+      random: seededRandom(seed),
+      bytes: nodeByteOperations,
+      logger: silentLogger,
+    };
   }
 
   after(delayMs: number, callback: () => void): { cancel(): void } {
@@ -55,7 +61,8 @@ export class ManualWorld {
     this.#events = this.#events.filter((event) => !event.cancelled);
     let next: Event | undefined;
     for (const event of this.#events) {
-      if (next === undefined || event.atMs < next.atMs || (event.atMs === next.atMs && event.order < next.order)) next = event;
+      if (next === undefined || event.atMs < next.atMs || (event.atMs === next.atMs && event.order < next.order))
+        next = event;
     }
     if (next === undefined) return false;
     next.cancelled = true;
@@ -87,7 +94,8 @@ export class ManualWorld {
     await this.settle();
     while (!settled) {
       if (this.nowMs > untilMs) throw new Error(`not settled within ${withinMs} ms`);
-      if (!(await this.#step()) && !settled) throw new Error("nothing is left to happen, and the promise is not settled");
+      if (!(await this.#step()) && !settled)
+        throw new Error("nothing is left to happen, and the promise is not settled");
     }
     return promise;
   }

@@ -70,7 +70,11 @@ export class MemoryNetwork implements Dialer {
     this.#ends.delete(address);
   }
 
-  dial(address: string, hello: Hello, callbacks: { onOpen(stream: Stream): StreamHandlers; onFailed(reason: StreamClosed): void }): { cancel(): void } {
+  dial(
+    address: string,
+    hello: Hello,
+    callbacks: { onOpen(stream: Stream): StreamHandlers; onFailed(reason: StreamClosed): void },
+  ): { cancel(): void } {
     this.dials.push(address);
     let cancelled = false;
     const fail = (reason: StreamClosed): void => {
@@ -79,7 +83,8 @@ export class MemoryNetwork implements Dialer {
     this.#world.after(this.delayMs, () => {
       if (cancelled || this.hanging.has(address)) return;
       const listener = this.listeners.get(address);
-      if (listener === undefined || this.down.has(address)) return fail({ code: undefined, message: "connection refused", local: false });
+      if (listener === undefined || this.down.has(address))
+        return fail({ code: undefined, message: "connection refused", local: false });
       const admission = listener.admit(hello);
       if (!admission.ok) return fail({ code: admission.code, message: admission.message, local: false });
       const near = new End(this.#world, this, admission.hello, address);
