@@ -68,8 +68,23 @@ export async function runPnpm(args, stdout = "stderr") {
   const version = pinnedVersion();
   if (installedVersion() !== version) await fetchPnpm(version);
   // CI: pnpm asks nothing. NODE_ENV=production would leave out the compiler.
-  const env = { ...process.env, CI: "true", NODE_ENV: "development" };
+  const env = { ...process.env, ...networkSettings(), CI: "true", NODE_ENV: "development" };
   await runOrFail("pnpm", [process.execPath, join(pnpmFolder, "bin", "pnpm.mjs"), ...args], { cwd: root, env, stdout });
+}
+
+/**
+ * How npm reaches its registry; npm tells its scripts in variables that pnpm does not read.
+ *
+ * @returns {NodeJS.ProcessEnv}
+ */
+function networkSettings() {
+  /** @type {NodeJS.ProcessEnv} */
+  const settings = {};
+  for (const name of ["registry", "cafile", "strict_ssl", "proxy", "https_proxy", "noproxy"]) {
+    const value = process.env[`npm_config_${name}`] ?? process.env[`NPM_CONFIG_${name.toUpperCase()}`];
+    if (value !== undefined && value !== "") settings[`pnpm_config_${name}`] = value;
+  }
+  return settings;
 }
 
 function pinnedVersion() {
@@ -98,7 +113,7 @@ async function fetchPnpm(version) {
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     const hint = "Is the npm registry reachable? `npm config get registry` names it.";
-    throw new Error(`pnpm ${version} could not be fetched with npm. ${hint}`);
+    throw new CommandFailed(`pnpm ${version} could not be fetched with npm. ${hint}`, 1);
   }
 }
 

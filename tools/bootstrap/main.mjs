@@ -46,7 +46,7 @@ export async function main(args) {
     if (run === undefined) throw new Error(`unknown verb "${verb}"; known: ${Object.keys(verbs).join(", ")}`);
     await run(rest);
   } catch (error) {
-    console.error(error instanceof CommandFailed || !(error instanceof Error) ? String(error) : error.stack);
+    console.error(error instanceof CommandFailed ? error.message : error);
     process.exitCode = error instanceof CommandFailed ? error.exitCode : 1;
   }
 }

@@ -2,14 +2,14 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 
-/** A command that did not end with 0. */
+/** A command that did not end with 0. Its message is for the user, and complete. */
 export class CommandFailed extends Error {
   /**
-   * @param {string} what
+   * @param {string} message
    * @param {number} exitCode
    */
-  constructor(what, exitCode) {
-    super(`${what} ended with ${exitCode}`);
+  constructor(message, exitCode) {
+    super(message);
     this.exitCode = exitCode;
   }
 }
@@ -67,5 +67,5 @@ export function runCommand(command, options) {
  */
 export async function runOrFail(what, command, options) {
   const { exitCode } = await runCommand(command, options);
-  if (exitCode !== 0) throw new CommandFailed(what, exitCode);
+  if (exitCode !== 0) throw new CommandFailed(`${what} ended with ${exitCode}`, exitCode);
 }
