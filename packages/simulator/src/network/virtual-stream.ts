@@ -100,7 +100,10 @@ export class VirtualStream implements Stream {
 
   /** The other end's process is gone: its machine answers so. */
   reset(): void {
-    this.deliver(0, () => this.end({ code: undefined, message: "the connection was reset", local: false }));
+    // Not by `deliver`: two ends that are both gone would answer each other for ever.
+    this.node.deliver(0, () => {
+      if (this.node.life === this.#life) this.end({ code: undefined, message: "the connection was reset", local: false });
+    });
   }
 
   send(payload: Uint8Array): void {

@@ -1,0 +1,218 @@
+/**
+ * What must be true at every moment, whatever fails. Fed by what the nodes say (messages), keep (log) and give back
+ * after a crash; the first claim that does not hold ends the run. The workload's history is checked apart, at the end.
+ */
+import type { LogIndex, RangeId, ReplicaId, Term } from "@flotilla/base";
+import { nodeByteOperations } from "@flotilla/platform";
+import type { Entry, Message } from "@flotilla/raft";
+import type { GroupState } from "@flotilla/raft-log";
+
+export interface Violation {
+  /** The claim that does not hold, as a sentence. */
+  readonly claim: string;
+  /** 0 = of no range. */
+  readonly rangeId: number;
+  /** What contradicts what. */
+  readonly facts: readonly string[];
+}
+
+interface ReplicaPromises {
+  /** The highest term in which it gave a vote or acknowledged entries: those, it must remember. */
+  term: Term;
+  /** Everything up to here it has acknowledged to a leader as durable (and has not replaced since). */
+  acknowledged: LogIndex;
+  /** Whom it gave its vote in `voteTerm`. */
+  vote: ReplicaId;
+  voteTerm: Term;
+}
+
+interface Fact {
+  readonly replica: ReplicaId;
+  readonly node: string;
+  readonly atMicros: number;
+}
+
+/** Entries of a range that are known committed, and all that were ever written: bounded by the length of a run. */
+interface RangeFacts {
+  readonly leaders: Map<Term, Fact>;
+  readonly votes: Map<string, Fact & { readonly candidate: ReplicaId }>;
+  /** By index and term. */
+  readonly entries: Map<string, Fact & { readonly checksum: number }>;
+  readonly committed: Map<LogIndex, Fact & { readonly term: Term }>;
+  readonly promises: Map<ReplicaId, ReplicaPromises>;
+}
+
+export class Claims {
+  violation: Violation | undefined;
+  readonly #nowMicros: () => number;
+  readonly #ranges = new Map<RangeId, RangeFacts>();
+
+  constructor(nowMicros: () => number) {
+    this.#nowMicros = nowMicros;
+  }
+
+  /** The first violation stays. */
+  violate(claim: string, rangeId: number, facts: readonly string[]): void {
+    this.violation ??= { claim, rangeId, facts };
+  }
+
+  #range(range: RangeId): RangeFacts {
+    let facts = this.#ranges.get(range);
+    if (facts === undefined) {
+      facts = { leaders: new Map(), votes: new Map(), entries: new Map(), committed: new Map(), promises: new Map() };
+      this.#ranges.set(range, facts);
+    }
+    return facts;
+  }
+
+  #promises(range: RangeId, replica: ReplicaId): ReplicaPromises {
+    const { promises } = this.#range(range);
+    let promise = promises.get(replica);
+    if (promise === undefined) {
+      promise = { term: 0 as Term, acknowledged: 0 as LogIndex, vote: 0 as ReplicaId, voteTerm: 0 as Term };
+      promises.set(replica, promise);
+    }
+    return promise;
+  }
+
+  #fact(replica: ReplicaId, node: string): Fact {
+    return { replica, node, atMicros: this.#nowMicros() };
+  }
+
+  /** A node sends a message of one of its groups. */
+  sent(node: string, range: RangeId, message: Message): void {
+    const { from, term } = message;
+    const promise = this.#promises(range, from);
+    switch (message.type) {
+      case "append":
+      case "heartbeat":
+      case "snapshot":
+      case "timeout-now":
+        return this.#leads(node, range, from, term);
+      case "vote-response":
+        if (!message.reject) this.#votes(node, range, from, message.to, term);
+        return;
+      case "append-response":
+        if (message.reject) return;
+        if (message.index > promise.acknowledged) promise.acknowledged = message.index;
+        if (term > promise.term) promise.term = term;
+        return;
+      case "vote":
+      case "pre-vote":
+      case "pre-vote-response":
+      case "heartbeat-response":
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #leads(node: string, range: RangeId, replica: ReplicaId, term: Term): void {
+    const { leaders, votes } = this.#range(range);
+    const other = leaders.get(term);
+    if (other === undefined) leaders.set(term, this.#fact(replica, node));
+    else if (other.replica !== replica) {
+      this.violate("at most one replica leads a range in one term", range, [
+        `term ${term}: replica ${other.replica} ${where(other)}`,
+        `term ${term}: replica ${replica} on ${node} now`,
+      ]);
+    }
+    // Whoever leads has voted for itself.
+    const vote = votes.get(`${term} ${replica}`);
+    if (vote !== undefined && vote.candidate !== replica) {
+      this.violate("a replica votes once in one term", range, [
+        `term ${term}: replica ${replica} gave its vote to ${vote.candidate} ${where(vote)}`,
+        `term ${term}: it leads itself now, on ${node}`,
+      ]);
+    }
+  }
+
+  #votes(node: string, range: RangeId, voter: ReplicaId, candidate: ReplicaId, term: Term): void {
+    const { votes } = this.#range(range);
+    const name = `${term} ${voter}`;
+    const before = votes.get(name);
+    if (before !== undefined && before.candidate !== candidate) {
+      this.violate("a replica votes once in one term", range, [
+        `term ${term}: replica ${voter} gave its vote to ${before.candidate} ${where(before)}`,
+        `term ${term}: it gives it to ${candidate} on ${node} now`,
+      ]);
+    }
+    votes.set(name, { ...this.#fact(voter, node), candidate });
+    const promise = this.#promises(range, voter);
+    promise.vote = candidate;
+    promise.voteTerm = term;
+    if (term > promise.term) promise.term = term;
+  }
+
+  /** A node puts entries into its log, replacing what is there from the first one's index on. */
+  appended(node: string, range: RangeId, replica: ReplicaId, entries: readonly Entry[]): void {
+    const facts = this.#range(range);
+    const promise = this.#promises(range, replica);
+    const first = entries[0]!.index;
+    if (first <= promise.acknowledged) promise.acknowledged = (first - 1) as LogIndex;
+    for (const entry of entries) {
+      const checksum = nodeByteOperations.crc32(entry.data, 0, entry.data.length, entry.kind === "normal" ? 0 : 1);
+      const name = `${entry.index} ${entry.term}`;
+      const known = facts.entries.get(name);
+      if (known === undefined) facts.entries.set(name, { ...this.#fact(replica, node), checksum });
+      else if (known.checksum !== checksum) {
+        this.violate("entries of equal index and term are equal", range, [
+          `index ${entry.index}, term ${entry.term}: replica ${known.replica} ${where(known)} has checksum ${known.checksum}`,
+          `replica ${replica} on ${node} has checksum ${checksum}`,
+        ]);
+      }
+      const committed = facts.committed.get(entry.index);
+      if (committed !== undefined && committed.term > entry.term) {
+        this.violate("a committed entry is never replaced by one of a lower term", range, [
+          `index ${entry.index}: term ${committed.term} was committed by replica ${committed.replica} ${where(committed)}`,
+          `replica ${replica} on ${node} appends term ${entry.term} there`,
+        ]);
+      }
+    }
+  }
+
+  /** A node knows everything up to `index` to be committed; its own entry there has `term`. */
+  committed(node: string, range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
+    const { committed } = this.#range(range);
+    const known = committed.get(index);
+    if (known === undefined) committed.set(index, { ...this.#fact(replica, node), term });
+    else if (known.term !== term) {
+      this.violate("all replicas commit the same entry at one index", range, [
+        `index ${index}: replica ${known.replica} ${where(known)} committed term ${known.term}`,
+        `replica ${replica} on ${node} commits term ${term}`,
+      ]);
+    }
+  }
+
+  wentBack(node: string, range: RangeId, replica: ReplicaId, what: string, before: number, now: number): void {
+    this.violate(`${what} never goes back`, range, [`replica ${replica} on ${node} had ${before}, has ${now}`]);
+  }
+
+  /** What a node's log says after a start, before the node has sent anything. */
+  recovered(node: string, group: GroupState): void {
+    const promise = this.#range(group.rangeId).promises.get(group.replicaId);
+    if (promise === undefined) return;
+    const { hardState, lastIndex } = group;
+    const who = `replica ${group.replicaId} on ${node}`;
+    if (hardState.term < promise.term) {
+      this.violate("a term is durable before a replica votes or acknowledges in it", group.rangeId, [
+        `${who} voted or acknowledged in term ${promise.term}`,
+        `after a restart its log knows term ${hardState.term}`,
+      ]);
+    }
+    if (promise.voteTerm === hardState.term && promise.vote !== 0 && hardState.vote !== promise.vote) {
+      this.violate("a vote is durable before it is given", group.rangeId, [
+        `${who} voted for ${promise.vote} in term ${promise.voteTerm}`,
+        `after a restart its log knows the vote ${hardState.vote}`,
+      ]);
+    }
+    if (lastIndex < promise.acknowledged) {
+      this.violate("an entry is durable before it is acknowledged", group.rangeId, [
+        `${who} acknowledged everything up to index ${promise.acknowledged}`,
+        `after a restart its log ends at ${lastIndex}`,
+      ]);
+    }
+  }
+}
+
+const where = (fact: Fact): string => `on ${fact.node} at ${(fact.atMicros / 1e6).toFixed(6)} s`;

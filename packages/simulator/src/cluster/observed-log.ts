@@ -1,0 +1,123 @@
+/** The node's real log; the claims see what goes into it. */
+import { assert } from "@flotilla/base";
+import type { LogIndex, RangeId, ReplicaId, Term } from "@flotilla/base";
+import type { Entry, HardState, LogReader } from "@flotilla/raft";
+import type { GroupState, LogStatistics, SharedLog } from "@flotilla/raft-log";
+import type { Claims } from "./claims.ts";
+
+/** Passes everything on; made to be overridden in part. */
+export class ForwardingLog implements SharedLog {
+  protected readonly inner: SharedLog;
+
+  constructor(inner: SharedLog) {
+    this.inner = inner;
+  }
+
+  groups(): GroupState[] {
+    return this.inner.groups();
+  }
+
+  group(range: RangeId): GroupState | undefined {
+    return this.inner.group(range);
+  }
+
+  reader(range: RangeId): LogReader {
+    return this.inner.reader(range);
+  }
+
+  createGroup(range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
+    this.inner.createGroup(range, replica, index, term);
+  }
+
+  append(range: RangeId, replica: ReplicaId, entries: readonly Entry[]): void {
+    this.inner.append(range, replica, entries);
+  }
+
+  setHardState(range: RangeId, replica: ReplicaId, hardState: HardState): void {
+    this.inner.setHardState(range, replica, hardState);
+  }
+
+  install(range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
+    this.inner.install(range, replica, index, term);
+  }
+
+  tombstone(range: RangeId, lowestAllowed: ReplicaId): void {
+    this.inner.tombstone(range, lowestAllowed);
+  }
+
+  hasStaged(): boolean {
+    return this.inner.hasStaged();
+  }
+
+  flush(): Promise<void> {
+    return this.inner.flush();
+  }
+
+  noteIdle(): void {
+    this.inner.noteIdle();
+  }
+
+  checkpoint(range: RangeId, index: LogIndex): void {
+    this.inner.checkpoint(range, index);
+  }
+
+  reclaim(force?: boolean): Promise<RangeId[]> {
+    return this.inner.reclaim(force);
+  }
+
+  heldBackBy(): { readonly rangeId: RangeId; readonly index: LogIndex }[] {
+    return this.inner.heldBackBy();
+  }
+
+  statistics(): LogStatistics {
+    return this.inner.statistics();
+  }
+
+  close(): Promise<void> {
+    return this.inner.close();
+  }
+}
+
+export class ObservedLog extends ForwardingLog {
+  readonly #node: string;
+  readonly #claims: Claims;
+  /** Of this life of the process: a commit index owes no fsync and may be lower after a crash. */
+  readonly #commits = new Map<RangeId, LogIndex>();
+  readonly #checkpoints = new Map<RangeId, LogIndex>();
+
+  constructor(inner: SharedLog, node: string, claims: Claims) {
+    super(inner);
+    this.#node = node;
+    this.#claims = claims;
+    for (const group of inner.groups()) claims.recovered(node, group);
+  }
+
+  override append(range: RangeId, replica: ReplicaId, entries: readonly Entry[]): void {
+    if (entries.length > 0) this.#claims.appended(this.#node, range, replica, entries);
+    super.append(range, replica, entries);
+  }
+
+  override setHardState(range: RangeId, replica: ReplicaId, hardState: HardState): void {
+    const { commit, term: termNow } = hardState;
+    const known = this.inner.group(range);
+    if (known !== undefined && known.replicaId === replica && termNow < known.hardState.term) {
+      this.#claims.wentBack(this.#node, range, replica, "a term", known.hardState.term, termNow);
+    }
+    const before = this.#commits.get(range) ?? 0;
+    if (commit < before) this.#claims.wentBack(this.#node, range, replica, "a commit index", before, commit);
+    super.setHardState(range, replica, hardState);
+    if (commit === before) return;
+    this.#commits.set(range, commit);
+    const term = this.inner.reader(range).term(commit);
+    if (term !== undefined) this.#claims.committed(this.#node, range, replica, commit, term);
+  }
+
+  override checkpoint(range: RangeId, index: LogIndex): void {
+    const before = this.#checkpoints.get(range) ?? 0;
+    const replica = this.inner.group(range)?.replicaId;
+    assert(replica !== undefined, () => `a checkpoint of range ${range}, which the log does not know`);
+    if (index < before) this.#claims.wentBack(this.#node, range, replica, "an applied index that was made durable", before, index);
+    this.#checkpoints.set(range, index);
+    super.checkpoint(range, index);
+  }
+}

@@ -1,0 +1,72 @@
+/** Replicas of a range at one applied index hold the same bytes: records, sessions, everything of the range. */
+import { newestKey, decodeApplied, rangeRecordKey, rangeRecordNames, rangeRecordsEnd } from "@flotilla/storage";
+import type { Engine } from "@flotilla/storage";
+import type { ClusterPlan } from "@flotilla/placement";
+import { printableKey } from "@flotilla/base";
+import type { RangeDescriptor } from "@flotilla/base";
+import { nodeByteOperations } from "@flotilla/platform";
+
+export interface ReplicaDifference {
+  readonly rangeId: number;
+  readonly facts: readonly string[];
+}
+
+/** The first difference; undefined when all are equal. Engines in the order of the plan's stores. */
+export async function compareReplicas(plan: ClusterPlan, engines: readonly Engine[]): Promise<ReplicaDifference | undefined> {
+  for (const range of plan.ranges) {
+    const contents: Map<string, string>[] = [];
+    const applied: number[] = [];
+    for (const { storeId } of range.replicas) {
+      const engine = engines[storeId - 1]!;
+      applied.push(appliedIndex(range, engine));
+      contents.push(await contentOf(range, engine));
+    }
+    const stores = range.replicas.map(({ storeId }) => storeId);
+    if (new Set(applied).size > 1) {
+      return { rangeId: range.rangeId, facts: stores.map((store, i) => `store ${store} has applied up to ${applied[i]}`) };
+    }
+    for (let i = 1; i < contents.length; i++) {
+      const facts = differences(contents[0]!, contents[i]!, `store ${stores[0]}`, `store ${stores[i]}`);
+      if (facts.length > 0) return { rangeId: range.rangeId, facts: [`both have applied up to ${applied[0]}`, ...facts] };
+    }
+  }
+  return undefined;
+}
+
+function appliedIndex(range: RangeDescriptor, engine: Engine): number {
+  const key = rangeRecordKey(range.rangeId, rangeRecordNames.applied, nodeByteOperations);
+  const bytes = engine.getNow(key);
+  return bytes === undefined ? 0 : decodeApplied(key, bytes, nodeByteOperations).index;
+}
+
+async function contentOf(range: RangeDescriptor, engine: Engine): Promise<Map<string, string>> {
+  const content = new Map<string, string>();
+  const intervals = [
+    [rangeRecordKey(range.rangeId, "", nodeByteOperations), rangeRecordsEnd(range.rangeId, nodeByteOperations)],
+    [newestKey(range.start, nodeByteOperations), newestKey(range.end, nodeByteOperations)],
+  ] as const;
+  for (const [start, end] of intervals) {
+    const iterator = engine.iterate({ start, end });
+    for (;;) {
+      const page = await iterator.next(1000, 1 << 20);
+      if (page.length === 0) break;
+      for (const { key, value } of page) content.set(text(key), text(value));
+    }
+    await iterator.close();
+  }
+  return content;
+}
+
+const text = (bytes: Uint8Array): string => nodeByteOperations.binaryString(bytes, 0, bytes.length);
+
+const differencesShown = 5;
+
+function differences(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>, nameA: string, nameB: string): string[] {
+  const facts: string[] = [];
+  const show = (value: string | undefined): string => (value === undefined ? "nothing" : printableKey(value.slice(0, 80)));
+  for (const key of new Set([...a.keys(), ...b.keys()])) {
+    if (a.get(key) === b.get(key) || facts.length >= differencesShown) continue;
+    facts.push(`${printableKey(key)}: ${nameA} has ${show(a.get(key))}, ${nameB} has ${show(b.get(key))}`);
+  }
+  return facts;
+}

@@ -1,0 +1,184 @@
+/**
+ * One seed from beginning to end: start, work under faults, heal, read everything, stop, and check what must be true.
+ * Equal seeds (and options) give equal runs, down to the trace hash.
+ */
+import { isFlotillaError } from "@flotilla/client/internal";
+import { KvModel } from "../history/kv-model.ts";
+import { checkHistory } from "../history/linearizability.ts";
+import type { Contradiction } from "../history/contradiction.ts";
+import type { KvOperation } from "../history/kv-model.ts";
+import { Deadlock } from "../time/virtual-time.ts";
+import type { TraceNote } from "../time/trace.ts";
+import type { Violation } from "./claims.ts";
+import { FaultDriver } from "./fault-driver.ts";
+import type { FaultKind, FaultOptions } from "./fault-driver.ts";
+import { compareReplicas } from "./replica-comparison.ts";
+import { ClaimViolated, SimulatedCluster, simulatedClusterDefault } from "./simulated-cluster.ts";
+import type { SimulatedClusterOptions } from "./simulated-cluster.ts";
+import { Workload, keyName } from "./workload.ts";
+import type { WorkloadOptions } from "./workload.ts";
+
+export interface SeedOptions extends SimulatedClusterOptions {
+  readonly workload: WorkloadOptions;
+  readonly faults: FaultOptions;
+  /** How long the cluster is hurt. */
+  readonly chaosMs: number;
+  /** How long a healed cluster may take to answer, and its replicas to become equal. */
+  readonly healMsMax: number;
+  /** Every disk lies from the start on: for tests of the checks themselves. */
+  readonly lyingDisks: boolean;
+}
+
+export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
+  ...simulatedClusterDefault,
+  workload: { clients: 3, sessions: 3, keys: 20, thinkMsMax: 60, timeoutMs: 3000 },
+  faults: { kinds: undefined, gapMsMin: 50, gapMsMax: 1500, durationMsMax: 2500 },
+  chaosMs: 20_000,
+  healMsMax: 60_000,
+  lyingDisks: false,
+};
+
+export interface SeedReport {
+  readonly seed: number;
+  readonly violation: Violation | undefined;
+  readonly simulatedSeconds: number;
+  readonly operations: number;
+  /** Of the operations: writes whose fate is unknown. */
+  readonly unknown: number;
+  readonly faults: Partial<Record<FaultKind, number>>;
+  readonly events: number;
+  readonly traceHash: string;
+  /** With a violation: the latest notes of its range. */
+  readonly notes: readonly TraceNote[];
+}
+
+const notesShown = 60;
+
+export async function runSeed(options: SeedOptions): Promise<SeedReport> {
+  const run = new SeedRun(options);
+  await run.go();
+  return run.report();
+}
+
+class SeedRun {
+  readonly #options: SeedOptions;
+  readonly #cluster: SimulatedCluster;
+  readonly #workload: Workload;
+  readonly #faults: FaultDriver;
+
+  constructor(options: SeedOptions) {
+    this.#options = options;
+    this.#cluster = new SimulatedCluster(options);
+    this.#workload = new Workload(options.workload, this.#cluster);
+    this.#faults = new FaultDriver(options.faults, this.#cluster);
+    if (options.lyingDisks) for (const node of this.#cluster.nodes) node.disk.faults.lies = true;
+  }
+
+  async go(): Promise<void> {
+    const { claims } = this.#cluster;
+    try {
+      await this.#phases();
+    } catch (error) {
+      if (error instanceof ClaimViolated) return;
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      claims.violate(error instanceof Deadlock ? "everything that was begun comes to an end" : "nothing fails unexpectedly", 0, [what]);
+    }
+  }
+
+  async #phases(): Promise<void> {
+    const { time, nodes } = this.#cluster;
+    const { chaosMs, workload } = this.#options;
+    await time.complete(Promise.all(nodes.map((node) => node.start())), 30e6);
+    const work = this.#workload.run();
+    this.#faults.start();
+    await time.runFor(chaosMs * 1000);
+    this.#workload.stop();
+    await time.complete(work, (workload.timeoutMs + 5000) * 1000);
+    this.#faults.healAll();
+    await this.#readEverything();
+    this.#checkHistory();
+    await this.#compareReplicas();
+  }
+
+  /** After healing every key can be read; the answers join the history, so that a lost write shows there. */
+  async #readEverything(): Promise<void> {
+    const { time, claims } = this.#cluster;
+    const { healMsMax, workload } = this.#options;
+    const { client } = this.#cluster.client({ timeoutMs: healMsMax, connectTimeoutMs: healMsMax });
+    for (let i = 0; i < workload.keys; i++) {
+      const key = keyName(i);
+      const invoke = time.nowMicros;
+      try {
+        const entry = await time.complete(client.getEntry(key), (healMsMax + 5000) * 1000);
+        const line = this.#workload.nextLine();
+        const version = entry?.version ?? 0;
+        const value = entry?.value ?? null;
+        this.#workload.record({ line, client: "reader", key, invoke, return: time.nowMicros, result: "ok", op: "get", value, version });
+      } catch (error) {
+        if (!isFlotillaError(error)) throw error;
+        claims.violate("a healed cluster answers", 0, [`get of ${key} within ${healMsMax} ms: ${error.code}: ${error.message}`]);
+        throw new ClaimViolated();
+      }
+    }
+    await time.complete(client.close());
+  }
+
+  #checkHistory(): void {
+    const { claims } = this.#cluster;
+    const verdict = checkHistory(this.#workload.history, () => new KvModel());
+    const failure = verdict.failures[0];
+    if (failure === undefined) return;
+    const contradiction = failure.contradiction;
+    claims.violate("every answer can be explained by one order of the operations on its key (linearizability)", this.#rangeOf(failure.key), [
+      `key ${failure.key}: ${failure.verdict}`,
+      ...(contradiction === undefined ? [] : contradictionFacts(contradiction)),
+    ]);
+    throw new ClaimViolated();
+  }
+
+  #rangeOf(key: string): number {
+    const logical = `\x01${key}`;
+    return this.#cluster.plan.ranges.find((range) => range.start <= logical && logical < range.end)?.rangeId ?? 0;
+  }
+
+  async #compareReplicas(): Promise<void> {
+    const { time, nodes, claims } = this.#cluster;
+    for (const client of this.#workload.clients) await time.complete(client.close());
+    // Followers learn of the last commits with the next heartbeats.
+    await time.runFor(3e6);
+    await time.complete(Promise.all(nodes.map((node) => node.stop(0))), 30e6);
+    const engines = await time.complete(Promise.all(nodes.map((node) => node.openEngine())), 1e6);
+    const difference = await time.complete(compareReplicas(this.#cluster.plan, engines), 60e6);
+    if (difference === undefined) return;
+    claims.violate("replicas of a healed cluster are equal", difference.rangeId, difference.facts);
+    throw new ClaimViolated();
+  }
+
+  report(): SeedReport {
+    const { time, claims } = this.#cluster;
+    const { violation } = claims;
+    const range = violation === undefined || violation.rangeId === 0 ? undefined : violation.rangeId;
+    return {
+      seed: this.#options.seed,
+      violation,
+      simulatedSeconds: time.nowMicros / 1e6,
+      operations: this.#workload.operations,
+      unknown: this.#workload.history.filter(({ result }) => result === "unknown").length,
+      faults: this.#faults.counts,
+      events: time.eventsExecuted,
+      traceHash: time.trace.digest(),
+      notes: violation === undefined ? [] : time.trace.latest(notesShown, range),
+    };
+  }
+}
+
+function contradictionFacts({ operations, cut }: Contradiction<KvOperation>): string[] {
+  const facts = operations.map((operation) => {
+    const { line, invoke, return: returned, key, ...rest } = operation;
+    const from = (invoke / 1e6).toFixed(6);
+    const to = returned === Infinity ? "…" : (returned / 1e6).toFixed(6);
+    return `operation ${line}, ${from} to ${to} s: ${JSON.stringify(rest)}`;
+  });
+  if (cut !== -Infinity) facts.push("whatever happened before the first of these");
+  return facts;
+}

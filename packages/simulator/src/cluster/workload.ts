@@ -1,0 +1,192 @@
+/**
+ * Clients that put, put on condition, delete and get on a few keys, every value unique, and write down what they saw.
+ */
+import { isFlotillaError } from "@flotilla/client/internal";
+import type { Condition, KvOperation } from "../history/kv-model.ts";
+import type { SeededRandom } from "../time/seeded-random.ts";
+import type { SimulatedClient, SimulatedCluster } from "./simulated-cluster.ts";
+
+export interface WorkloadOptions {
+  readonly clients: number;
+  /** Operations under way at once, of each client. */
+  readonly sessions: number;
+  readonly keys: number;
+  /** Longest pause of a session between two operations. */
+  readonly thinkMsMax: number;
+  readonly timeoutMs: number;
+}
+
+export const keyName = (number: number): string => `key-${String(number).padStart(2, "0")}`;
+
+export class Workload {
+  readonly history: KvOperation[] = [];
+  readonly clients: SimulatedClient[] = [];
+  readonly #cluster: SimulatedCluster;
+  readonly #options: WorkloadOptions;
+  readonly #random: SeededRandom;
+  readonly #stops: (() => void)[] = [];
+  #values = 0;
+  #unexpected: unknown;
+
+  constructor(options: WorkloadOptions, cluster: SimulatedCluster) {
+    this.#options = options;
+    this.#cluster = cluster;
+    this.#random = cluster.random.fork("workload");
+  }
+
+  get operations(): number {
+    return this.history.length;
+  }
+
+  /** Resolves when every session has ended: some time after `stop`. */
+  async run(): Promise<void> {
+    const sessions: Promise<void>[] = [];
+    for (let c = 0; c < this.#options.clients; c++) {
+      const { client, time } = this.#cluster.client({ timeoutMs: this.#options.timeoutMs });
+      this.clients.push(client);
+      const state = { stopped: false };
+      this.#stops.push(() => {
+        state.stopped = true;
+      });
+      const pause = (ms: number): Promise<void> => new Promise((resolve) => time.scheduler.after(ms, resolve));
+      const random = this.#random.fork(`client ${c}`);
+      const known = new Map<string, number>();
+      for (let s = 0; s < this.#options.sessions; s++) {
+        const session = new Session(`${c + 1}.${s + 1}`, client, random, known, this);
+        sessions.push(
+          (async () => {
+            while (!state.stopped) {
+              await pause(random.below(this.#options.thinkMsMax + 1));
+              await session.step(this.#options.keys);
+            }
+          })(),
+        );
+      }
+    }
+    await Promise.all(sessions);
+    if (this.#unexpected !== undefined) throw this.#unexpected;
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop();
+  }
+
+  nowMicros(): number {
+    return this.#cluster.time.nowMicros;
+  }
+
+  nextValue(session: string): string {
+    return `${session}-${++this.#values}`;
+  }
+
+  nextLine(): number {
+    return this.history.length + 1;
+  }
+
+  record(operation: KvOperation): void {
+    this.history.push(operation);
+    this.#cluster.time.trace.fold(operation.invoke);
+    this.#cluster.time.trace.foldText(operation.result);
+  }
+
+  /** An error that the client must never give. */
+  unexpected(error: unknown): void {
+    this.#unexpected ??= error;
+  }
+}
+
+type Call = Pick<KvOperation, "client" | "key" | "invoke">;
+
+class Session {
+  readonly #name: string;
+  readonly #client: SimulatedClient;
+  readonly #random: SeededRandom;
+  /** Versions that the client has seen, by key. */
+  readonly #known: Map<string, number>;
+  readonly #workload: Workload;
+
+  constructor(name: string, client: SimulatedClient, random: SeededRandom, known: Map<string, number>, workload: Workload) {
+    this.#name = name;
+    this.#client = client;
+    this.#random = random;
+    this.#known = known;
+    this.#workload = workload;
+  }
+
+  async step(keys: number): Promise<void> {
+    const key = keyName(this.#random.below(keys));
+    const call: Call = { client: this.#name, key, invoke: this.#workload.nowMicros() };
+    const kind = this.#random.below(10);
+    if (kind < 4) await this.#get(call);
+    else if (kind < 9) await this.#put(call);
+    else await this.#delete(call);
+  }
+
+  #answered(call: Call): Pick<KvOperation, "line" | "client" | "key" | "invoke" | "return"> {
+    return { line: this.#workload.nextLine(), ...call, return: this.#workload.nowMicros() };
+  }
+
+  async #get(call: Call): Promise<void> {
+    try {
+      const entry = await this.#client.getEntry(call.key);
+      const version = entry?.version ?? 0;
+      this.#known.set(call.key, version);
+      this.#workload.record({ ...this.#answered(call), result: "ok", op: "get", value: entry?.value ?? null, version });
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #put(call: Call): Promise<void> {
+    const value = this.#workload.nextValue(this.#name);
+    const condition = this.#condition(call.key);
+    const options = condition.kind === "if-absent" ? { ifAbsent: true } : condition.kind === "if-version" ? { ifVersion: condition.expected } : {};
+    try {
+      const { version } = await this.#client.put(call.key, value, options);
+      this.#known.set(call.key, version);
+      this.#workload.record({ ...this.#answered(call), result: "ok", op: "put", value, condition, version });
+    } catch (error) {
+      const { result, version, ended } = this.#writeFailed(error);
+      this.#workload.record({ ...this.#answered(call), ...ended, result, op: "put", value, condition, version });
+    }
+  }
+
+  async #delete(call: Call): Promise<void> {
+    const condition = this.#condition(call.key);
+    const on: Condition = condition.kind === "if-version" ? condition : { kind: "none" };
+    try {
+      const options = on.kind === "if-version" ? { ifVersion: on.expected } : {};
+      const { deleted } = await this.#client.delete(call.key, options);
+      this.#known.set(call.key, 0);
+      this.#workload.record({ ...this.#answered(call), result: "ok", op: "delete", condition: on, version: undefined, existed: deleted });
+    } catch (error) {
+      const { result, version, ended } = this.#writeFailed(error);
+      this.#workload.record({ ...this.#answered(call), ...ended, result, op: "delete", condition: on, version, existed: undefined });
+    }
+  }
+
+  #condition(key: string): Condition {
+    const known = this.#known.get(key);
+    if (known === undefined || this.#random.chance(0.4)) return { kind: "none" };
+    return known === 0 ? { kind: "if-absent" } : { kind: "if-version", expected: known };
+  }
+
+  #failed(error: unknown): void {
+    if (!isFlotillaError(error) || error.code === "Internal") this.#workload.unexpected(error);
+  }
+
+  #writeFailed(error: unknown): {
+    readonly result: "mismatch" | "fail" | "unknown";
+    readonly version: number | undefined;
+    readonly ended: { readonly return?: number };
+  } {
+    this.#failed(error);
+    if (!isFlotillaError(error)) return { result: "unknown", version: undefined, ended: { return: Infinity } };
+    if (error.code === "ConditionFailed") {
+      const version = error.details["version"];
+      return { result: "mismatch", version: typeof version === "number" ? version : undefined, ended: {} };
+    }
+    if (error.outcome === "not-applied") return { result: "fail", version: undefined, ended: {} };
+    return { result: "unknown", version: undefined, ended: { return: Infinity } };
+  }
+}
