@@ -49,6 +49,20 @@ test("a clean close without settle opens with what had settled, as LevelDB does 
   expect(await contentOf(reopened)).toEqual(expectedContent(5));
 });
 
+test("settle covers every batch whose write was called before it", async () => {
+  const disk = newDisk();
+  const engine = await disk.open();
+  const writes = Array.from({ length: 50 }, (_, i) => {
+    const batch = engine.batch();
+    fillBatch(batch, i + 1);
+    return batch.write();
+  });
+  await engine.settle();
+  await Promise.all(writes);
+  await engine.close();
+  expect(await contentOf(await disk.open())).toEqual(expectedContent(50));
+});
+
 test("a full file settles by itself, and the names of its moment go", async () => {
   const disk = newDisk({ writeBufferBytes: 4096 });
   const engine = await disk.open();

@@ -167,9 +167,9 @@ export const writingCases: readonly EngineCase[] = [
       const untouched = engine.iterate({ start: bytes("a"), end: bytes("z"), reverse: true });
       const view = engine.readView();
       await iterator.next(1, 1);
-      const last = write(engine, ["c", "3"]);
+      const last = Array.from({ length: 20 }, (_, i) => write(engine, ["c", String(i)]));
       await engine.close();
-      await last;
+      await Promise.all(last);
       await engine.close();
       await expectRejection("iterator.next", () => iterator.next(1, 1));
       await expectRejection("view.getNow", () => view.getNow(bytes("a")));

@@ -111,6 +111,21 @@ describe("a disk that fails", () => {
   });
 });
 
+test("settle covers every batch whose write was called before it", async () => {
+  const { data, lock, engine } = await openNew();
+  const writes = Array.from({ length: 50 }, (_, i) => {
+    const batch = engine.batch();
+    fillBatch(batch, i + 1);
+    return batch.write();
+  });
+  await engine.settle();
+  await Promise.all(writes);
+  await engine.close();
+  const reopened = await LevelEngine.open(data, { lock });
+  expect(await contentOf(reopened)).toEqual(expectedContent(50));
+  await reopened.close();
+});
+
 describe("a damaged directory", () => {
   async function settledAndClosed(): Promise<Opened> {
     const opened = await openNew();
