@@ -10,7 +10,7 @@ import type { VerbEntry } from "./verb-table.ts";
 
 /** `argv` without node and script. Never rejects. */
 export async function runCommandLine(argv: readonly string[], io: CommandIo, table: readonly VerbEntry[] = verbTable): Promise<number> {
-  const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : argv;
+  const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : argv[0] === "--version" ? ["version", ...argv.slice(1)] : argv;
   try {
     return await parseAndRun(words, io, table);
   } catch (error) {

@@ -13,7 +13,7 @@ export interface ImportRecord extends PutRecord {
 }
 
 /** Failures of one run that are the cluster's and not the record's: after so many there is no use in going on. */
-const clusterFailuresMax = 5000;
+const clusterFailuresMax = 1000;
 const clusterCodes = new Set(["NoQuorum", "Timeout", "Busy", "DiskFull", "OutcomeUnknown"]);
 
 /**

@@ -18,6 +18,8 @@ export interface TransferFailure {
 
 /** All are counted; so many are listed, which bounds memory. */
 const listedMax = 100_000;
+/** On a terminal the first ones tell what is wrong. */
+const notedMax = 1000;
 
 export class TransferReport {
   readonly failures: TransferFailure[] = [];
@@ -55,12 +57,17 @@ export class TransferReport {
     const recordsPerSecond = Math.round((this.records * 1000) / elapsedMs);
     const { records, bytes, skipped, failed, failures } = this;
     const content = { records, bytes, skipped, failed, elapsedMs, recordsPerSecond, failures };
-    if (format === "table") for (const failure of failures) io.note(describe(failure) + "\n");
+    if (format === "table") this.#noteFailures(io);
     await writeObject(io, format, content, () => {
       const kinds = [...this.skippedKinds].map(([kind, count]) => `${count} ${kind}`).join(", ");
       const tail = `${skipped > 0 ? `, skipped ${kinds}` : ""}${failed > 0 ? `, ${failed} failed` : ""}`;
       return `${word} ${records} records, ${formatBytes(bytes)} in ${(elapsedMs / 1000).toFixed(1)} s, ${recordsPerSecond} records/s${tail}\n`;
     });
+  }
+
+  #noteFailures(io: Pick<CommandIo, "note">): void {
+    for (const failure of this.failures.slice(0, notedMax)) io.note(describe(failure) + "\n");
+    if (this.failed > notedMax) io.note(`and ${this.failed - notedMax} more; -o json lists them\n`);
   }
 }
 

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "vitest";
+import { FakeCluster, run } from "./fake-cluster.ts";
+
+const status = {
+  clusterId: "00112233445566778899aabbccddeeff",
+  formatNumber: 1,
+  health: "degraded",
+  reasons: ["store 3 (127.0.0.1:7402) does not answer"],
+  nodes: { total: 3, live: 2 },
+  stores: { total: 3, live: 2 },
+  ranges: { total: 9, led: 9, underReplicated: 9, unavailable: 0 },
+  placementDriver: { nodeId: 1, storeId: 1, term: 4 },
+  sizeBytes: 5 * 1024 * 1024,
+};
+
+const range = {
+  rangeId: 3,
+  start: ",g",
+  end: "\xff\x00",
+  system: false,
+  epoch: { bounds: 1, members: 1 },
+  leaderStoreId: null,
+  term: 7,
+  replicas: [{ replicaId: 4, storeId: 2, nodeId: 2, role: "voter", state: "down" }, { replicaId: 5, storeId: 3, nodeId: 3, role: "learner", state: "probe" }],
+  sizeBytes: null,
+  keys: null,
+  writesPerSecond: 12.4,
+  readsPerSecond: null,
+  asleep: false,
+};
+
+function cluster(): FakeCluster {
+  const fake = new FakeCluster();
+  fake.answers.set("cluster-status", status);
+  fake.answers.set("range-list", [range]);
+  fake.answers.set("node-list", [{ nodeId: 1, address: "127.0.0.1:7400", httpAddress: null, pid: null, state: "dead", serverVersion: null, uptimeMs: null, stores: [1], labels: { zone: "a" } }]);
+  fake.answers.set("store-list", [{ storeId: 1, nodeId: 1, address: "h:1", state: "live", replicas: 9, leaders: 3, sizeBytes: 2048, freeBytes: null, logBytes: 0, fsyncs: 17, dataDir: "/d" }]);
+  fake.answers.set("transfer-leader", { rangeId: 3, leaderStoreId: 2, changed: true });
+  return fake;
+}
+
+describe("reports about the cluster", () => {
+  test("status is the document of the contract, or lines; a degraded cluster is no failed command", async () => {
+    expect(JSON.parse((await run(["cluster", "status", "-o", "json"], { cluster: cluster() })).out)).toEqual(status);
+    const { exitCode, out } = await run(["cluster", "status"], { cluster: cluster() });
+    expect(exitCode).toBe(0);
+    expect(out).toContain("degraded");
+    expect(out).toContain("store 3 (127.0.0.1:7402) does not answer");
+    expect(out).toContain("5.0 MiB");
+  });
+
+  test("health is exit code 1 unless all is well", async () => {
+    expect((await run(["cluster", "health"], { cluster: cluster() })).exitCode).toBe(1);
+    const well = cluster();
+    well.answers.set("cluster-status", { ...status, health: "ok", reasons: [] });
+    expect(await run(["cluster", "health"], { cluster: well })).toMatchObject({ exitCode: 0, out: "ok\n" });
+  });
+
+  test("a range's bounds are text, in base64 where they are not UTF-8; what is not known is null, and a dash in a table", async () => {
+    const [row] = JSON.parse((await run(["range", "list", "-o", "json"], { cluster: cluster() })).out) as Record<string, unknown>[];
+    expect(row).toEqual({ ...range, start: "LGc=", end: "/wA=", encoding: "base64" });
+    expect(JSON.parse((await run(["range", "list", "-o", "jsonl", "--hex"], { cluster: cluster() })).out)).toMatchObject({ start: "2c67", end: "ff00", encoding: "hex" });
+    const { out } = await run(["range", "list"], { cluster: cluster() });
+    expect(out.split("\n")[1]).toMatch(/^ +3 +LGc= +\/wA= +- +7 +2 down, 3 learner +- +12 +-$/);
+  });
+
+  test("nodes and stores are lists", async () => {
+    expect(JSON.parse((await run(["node", "list", "-o", "json"], { cluster: cluster() })).out)).toEqual(cluster().answers.get("node-list"));
+    expect((await run(["node", "list"], { cluster: cluster() })).out).toMatch(/dead.*zone=a/);
+    expect((await run(["store", "list"], { cluster: cluster() })).out).toMatch(/2\.0 KiB/);
+  });
+
+  test("an answer of another shape is a mismatch of versions, not a crash", async () => {
+    const odd = cluster();
+    odd.answers.set("range-list", { ranges: [] });
+    odd.answers.set("cluster-status", null);
+    for (const argv of [["range", "list"], ["cluster", "status"]]) {
+      const { exitCode, notes } = await run([...argv, "-o", "json"], { cluster: odd });
+      expect([exitCode, JSON.parse(notes).error.code]).toEqual([1, "ProtocolMismatch"]);
+    }
+  });
+});
+
+describe("range transfer-leader", () => {
+  test("needs a range and a store, both numbers", async () => {
+    expect((await run(["range", "transfer-leader", "3"])).exitCode).toBe(2);
+    expect((await run(["range", "transfer-leader", "three", "--to", "2"])).exitCode).toBe(2);
+    expect((await run(["range", "transfer-leader", "3", "--to", "0"])).exitCode).toBe(2);
+  });
+
+  test("says what happened; --plan changes nothing", async () => {
+    expect((await run(["range", "transfer-leader", "3", "--to", "2"], { cluster: cluster() })).out).toBe("range 3 is handed over to store 2\n");
+    const planned = cluster();
+    planned.answers.delete("transfer-leader");
+    expect((await run(["range", "transfer-leader", "3", "--to", "2", "--plan"], { cluster: planned })).out).toBe("transfer leader to store 2\n");
+    expect((await run(["range", "transfer-leader", "3", "--to", "9", "--plan"], { cluster: planned })).exitCode).toBe(1);
+    expect((await run(["range", "transfer-leader", "8", "--to", "2", "--plan"], { cluster: planned })).exitCode).toBe(1);
+  });
+});
