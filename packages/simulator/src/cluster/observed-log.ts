@@ -89,11 +89,29 @@ export class ObservedLog extends ForwardingLog {
     super(inner);
     this.#node = node;
     this.#claims = claims;
-    for (const group of inner.groups()) claims.recovered(node, group);
+    for (const group of inner.groups()) {
+      claims.recovered(node, group);
+      this.#commits.set(group.rangeId, group.hardState.commit);
+    }
+  }
+
+  /** Up to where this life of the process knows the range's entries to be committed; 0 = nothing yet. */
+  commitOf(range: RangeId): number {
+    return this.#commits.get(range) ?? 0;
   }
 
   override append(range: RangeId, replica: ReplicaId, entries: readonly Entry[]): void {
-    if (entries.length > 0) this.#claims.appended(this.#node, range, replica, entries);
+    if (entries.length > 0) {
+      const first = entries[0]!.index;
+      const commit = this.commitOf(range);
+      if (first <= commit) {
+        this.#claims.violate("a replica never replaces what it knows to be committed", range, [
+          `replica ${replica} on ${this.#node} knows everything up to ${commit} to be committed`,
+          `it appends from index ${first} on`,
+        ]);
+      }
+      this.#claims.appended(this.#node, range, replica, entries);
+    }
     super.append(range, replica, entries);
   }
 
@@ -103,7 +121,7 @@ export class ObservedLog extends ForwardingLog {
     if (known !== undefined && known.replicaId === replica && termNow < known.hardState.term) {
       this.#claims.wentBack(this.#node, range, replica, "a term", known.hardState.term, termNow);
     }
-    const before = this.#commits.get(range) ?? 0;
+    const before = this.commitOf(range);
     if (commit < before) this.#claims.wentBack(this.#node, range, replica, "a commit index", before, commit);
     super.setHardState(range, replica, hardState);
     if (commit === before) return;

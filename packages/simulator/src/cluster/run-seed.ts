@@ -95,6 +95,7 @@ class SeedRun {
     this.#workload.stop();
     await time.complete(work, (workload.timeoutMs + 5000) * 1000);
     this.#faults.healAll();
+    await this.#everyNodeIsUp();
     await this.#readEverything();
     this.#checkHistory();
     await this.#compareReplicas();
@@ -141,17 +142,43 @@ class SeedRun {
     return this.#cluster.plan.ranges.find((range) => range.start <= logical && logical < range.end)?.rangeId ?? 0;
   }
 
+  async #everyNodeIsUp(): Promise<void> {
+    const down = (): string[] => this.#cluster.nodes.filter(({ store }) => store === undefined).map(({ name }) => name);
+    const facts = (): string[] => down().map((name) => `${name} is not up`);
+    await this.#within("every node comes up again when all is well", () => down().length === 0, facts);
+  }
+
   async #compareReplicas(): Promise<void> {
-    const { time, nodes, claims } = this.#cluster;
+    const { time, nodes, claims, plan } = this.#cluster;
     for (const client of this.#workload.clients) await time.complete(client.close());
-    // Followers learn of the last commits with the next heartbeats.
-    await time.runFor(3e6);
+    // The last commits reach the followers with the next heartbeats.
+    const commits = (): { range: number; commits: number[] }[] =>
+      plan.ranges.map(({ rangeId }) => ({ range: rangeId, commits: nodes.map((node) => node.commitOf(rangeId)) }));
+    await this.#within(
+      "replicas of a healed cluster become level",
+      () => commits().every(({ commits: all }) => new Set(all).size === 1 && all[0] !== 0),
+      () => commits().map(({ range, commits: all }) => `range ${range} is committed up to ${all.join(", ")}`),
+    );
     await time.complete(Promise.all(nodes.map((node) => node.stop(0))), 30e6);
     const engines = await time.complete(Promise.all(nodes.map((node) => node.openEngine())), 1e6);
-    const difference = await time.complete(compareReplicas(this.#cluster.plan, engines), 60e6);
+    const difference = await time.complete(compareReplicas(plan, engines), 60e6);
     if (difference === undefined) return;
-    claims.violate("replicas of a healed cluster are equal", difference.rangeId, difference.facts);
+    claims.violate("replicas that have applied the same entries are equal", difference.rangeId, difference.facts);
     throw new ClaimViolated();
+  }
+
+  /** Lets time pass until it is so, looking ten times a second. */
+  async #within(claim: string, condition: () => boolean, facts: () => string[]): Promise<void> {
+    const { time, claims } = this.#cluster;
+    const { healMsMax } = this.#options;
+    const until = time.nowMicros + healMsMax * 1000;
+    while (!condition()) {
+      if (time.nowMicros >= until) {
+        claims.violate(claim, 0, [`not within ${healMsMax / 1000} s`, ...facts()]);
+        throw new ClaimViolated();
+      }
+      await time.runFor(100_000);
+    }
   }
 
   report(): SeedReport {

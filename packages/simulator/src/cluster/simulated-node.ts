@@ -3,7 +3,7 @@
  * any number of times; its disk stays.
  */
 import { incarnation } from "@flotilla/base";
-import type { Environment, Logger } from "@flotilla/base";
+import type { Environment, Logger, RangeId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import { nodeByteOperations } from "@flotilla/platform";
 import { FileSharedLog } from "@flotilla/raft-log";
@@ -56,6 +56,7 @@ export class SimulatedNode {
   #incarnation = 0;
   #store: StoreApi | undefined;
   #engine: MemoryEngine | undefined;
+  #log: ObservedLog | undefined;
 
   constructor(options: SimulatedNodeOptions, dependencies: SimulatedNodeDependencies) {
     this.name = nodeName(options.number);
@@ -75,6 +76,11 @@ export class SimulatedNode {
   /** Undefined while the process is down or opens. */
   get store(): StoreApi | undefined {
     return this.#store;
+  }
+
+  /** Up to where the running process knows the range's entries to be committed. */
+  commitOf(range: RangeId): number {
+    return this.#store === undefined ? 0 : (this.#log?.commitOf(range) ?? 0);
   }
 
   get alive(): boolean {
@@ -102,6 +108,7 @@ export class SimulatedNode {
     const real = await FileSharedLog.open(this.#options.log, { ...environment, files });
     const wrapped = this.#options.wrapLog?.(real) ?? real;
     const log = new ObservedLog(wrapped, this.name, claims);
+    this.#log = log;
     const engine = await this.#engineDisk.open();
     this.#engine = engine;
     const endpoint = network.endpoint(this.name, this.time);

@@ -99,7 +99,8 @@ export class NodeTime {
   }
 
   #after(delayMs: number, callback: () => void): Timer {
-    const dueMs = this.#monotonic.read() + delayMs;
+    // As in Node: whole milliseconds, at least one. A timer that is due at once would let time stand still.
+    const dueMs = this.#monotonic.read() + Math.max(1, Math.trunc(delayMs));
     const timer: { cancelled: boolean; event: VirtualEvent | undefined } = { cancelled: false, event: undefined };
     const wait = (): void => {
       // Timers count on the node's monotonic clock, whose rate may have changed since: look again when the time comes.
