@@ -19,7 +19,13 @@ function stage(log, groups, entriesEach, data, last) {
 
 async function measure(groups, entriesEach, bytes) {
   const directory = mkdtempSync("flotilla-log-bench-");
-  const dependencies = { files: new NodeFiles(directory), bytes: nodeByteOperations, clock: nodeClock, random: nodeRandom, logger: silentLogger };
+  const dependencies = {
+    files: new NodeFiles(directory),
+    bytes: nodeByteOperations,
+    clock: nodeClock,
+    random: nodeRandom,
+    logger: silentLogger,
+  };
   const openedMs = performance.now();
   const log = await FileSharedLog.open({}, dependencies);
   const openMs = performance.now() - openedMs;

@@ -77,7 +77,10 @@ export class EntryColumns {
   place(index: number, segment: number, dataStart: number): void {
     const end = this.#head + this.count;
     for (let slot = this.#head + (index - this.first); slot < end; slot++) {
-      assert(this.#segments[slot] === pendingSegment, () => `entry ${slot - this.#head + this.first} has a place already`);
+      assert(
+        this.#segments[slot] === pendingSegment,
+        () => `entry ${slot - this.#head + this.first} has a place already`,
+      );
       this.#segments[slot] = segment;
       this.#offsets[slot] = this.#offsets[slot]! + dataStart;
     }
@@ -125,7 +128,10 @@ export class EntryColumns {
   }
 
   #slot(index: number): number {
-    assert(index >= this.first && index < this.first + this.count, () => `no entry ${index} in [${this.first}, ${this.last}]`);
+    assert(
+      index >= this.first && index < this.first + this.count,
+      () => `no entry ${index} in [${this.first}, ${this.last}]`,
+    );
     return this.#head + (index - this.first);
   }
 
@@ -148,7 +154,12 @@ export class EntryColumns {
   }
 }
 
-function moved<Column extends Float64Array | Uint32Array>(source: Column, target: Column, from: number, to: number): Column {
+function moved<Column extends Float64Array | Uint32Array>(
+  source: Column,
+  target: Column,
+  from: number,
+  to: number,
+): Column {
   target.set(source.subarray(from, to));
   return target;
 }

@@ -70,7 +70,10 @@ export class FrameBuilder {
   entry(entry: Entry): number {
     const { data } = entry;
     const length = data.length;
-    assert(length <= entryBytesMax, () => `entry ${entry.index} has ${length} bytes, at most ${entryBytesMax} are allowed`);
+    assert(
+      length <= entryBytesMax,
+      () => `entry ${entry.index} has ${length} bytes, at most ${entryBytesMax} are allowed`,
+    );
     const checksum = this.#operations.crc32(data, 0, length, 0);
     const at = this.#length;
     writeUint53(this.#view, at, entry.term);
@@ -126,7 +129,16 @@ export class FrameBuilder {
     const length = this.#length + this.#dataBytes;
     const recordsBytes = this.#length - frameHeaderBytes;
     const recordsChecksum = this.#operations.crc32(this.#bytes, frameHeaderBytes, this.#length, 0);
-    const header = { format: logFormat, closing: false, length, sequence, durableSequence, recordsBytes, records: this.#records, recordsChecksum };
+    const header = {
+      format: logFormat,
+      closing: false,
+      length,
+      sequence,
+      durableSequence,
+      recordsBytes,
+      records: this.#records,
+      recordsChecksum,
+    };
     writeFrameHeader(this.#bytes, this.#view, header, salt, this.#operations);
     this.#chunks[0] = this.#bytes.subarray(0, this.#length);
     const rest = padded(length) - length;
@@ -166,7 +178,10 @@ export class FrameBuilder {
 
   #addData(data: Uint8Array, length: number): void {
     this.#dataBytes += length;
-    assert(this.#length + this.#dataBytes <= frameBytesMax, () => `a frame of more than ${frameBytesMax} bytes is staged`);
+    assert(
+      this.#length + this.#dataBytes <= frameBytesMax,
+      () => `a frame of more than ${frameBytesMax} bytes is staged`,
+    );
     if (length > copiedBytesMax) {
       this.#closeRun();
       this.#chunks.push(data);

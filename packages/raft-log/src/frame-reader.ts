@@ -5,7 +5,15 @@
 import type { ByteOperations, OpenFile } from "@flotilla/base";
 import { BinaryReader, CorruptionError, MalformedError } from "@flotilla/base";
 import type { FrameHeader, SegmentHeader } from "./log-format.ts";
-import { blockBytes, corruptionHint, frameBytesMax, frameHeaderBytes, padded, readFrameHeader, refuseFormat } from "./log-format.ts";
+import {
+  blockBytes,
+  corruptionHint,
+  frameBytesMax,
+  frameHeaderBytes,
+  padded,
+  readFrameHeader,
+  refuseFormat,
+} from "./log-format.ts";
 import type { RecordVisitor } from "./log-records.ts";
 import { readRecords } from "./log-records.ts";
 
@@ -82,7 +90,10 @@ export class FrameReader {
       for (; at + frameHeaderBytes <= windowEnd; at += blockBytes) {
         const behind = this.#headerAt(at);
         if (behind === undefined) continue;
-        throw this.corrupt(offset, `no valid frame of sequence ${expected} is here, but one of sequence ${behind.sequence} stands behind it, at byte ${at}`);
+        throw this.corrupt(
+          offset,
+          `no valid frame of sequence ${expected} is here, but one of sequence ${behind.sequence} stands behind it, at byte ${at}`,
+        );
       }
     }
   }
@@ -137,7 +148,8 @@ class DataCheck implements RecordVisitor {
 
   entry(_term: number, _configuration: boolean, length: number, checksum: number): void {
     const at = this.#at;
-    if (!this.#good || at + length > this.#end || this.#operations.crc32(this.#bytes, at, at + length, 0) !== checksum) this.#good = false;
+    if (!this.#good || at + length > this.#end || this.#operations.crc32(this.#bytes, at, at + length, 0) !== checksum)
+      this.#good = false;
     this.#at = at + length;
   }
 

@@ -9,7 +9,8 @@ import type { Entry, LogReader } from "@flotilla/raft";
 import { EntryColumns, pendingSegment } from "./entry-columns.ts";
 import type { TableGroup } from "./log-format.ts";
 import { corruptionHint, segmentPath } from "./log-format.ts";
-import { RecentBudget, RecentEntries } from "./recent-entries.ts";
+import type { RecentBudget } from "./recent-entries.ts";
+import { RecentEntries } from "./recent-entries.ts";
 import type { GroupState } from "./shared-log.ts";
 
 /** What lies between two entries that are read in one piece is thrown away, so it is kept small. */
@@ -55,7 +56,17 @@ export class GroupLog implements LogReader {
     this.rangeId = rangeId;
     this.#dependencies = dependencies;
     this.recent = new RecentEntries(dependencies.budget);
-    this.written = { rangeId, replicaId: 0, term: 0, vote: 0, commit: 0, truncatedIndex: 0, truncatedTerm: 0, lastIndex: 0, tombstone: 0 };
+    this.written = {
+      rangeId,
+      replicaId: 0,
+      term: 0,
+      vote: 0,
+      commit: 0,
+      truncatedIndex: 0,
+      truncatedTerm: 0,
+      lastIndex: 0,
+      tombstone: 0,
+    };
   }
 
   // Raft's view.
@@ -78,7 +89,10 @@ export class GroupLog implements LogReader {
     assert(low <= high, () => `entries [${low}, ${high}) of range ${this.rangeId}`);
     const result: Entry[] = [];
     if (low === high) return result;
-    assert(columns.has(low) && columns.has(high - 1), () => `entries [${low}, ${high}) of range ${this.rangeId}, which has [${columns.first}, ${columns.last}]`);
+    assert(
+      columns.has(low) && columns.has(high - 1),
+      () => `entries [${low}, ${high}) of range ${this.rangeId}, which has [${columns.first}, ${columns.last}]`,
+    );
     let end = low + 1;
     let total = columns.length(low);
     while (end < high && (total += columns.length(end)) <= bytesMax) end++;
@@ -94,7 +108,10 @@ export class GroupLog implements LogReader {
     const { columns } = this;
     const segment = columns.segment(index);
     const start = columns.offset(index);
-    assert(index <= this.durableIndex && segment !== pendingSegment, () => `entry ${index} of range ${this.rangeId} is read before it is durable`);
+    assert(
+      index <= this.durableIndex && segment !== pendingSegment,
+      () => `entry ${index} of range ${this.rangeId} is read before it is durable`,
+    );
     let stop = start + columns.length(index);
     let next = index + 1;
     for (; next < end && columns.segment(next) === segment; next++) {
@@ -115,7 +132,12 @@ export class GroupLog implements LogReader {
     const short = at + length > bytes.length;
     if (short || this.#dependencies.bytes.crc32(bytes, at, at + length, 0) !== columns.checksum(index)) {
       const what = short ? "the file ends inside" : "the checksum does not match the data of";
-      throw new CorruptionError(segmentPath(columns.segment(index)), start + at, `${what} entry ${index} of range ${this.rangeId}`, corruptionHint);
+      throw new CorruptionError(
+        segmentPath(columns.segment(index)),
+        start + at,
+        `${what} entry ${index} of range ${this.rangeId}`,
+        corruptionHint,
+      );
     }
     return {
       index: index as LogIndex,
@@ -160,8 +182,11 @@ export class GroupLog implements LogReader {
   /** Everything up to `index` is void; what lies behind it, too, unless `kept`. A label that is behind changes nothing. */
   install(index: LogIndex, term: Term, kept: boolean): void {
     if (index > this.truncatedIndex) {
-      assert(kept || index > this.checkpoint, () =>
-        `a snapshot of range ${this.rangeId} at ${index}, term ${term} contradicts what is in the state machine up to ${this.checkpoint}`);
+      assert(
+        kept || index > this.checkpoint,
+        () =>
+          `a snapshot of range ${this.rangeId} at ${index}, term ${term} contradicts what is in the state machine up to ${this.checkpoint}`,
+      );
       if (kept) this.#dropThrough(index, term);
       else this.#void(index, term);
     }
@@ -174,7 +199,10 @@ export class GroupLog implements LogReader {
 
   /** Everything up to `index` is in the state machine and leaves the log. */
   truncate(index: LogIndex, term: Term): void {
-    assert(index <= this.columns.last, () => `truncation of range ${this.rangeId} to ${index} behind its end ${this.columns.last}`);
+    assert(
+      index <= this.columns.last,
+      () => `truncation of range ${this.rangeId} to ${index} behind its end ${this.columns.last}`,
+    );
     if (index > this.truncatedIndex) this.#dropThrough(index, term);
   }
 
@@ -182,8 +210,10 @@ export class GroupLog implements LogReader {
   beginEntries(firstIndex: LogIndex): void {
     const { columns } = this;
     const last = columns.last;
-    assert(firstIndex > this.truncatedIndex && firstIndex <= last + 1, () =>
-      `entries of range ${this.rangeId} begin at ${firstIndex}, the log has (${this.truncatedIndex}, ${last}]`);
+    assert(
+      firstIndex > this.truncatedIndex && firstIndex <= last + 1,
+      () => `entries of range ${this.rangeId} begin at ${firstIndex}, the log has (${this.truncatedIndex}, ${last}]`,
+    );
     if (firstIndex < columns.first) columns.reset(firstIndex);
     else if (firstIndex <= last) columns.cutFrom(firstIndex);
     if (firstIndex <= this.recent.last) this.recent.cutFrom(firstIndex);

@@ -1,3 +1,4 @@
 export * from "./shared-log.ts";
 export { FileSharedLog } from "./file-shared-log.ts";
-export type { FileLogStatistics, FileSharedLogDependencies, FileSharedLogOptions } from "./file-shared-log.ts";
+export type { FileLogStatistics, FileSharedLogDependencies } from "./file-shared-log.ts";
+export type { FileSharedLogOptions } from "./log-options.ts";

@@ -219,7 +219,9 @@ function readSegmentHeader(reader: BinaryReader): SegmentHeader {
   const groups = reader.uint32();
   const tombstones = reader.uint32();
   if (reader.remaining !== groups * tableGroupBytes + tombstones * tableTombstoneBytes) {
-    throw new MalformedError(`the group table has ${reader.remaining} bytes for ${groups} groups, ${tombstones} tombstones`);
+    throw new MalformedError(
+      `the group table has ${reader.remaining} bytes for ${groups} groups, ${tombstones} tombstones`,
+    );
   }
   const table: TableGroup[] = [];
   for (let i = 0; i < groups; i++) table.push(readTableGroup(reader));
@@ -258,7 +260,13 @@ export interface FrameHeader {
 }
 
 /** Writes the 48 bytes at the start of `bytes`; everything else of the frame must stand already. */
-export function writeFrameHeader(bytes: Uint8Array, view: DataView, header: FrameHeader, salt: Salt, operations: ByteOperations): void {
+export function writeFrameHeader(
+  bytes: Uint8Array,
+  view: DataView,
+  header: FrameHeader,
+  salt: Salt,
+  operations: ByteOperations,
+): void {
   view.setUint16(0, header.format);
   view.setUint16(2, header.closing ? 1 : 0);
   view.setUint32(4, header.length);
@@ -297,11 +305,25 @@ export function readFrameHeader(
 }
 
 /** A closing frame with its zeros. */
-export function encodeClosingFrame(sequence: number, durableSequence: number, salt: Salt, operations: ByteOperations): Uint8Array {
+export function encodeClosingFrame(
+  sequence: number,
+  durableSequence: number,
+  salt: Salt,
+  operations: ByteOperations,
+): Uint8Array {
   const bytes = operations.allocate(blockBytes);
   bytes.fill(0);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const header = { format: logFormat, closing: true, length: frameHeaderBytes, sequence, durableSequence, recordsBytes: 0, records: 0, recordsChecksum: 0 };
+  const header = {
+    format: logFormat,
+    closing: true,
+    length: frameHeaderBytes,
+    sequence,
+    durableSequence,
+    recordsBytes: 0,
+    records: 0,
+    recordsChecksum: 0,
+  };
   writeFrameHeader(bytes, view, header, salt, operations);
   return bytes;
 }

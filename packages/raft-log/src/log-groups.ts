@@ -17,8 +17,14 @@ export class LogGroups {
   forReplica(range: RangeId, replica: ReplicaId): GroupLog {
     const group = this.forRange(range);
     if (group.replicaId === replica && replica !== 0) return group;
-    assert(replica >= group.tombstone, () => `replica ${replica} of range ${range} is below the tombstone ${group.tombstone}`);
-    assert(replica > group.replicaId, () => `replica ${replica} of range ${range} was superseded by ${group.replicaId}`);
+    assert(
+      replica >= group.tombstone,
+      () => `replica ${replica} of range ${range} is below the tombstone ${group.tombstone}`,
+    );
+    assert(
+      replica > group.replicaId,
+      () => `replica ${replica} of range ${range} was superseded by ${group.replicaId}`,
+    );
     group.becomeReplica(replica);
     return group;
   }

@@ -57,7 +57,8 @@ function readEntries(reader: BinaryReader, visitor: RecordVisitor): void {
     const term = reader.uint53();
     const checksum = reader.uint32();
     const length = reader.uint32();
-    if (length > entryBytesMax) throw new MalformedError(`an entry of ${length} bytes, at most ${entryBytesMax} are allowed`);
+    if (length > entryBytesMax)
+      throw new MalformedError(`an entry of ${length} bytes, at most ${entryBytesMax} are allowed`);
     visitor.entry(term, flag(reader), length, checksum);
   }
 }

@@ -7,7 +7,16 @@ import { CorruptionError } from "@flotilla/base";
 import type { Frame } from "./frame-reader.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { SegmentHeader } from "./log-format.ts";
-import { blockBytes, corruptionHint, decodeSegmentHeader, logDirectory, padded, segmentHeaderBytesNeeded, segmentHeaderLength, segmentPath } from "./log-format.ts";
+import {
+  blockBytes,
+  corruptionHint,
+  decodeSegmentHeader,
+  logDirectory,
+  padded,
+  segmentHeaderBytesNeeded,
+  segmentHeaderLength,
+  segmentPath,
+} from "./log-format.ts";
 import type { LogGroups } from "./log-groups.ts";
 import { Replay } from "./log-replay.ts";
 
@@ -80,7 +89,15 @@ async function openSegment(files: Files, number: number, operations: ByteOperati
 async function replayAll(opened: Segment[], operations: ByteOperations, groups: LogGroups): Promise<Recovered> {
   const newest = opened.at(-1);
   if (newest === undefined) {
-    return { segments: [], number: 1, previousNumber: 0, previousEnd: 0, copied: undefined, sequence: 0, superfluous: [] };
+    return {
+      segments: [],
+      number: 1,
+      previousNumber: 0,
+      previousEnd: 0,
+      copied: undefined,
+      sequence: 0,
+      superfluous: [],
+    };
   }
   const { chain, superfluous } = chainOf(opened);
   const replay = new Replay(groups);
@@ -122,15 +139,28 @@ function chainOf(opened: readonly Segment[]): { chain: Segment[]; superfluous: S
 }
 
 /** Every frame up to the end that the successor names must be there. */
-async function replayFinished(segment: Segment, next: Segment, operations: ByteOperations, replay: Replay): Promise<void> {
+async function replayFinished(
+  segment: Segment,
+  next: Segment,
+  operations: ByteOperations,
+  replay: Replay,
+): Promise<void> {
   const reader = new FrameReader(segment.path, segment.file, segment.header, operations);
   const end = next.header.previousEnd;
   let offset = segment.dataStart;
   let expected = segment.header.firstSequence;
   while (offset < end) {
     const frame = await reader.frameAt(offset);
-    if (frame === undefined || frame.header.closing || frame.header.sequence !== expected || offset + frame.bytes.length > end) {
-      throw reader.corrupt(offset, `no valid frame of sequence ${expected} is here, but segment ${next.header.number} goes on behind it`);
+    if (
+      frame === undefined ||
+      frame.header.closing ||
+      frame.header.sequence !== expected ||
+      offset + frame.bytes.length > end
+    ) {
+      throw reader.corrupt(
+        offset,
+        `no valid frame of sequence ${expected} is here, but segment ${next.header.number} goes on behind it`,
+      );
     }
     replay.apply(frame, segment.header.number, offset, reader);
     offset += frame.bytes.length;
@@ -167,7 +197,10 @@ async function replayNewest(
     next = await reader.frameAt(offset);
   }
   if (next !== undefined && (next.header.sequence !== sequence + 1 || next.header.durableSequence !== sequence)) {
-    throw reader.corrupt(offset, `a closing frame of sequence ${next.header.sequence} stands behind sequence ${sequence}`);
+    throw reader.corrupt(
+      offset,
+      `a closing frame of sequence ${next.header.sequence} stands behind sequence ${sequence}`,
+    );
   }
   await reader.checkEnd(offset, sequence + 1);
   for (const group of groups.byRange.values()) group.noteWritten();

@@ -62,7 +62,10 @@ export class Replay implements RecordVisitor {
       visitFrame(frame, this);
     } catch (error) {
       if (error instanceof MalformedError || error instanceof InvariantError) {
-        throw reader.corrupt(frame.offset, `the frame of sequence ${frame.header.sequence} does not fit what is before it: ${error.message}`);
+        throw reader.corrupt(
+          frame.offset,
+          `the frame of sequence ${frame.header.sequence} does not fit what is before it: ${error.message}`,
+        );
       }
       throw error;
     }
@@ -79,7 +82,9 @@ export class Replay implements RecordVisitor {
   }
 
   hardState(range: number, replica: number, term: number, vote: number, commit: number): void {
-    this.#groups.forReplica(range as RangeId, replica as ReplicaId).setHardState(term as Term, vote as ReplicaId, commit as LogIndex);
+    this.#groups
+      .forReplica(range as RangeId, replica as ReplicaId)
+      .setHardState(term as Term, vote as ReplicaId, commit as LogIndex);
   }
 
   commit(range: number, replica: number, commit: number): void {

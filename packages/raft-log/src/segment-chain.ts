@@ -2,7 +2,14 @@
 import type { ByteOperations, Files } from "@flotilla/base";
 import { assert } from "@flotilla/base";
 import type { SegmentHeader } from "./log-format.ts";
-import { blockBytes, encodeSegmentHeader, logDirectory, padded, segmentHeaderLength, segmentPath } from "./log-format.ts";
+import {
+  blockBytes,
+  encodeSegmentHeader,
+  logDirectory,
+  padded,
+  segmentHeaderLength,
+  segmentPath,
+} from "./log-format.ts";
 import type { Segment } from "./log-recovery.ts";
 import type { SegmentReserve } from "./segment-reserve.ts";
 
@@ -53,7 +60,12 @@ export class SegmentChain {
    * Makes the next segment the active one. Header, and `firstFrame` right behind it, are durable before the file gets
    * its name, and the name is durable when this resolves. `frameBytes`: room needed for the first frame.
    */
-  async begin(start: SegmentStart, frameBytes: number, firstFrame: readonly Uint8Array[], short: boolean): Promise<void> {
+  async begin(
+    start: SegmentStart,
+    frameBytes: number,
+    firstFrame: readonly Uint8Array[],
+    short: boolean,
+  ): Promise<void> {
     const dataStart = padded(segmentHeaderLength(start.table));
     const prepared = await this.#reserve.take(dataStart + frameBytes + blockBytes, short);
     const header: SegmentHeader = { ...start, fileBytes: prepared.fileBytes };

@@ -60,11 +60,12 @@ export class SegmentReserve {
     return this.#full;
   }
 
-  /** At open: keeps the reserve of the last run as far as it fits, removes the rest. */
+  /**
+   * At open: keeps the reserve of the last run as far as it fits, removes the rest. A process that was killed may have left
+   * a rename that is not durable, and power loss could bring back the old name: so none of these files is overwritten
+   * before the directory is synced, which beginning the (short) segment of this run does.
+   */
   async adopt(names: readonly string[]): Promise<void> {
-    // A process that was killed may have left a rename that is not durable: the file must not be overwritten while
-    // power loss could still bring back its old name.
-    await this.#files.syncDirectory(logDirectory);
     for (const name of names) {
       const match = /^(reserve|preparing)-(\d{6,15})$/.exec(name);
       if (match === null) continue;
@@ -165,7 +166,8 @@ export class SegmentReserve {
 
   /** Takes over a segment that is not needed any more, closed by its owner; or removes it. Its old frames have another salt. */
   async recycle(path: string, fileBytes: number): Promise<void> {
-    const wanted = !this.#stopped && fileBytes === this.#options.segmentBytes && this.#ready.length < this.#options.preparedSegments;
+    const wanted =
+      !this.#stopped && fileBytes === this.#options.segmentBytes && this.#ready.length < this.#options.preparedSegments;
     const target = reservePath(this.#nextNumber++);
     if (wanted) await this.#files.rename(path, target);
     else await this.#files.remove(path);

@@ -50,9 +50,10 @@ export interface SharedLog {
 
   /**
    * Everything up to `index` is durable in the state machine: entries up to it may be freed when space is wanted.
-   * Nothing is freed by this call itself.
+   * Nothing is freed by this call itself. With `replica`, it is ignored when that is not the range's replica any more: a
+   * checkpoint noted before a replica went must not free entries of the one that came after it.
    */
-  checkpoint(range: RangeId, index: LogIndex): void;
+  checkpoint(range: RangeId, index: LogIndex, replica?: ReplicaId): void;
   /**
    * Frees the oldest segments while the log is over `logBytesTarget`, or all that can be when `force`. Truncates groups
    * to their checkpoint where needed, and stages whole tails again. Returns the groups whose first index moved.

@@ -2,7 +2,19 @@ import { CorruptionError, randomBelow } from "@flotilla/base";
 import { beforeAll, expect, test } from "vitest";
 import { CrashingFiles } from "./crashing-files.ts";
 import { cut, flipBit, segmentsOf, zeroFrom } from "./damage.ts";
-import { entries, entry, hardState, index, openLog, range, replica, seededRandom, smallLog, stateOf, term } from "./harness.ts";
+import {
+  entries,
+  entry,
+  hardState,
+  index,
+  openLog,
+  range,
+  replica,
+  seededRandom,
+  smallLog,
+  stateOf,
+  term,
+} from "./harness.ts";
 import { frameHeaderBytes } from "../src/log-format.ts";
 
 let disk: CrashingFiles;
@@ -25,7 +37,10 @@ beforeAll(async () => {
 
 async function refusal(copy: CrashingFiles): Promise<CorruptionError> {
   const before = copy.names();
-  const error: unknown = await openLog(copy).then(() => "opened", (e: unknown) => e);
+  const error: unknown = await openLog(copy).then(
+    () => "opened",
+    (e: unknown) => e,
+  );
   expect(error).toBeInstanceOf(CorruptionError);
   expect((error as CorruptionError).hint).toContain("start a new store in an empty directory");
   expect(copy.names(), "the files are as they were").toEqual(before);
@@ -54,13 +69,26 @@ test("F3 one flipped bit anywhere in what is known to be durable is corruption, 
   }
 });
 
-test("F3 a flipped bit in the last frame is found when its closing frame, or a header torn behind it, stands", async () => {
+test("F3 a flipped bit in the last whole frame is found when its closing frame stands", async () => {
   const last = segmentsOf(disk).at(-1)!;
   const frame = last.frames.at(-2)!;
   expect(last.frames.at(-1)!.header.closing).toBe(true);
   const copy = disk.copy();
   flipBit(copy, last.path, frame.offset + 70, 3);
   expect((await refusal(copy)).message).toContain("stands behind it");
+});
+
+test("F3 a flipped bit is found when only the header of a torn frame stands behind it", async () => {
+  const copy = disk.copy();
+  const { path, frames } = segmentsOf(disk)[1]!;
+  // As if the log ended in this segment, its last frame torn behind the first 512 bytes.
+  for (const { path: later } of segmentsOf(disk).slice(2)) copy.delete(later);
+  const torn = frames.findLast((frame) => frame.end - frame.offset > 1024)!;
+  zeroFrom(copy, path, torn.offset + 512);
+  const whole = await openLog(copy.copy());
+  expect(whole.group(range(1))!.lastIndex).toBeGreaterThan(2);
+  flipBit(copy, path, frames[frames.indexOf(torn) - 1]!.offset + 70, 3);
+  expect((await refusal(copy)).message).toContain(`one of sequence ${torn.header.sequence} stands behind it`);
 });
 
 test("a segment missing in the middle is corruption", async () => {
@@ -77,7 +105,11 @@ test("an oldest segment that is missing, though its entries are needed, is corru
 
 test("a bad header, of whichever segment, is corruption", async () => {
   for (const { path } of segmentsOf(disk)) {
-    for (const damage of [(copy: CrashingFiles) => zeroFrom(copy, path, 0), (copy: CrashingFiles) => cut(copy, path, 40), (copy: CrashingFiles) => cut(copy, path, 0)]) {
+    for (const damage of [
+      (copy: CrashingFiles) => zeroFrom(copy, path, 0),
+      (copy: CrashingFiles) => cut(copy, path, 40),
+      (copy: CrashingFiles) => cut(copy, path, 0),
+    ]) {
       const copy = disk.copy();
       damage(copy);
       expect((await refusal(copy)).file).toBe(path);

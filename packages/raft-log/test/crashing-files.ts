@@ -51,12 +51,16 @@ export class CrashingFiles {
   /** The files as a process that starts now has them: dead after the next crash or kill. */
   process(): Files {
     const generation = this.#generation;
-    const step = <T>(name: OperationName | undefined, path: string, run: () => T): Promise<T> => this.#step(generation, name, path, run);
+    const step = <T>(name: OperationName | undefined, path: string, run: () => T): Promise<T> =>
+      this.#step(generation, name, path, run);
     return {
       list: (directory) => step(undefined, directory, () => this.#list(`${directory}/`)),
       makeDirectory: (directory) => step("makeDirectory", directory, () => {}),
       syncDirectory: (directory) => step("syncDirectory", directory, () => this.#syncEntries()),
-      open: (path, mode) => step(mode === "create" ? "open" : undefined, path, () => this.#openFile(generation, path, this.#inode(path, mode))),
+      open: (path, mode) =>
+        step(mode === "create" ? "open" : undefined, path, () =>
+          this.#openFile(generation, path, this.#inode(path, mode)),
+        ),
       exists: (path) => step(undefined, path, () => this.#entries.has(path)),
       rename: (from, to) => step("rename", from, () => this.#rename(from, to)),
       remove: (path) => step("remove", path, () => this.#remove(path)),
@@ -65,7 +69,10 @@ export class CrashingFiles {
   }
 
   #list(prefix: string): string[] {
-    return [...this.#entries.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length)).sort();
+    return [...this.#entries.keys()]
+      .filter((path) => path.startsWith(prefix))
+      .map((path) => path.slice(prefix.length))
+      .sort();
   }
 
   #syncEntries(): void {
@@ -132,7 +139,8 @@ export class CrashingFiles {
   }
 
   #openFile(generation: number, path: string, inode: Inode): OpenFile {
-    const step = <T>(name: OperationName | undefined, run: () => T): Promise<T> => this.#step(generation, name, path, run);
+    const step = <T>(name: OperationName | undefined, run: () => T): Promise<T> =>
+      this.#step(generation, name, path, run);
     return {
       path,
       size: () => step(undefined, () => inode.content.length),

@@ -3,7 +3,13 @@ import { nodeByteOperations } from "@flotilla/platform";
 import { BinaryReader } from "@flotilla/base";
 import type { CrashingFiles } from "./crashing-files.ts";
 import type { FrameHeader, SegmentHeader } from "../src/log-format.ts";
-import { decodeSegmentHeader, frameHeaderBytes, padded, readFrameHeader, segmentHeaderLength } from "../src/log-format.ts";
+import {
+  decodeSegmentHeader,
+  frameHeaderBytes,
+  padded,
+  readFrameHeader,
+  segmentHeaderLength,
+} from "../src/log-format.ts";
 import { readRecords } from "../src/log-records.ts";
 
 export interface FoundFrame {
@@ -37,7 +43,7 @@ export function segmentsOf(disk: CrashingFiles): FoundSegment[] {
 function framesOf(content: Uint8Array, segment: SegmentHeader, dataStart: number): FoundFrame[] {
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
   const frames: FoundFrame[] = [];
-  for (let offset = dataStart; ; ) {
+  for (let offset = dataStart; ;) {
     const header = readFrameHeader(content, view, offset, segment.salt, nodeByteOperations);
     if (header === undefined) return frames;
     const end = offset + padded(header.length);
@@ -50,12 +56,17 @@ function recordsOf(content: Uint8Array, offset: number, header: FrameHeader): st
   const texts: string[] = [];
   const start = offset + frameHeaderBytes;
   readRecords(new BinaryReader(content, start, start + header.recordsBytes), header.records, {
-    entries: (range, replica, first, count) => texts.push(`entries range=${range} replica=${replica} from=${first} count=${count} terms=`),
-    entry: (term, configuration, length) => (texts[texts.length - 1] += `${term}${configuration ? "c" : ""}:${length} `),
-    hardState: (range, replica, term, vote, commit) => texts.push(`hard-state range=${range} replica=${replica} term=${term} vote=${vote} commit=${commit}`),
+    entries: (range, replica, first, count) =>
+      texts.push(`entries range=${range} replica=${replica} from=${first} count=${count} terms=`),
+    entry: (term, configuration, length) =>
+      (texts[texts.length - 1] += `${term}${configuration ? "c" : ""}:${length} `),
+    hardState: (range, replica, term, vote, commit) =>
+      texts.push(`hard-state range=${range} replica=${replica} term=${term} vote=${vote} commit=${commit}`),
     commit: (range, replica, commit) => texts.push(`commit range=${range} replica=${replica} commit=${commit}`),
-    truncation: (range, replica, index, term) => texts.push(`truncation range=${range} replica=${replica} index=${index} term=${term}`),
-    install: (range, replica, index, term, kept) => texts.push(`install range=${range} replica=${replica} index=${index} term=${term} kept=${kept}`),
+    truncation: (range, replica, index, term) =>
+      texts.push(`truncation range=${range} replica=${replica} index=${index} term=${term}`),
+    install: (range, replica, index, term, kept) =>
+      texts.push(`install range=${range} replica=${replica} index=${index} term=${term} kept=${kept}`),
     tombstone: (range, lowest) => texts.push(`tombstone range=${range} lowest=${lowest}`),
   });
   return texts.map((text) => text.trimEnd());

@@ -36,7 +36,9 @@ for (const failing of ["write", "sync"] as const) {
     await expect(log.flush()).rejects.toBe(failure);
     await expect(log.reclaim()).rejects.toBe(failure);
     expect(() => log.append(range(1), replica(1), entries(6, 6, 1))).toThrow(failure);
-    expect(() => log.setHardState(range(1), replica(1), { term: term(9), vote: replica(0), commit: index(0) })).toThrow(failure);
+    expect(() => log.setHardState(range(1), replica(1), { term: term(9), vote: replica(0), commit: index(0) })).toThrow(
+      failure,
+    );
     log.noteIdle();
     await expect(log.close()).rejects.toBe(failure);
     await settle();

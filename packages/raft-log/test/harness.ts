@@ -20,18 +20,37 @@ export function seededRandom(seed: number): RandomSource {
 
 export const stillClock: Clock = { monotonicMs: () => 0, wallMs: () => 0 };
 
-export const smallLog: FileSharedLogOptions = { segmentBytes: 8192, shortSegmentBytes: 8192, logBytesTarget: 16384, cacheBytes: 0 };
+export const smallLog: FileSharedLogOptions = {
+  segmentBytes: 8192,
+  shortSegmentBytes: 8192,
+  logBytesTarget: 16384,
+  cacheBytes: 0,
+};
 
 /** Opens as a process that starts now. */
-export function openLog(disk: Files | CrashingFiles, options: FileSharedLogOptions = smallLog, seed = 1): Promise<FileSharedLog> {
-  return FileSharedLog.open(options, { files: disk instanceof CrashingFiles ? disk.process() : disk, bytes: nodeByteOperations, clock: stillClock, random: seededRandom(seed), logger: silentLogger });
+export function openLog(
+  disk: Files | CrashingFiles,
+  options: FileSharedLogOptions = smallLog,
+  seed = 1,
+): Promise<FileSharedLog> {
+  return FileSharedLog.open(options, {
+    files: disk instanceof CrashingFiles ? disk.process() : disk,
+    bytes: nodeByteOperations,
+    clock: stillClock,
+    random: seededRandom(seed),
+    logger: silentLogger,
+  });
 }
 
 export const range = (id: number): RangeId => id as RangeId;
 export const replica = (id: number): ReplicaId => id as ReplicaId;
 export const index = (value: number): LogIndex => value as LogIndex;
 export const term = (value: number): Term => value as Term;
-export const hardState = (t: number, vote: number, commit: number): HardState => ({ term: term(t), vote: replica(vote), commit: index(commit) });
+export const hardState = (t: number, vote: number, commit: number): HardState => ({
+  term: term(t),
+  vote: replica(vote),
+  commit: index(commit),
+});
 
 /** Content that tells range, index and term. */
 export function data(text: string, length: number): Uint8Array {

@@ -23,10 +23,21 @@ export interface ModelGroup {
 export type Model = Map<number, ModelGroup>;
 
 export function emptyGroup(): ModelGroup {
-  return { replica: 0, term: 0, vote: 0, commit: 0, truncatedIndex: 0, truncatedTerm: 0, tombstone: 0, checkpoint: 0, entries: [] };
+  return {
+    replica: 0,
+    term: 0,
+    vote: 0,
+    commit: 0,
+    truncatedIndex: 0,
+    truncatedTerm: 0,
+    tombstone: 0,
+    checkpoint: 0,
+    entries: [],
+  };
 }
 
-export const copyOf = (model: Model): Model => new Map([...model].map(([range, group]) => [range, { ...group, entries: [...group.entries] }]));
+export const copyOf = (model: Model): Model =>
+  new Map([...model].map(([range, group]) => [range, { ...group, entries: [...group.entries] }]));
 
 export const lastIndexOf = (group: ModelGroup): number => group.truncatedIndex + group.entries.length;
 
@@ -79,7 +90,8 @@ function groupDifference(log: ModelGroup, model: ModelGroup): string | undefined
   for (let i = 0; i < log.entries.length; i++) {
     const a = log.entries[i]!;
     const b = model.entries[i + freed]!;
-    if (a.index !== b.index || a.term !== b.term || a.text !== b.text) return `entry ${a.index}/${a.term} is not ${b.index}/${b.term}`;
+    if (a.index !== b.index || a.term !== b.term || a.text !== b.text)
+      return `entry ${a.index}/${a.term} is not ${b.index}/${b.term}`;
   }
   return undefined;
 }

@@ -93,7 +93,15 @@ export class ModelDriver {
     const next = this.#nextReplica++;
     const start = this.#below(3);
     this.#log.createGroup(range(id), replica(next), index(start), term(start));
-    Object.assign(group, emptyGroup(), { tombstone: group.tombstone, replica: next, commit: start, term: start, truncatedIndex: start, truncatedTerm: start, checkpoint: start });
+    Object.assign(group, emptyGroup(), {
+      tombstone: group.tombstone,
+      replica: next,
+      commit: start,
+      term: start,
+      truncatedIndex: start,
+      truncatedTerm: start,
+      checkpoint: start,
+    });
     this.#note("create");
   }
 
@@ -120,7 +128,13 @@ export class ModelDriver {
 
   #size(): number {
     const kind = this.#below(40);
-    return kind === 0 ? 5000 + this.#below(9000) : kind < 4 ? 2000 + this.#below(1000) : kind < 6 ? 0 : this.#below(200);
+    return kind === 0
+      ? 5000 + this.#below(9000)
+      : kind < 4
+        ? 2000 + this.#below(1000)
+        : kind < 6
+          ? 0
+          : this.#below(200);
   }
 
   #conflict(): void {
@@ -266,6 +280,8 @@ export class ModelDriver {
       if (text === undefined) return;
       reason = text;
     }
-    throw new Error(`after a crash the log is none of the ${this.#history.length - this.#durable} states it may be; not the oldest: ${reason}`);
+    throw new Error(
+      `after a crash the log is none of the ${this.#history.length - this.#durable} states it may be; not the oldest: ${reason}`,
+    );
   }
 }

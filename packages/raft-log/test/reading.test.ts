@@ -34,8 +34,13 @@ for (const cacheBytes of [0, 1500, 1e6]) {
     for (let low = 2; low <= 22; low++) {
       for (let high = low; high <= 23; high++) {
         const got = reader.entries(index(low), index(high), 1e9);
-        expect(got).toEqual(Array.from({ length: high - low }, (_, i) => entry(low + i, 3 + 3 * Math.floor((low + i - 2) / 3), 300)).map((e) => ({ ...e, data: expect.anything() })));
-        for (const e of got) expect(Buffer.from(e.data).toString()).toBe(Buffer.from(entry(e.index, e.term, 300).data).toString());
+        expect(got).toEqual(
+          Array.from({ length: high - low }, (_, i) => entry(low + i, 3 + 3 * Math.floor((low + i - 2) / 3), 300)).map(
+            (e) => ({ ...e, data: expect.anything() }),
+          ),
+        );
+        for (const e of got)
+          expect(Buffer.from(e.data).toString()).toBe(Buffer.from(entry(e.index, e.term, 300).data).toString());
       }
     }
   });
@@ -62,7 +67,9 @@ test("recent entries in memory stay within their limit over all groups, oldest f
   expect(log.statistics().cacheBytes).toBeGreaterThan(7_000);
   for (let id = 1; id <= 4; id++) {
     const got = log.reader(range(id)).entries(index(1), index(51), 1e9);
-    expect(got.map((e) => Buffer.from(e.data).toString())).toEqual(entries(1, 50, 1, 300).map((e) => Buffer.from(e.data).toString()));
+    expect(got.map((e) => Buffer.from(e.data).toString())).toEqual(
+      entries(1, 50, 1, 300).map((e) => Buffer.from(e.data).toString()),
+    );
   }
 });
 
@@ -98,17 +105,37 @@ test("A5 entries that are replaced while the frame of the old ones is in flight 
   await log.flush();
   expect(terms()).toEqual([1, 2, 2]);
   disk.kill();
-  expect((await openLog(disk)).reader(range(1)).entries(index(1), index(4), 1e9).map((e) => e.term)).toEqual([1, 2, 2]);
+  expect(
+    (await openLog(disk))
+      .reader(range(1))
+      .entries(index(1), index(4), 1e9)
+      .map((e) => e.term),
+  ).toEqual([1, 2, 2]);
 });
 
 test("entries without data and configuration entries keep their kind", async () => {
   const disk = new CrashingFiles();
   const log = await openLog(disk, { ...smallLog, cacheBytes: 0 });
   log.createGroup(range(1), replica(1), index(0), term(0));
-  const batch: Entry[] = [entry(1, 1, 0), { ...entry(2, 1, 9), kind: "configuration" }, entry(3, 1, 0), { ...entry(4, 1, 0), kind: "configuration" }];
+  const batch: Entry[] = [
+    entry(1, 1, 0),
+    { ...entry(2, 1, 9), kind: "configuration" },
+    entry(3, 1, 0),
+    { ...entry(4, 1, 0), kind: "configuration" },
+  ];
   log.append(range(1), replica(1), batch);
   await log.flush();
-  expect(log.reader(range(1)).entries(index(1), index(5), 1e9).map(({ kind, data }) => [kind, data.length])).toEqual([["normal", 0], ["configuration", 9], ["normal", 0], ["configuration", 0]]);
+  expect(
+    log
+      .reader(range(1))
+      .entries(index(1), index(5), 1e9)
+      .map(({ kind, data }) => [kind, data.length]),
+  ).toEqual([
+    ["normal", 0],
+    ["configuration", 9],
+    ["normal", 0],
+    ["configuration", 0],
+  ]);
 });
 
 test("I7 a turn in which 64 callers stage goes out as one write and one sync", async () => {
@@ -128,7 +155,13 @@ test("I7 a turn in which 64 callers stage goes out as one write and one sync", a
   disk.kill();
   const again = await openLog(disk, smallLog, 2);
   expect(again.groups().length).toBe(64);
-  for (let i = 0; i < 64; i++) expect(again.reader(range(i + 1)).entries(index(1), index(4), 1e9).map((e) => e.data.length)).toEqual(Array(3).fill(1000 + i * 40));
+  for (let i = 0; i < 64; i++)
+    expect(
+      again
+        .reader(range(i + 1))
+        .entries(index(1), index(4), 1e9)
+        .map((e) => e.data.length),
+    ).toEqual(Array(3).fill(1000 + i * 40));
 });
 
 test("a commit index alone owes no flush, and rides along with the next frame", async () => {
@@ -152,7 +185,8 @@ test("a group of 300 000 entries takes little more than 24 bytes for each, and f
   const empty = new Uint8Array(0);
   for (let from = 1; from < 300_000; from += 10_000) {
     const batch: Entry[] = [];
-    for (let at = from; at < from + 10_000; at++) batch.push({ index: index(at), term: term(Math.ceil(at / 1000)), kind: "normal", data: empty });
+    for (let at = from; at < from + 10_000; at++)
+      batch.push({ index: index(at), term: term(Math.ceil(at / 1000)), kind: "normal", data: empty });
     log.append(range(1), replica(1), batch);
     await log.flush();
   }
@@ -160,5 +194,10 @@ test("a group of 300 000 entries takes little more than 24 bytes for each, and f
   expect(reader.lastIndex()).toBe(300_000);
   for (const at of [1, 1000, 1001, 149_999, 300_000]) expect(reader.term(index(at))).toBe(Math.ceil(at / 1000));
   log.append(range(1), replica(1), [{ index: index(5), term: term(400), kind: "normal", data: empty }]);
-  expect([reader.lastIndex(), reader.term(index(4)), reader.term(index(5)), reader.term(index(6))]).toEqual([5, 1, 400, undefined]);
+  expect([reader.lastIndex(), reader.term(index(4)), reader.term(index(5)), reader.term(index(6))]).toEqual([
+    5,
+    1,
+    400,
+    undefined,
+  ]);
 });

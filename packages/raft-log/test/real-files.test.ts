@@ -23,7 +23,8 @@ test("a log on real files says the same after it was closed and opened", async (
   for (let id = 1; id <= 8; id++) log.createGroup(range(id), replica(id + 100), index(1), term(1));
   await log.flush();
   for (let round = 0; round < 40; round++) {
-    for (let id = 1; id <= 8; id++) log.append(range(id), replica(id + 100), [entry(round + 2, 1 + (round >> 3), 1 + round * 97)]);
+    for (let id = 1; id <= 8; id++)
+      log.append(range(id), replica(id + 100), [entry(round + 2, 1 + (round >> 3), 1 + round * 97)]);
     log.setHardState(range(1), replica(101), hardState(1 + (round >> 3), 101, round));
     await log.flush();
     for (let id = 1; id <= 8; id++) log.checkpoint(range(id), index(round + 1));

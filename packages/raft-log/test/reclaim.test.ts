@@ -112,7 +112,12 @@ test("E23 a range that was destroyed and came back has only the entries of its n
   await log.flush();
   log.tombstone(range(1), replica(6));
   await log.flush();
-  expect(log.group(range(1))).toMatchObject({ replicaId: 0, lastIndex: 0, tombstone: 6, hardState: hardState(0, 0, 0) });
+  expect(log.group(range(1))).toMatchObject({
+    replicaId: 0,
+    lastIndex: 0,
+    tombstone: 6,
+    hardState: hardState(0, 0, 0),
+  });
   log.createGroup(range(1), replica(8), index(0), term(0));
   log.append(range(1), replica(8), entries(1, 2, 1));
   await log.flush();
@@ -120,7 +125,12 @@ test("E23 a range that was destroyed and came back has only the entries of its n
   disk.kill();
   const again = await openLog(disk, options, 2);
   expect(stateOf(again)).toEqual(before);
-  expect(again.group(range(1))).toMatchObject({ replicaId: 8, lastIndex: 2, tombstone: 6, hardState: hardState(0, 0, 0) });
+  expect(again.group(range(1))).toMatchObject({
+    replicaId: 8,
+    lastIndex: 2,
+    tombstone: 6,
+    hardState: hardState(0, 0, 0),
+  });
 });
 
 test("a tombstone outlives the segment it was written in, and refuses lower replica ids in all calls", async () => {
@@ -167,10 +177,25 @@ test("D11 after an install no older entry comes back, and what the label's entry
   await log.flush();
   disk.kill();
   const again = await openLog(disk, options, 2);
-  expect(again.group(range(1))).toMatchObject({ truncatedIndex: 6, truncatedTerm: 3, lastIndex: 10, hardState: { commit: 6 } });
-  expect(again.group(range(2))).toMatchObject({ truncatedIndex: 6, truncatedTerm: 4, lastIndex: 6, hardState: { term: 4, commit: 6 } });
+  expect(again.group(range(1))).toMatchObject({
+    truncatedIndex: 6,
+    truncatedTerm: 3,
+    lastIndex: 10,
+    hardState: { commit: 6 },
+  });
+  expect(again.group(range(2))).toMatchObject({
+    truncatedIndex: 6,
+    truncatedTerm: 4,
+    lastIndex: 6,
+    hardState: { term: 4, commit: 6 },
+  });
   const reader = again.reader(range(2));
-  expect([reader.firstIndex(), reader.lastIndex(), reader.term(index(6)), reader.term(index(5))]).toEqual([7, 6, 4, undefined]);
+  expect([reader.firstIndex(), reader.lastIndex(), reader.term(index(6)), reader.term(index(5))]).toEqual([
+    7,
+    6,
+    4,
+    undefined,
+  ]);
 });
 
 test("D11 an install outlives the segments with the entries that it voided, also where a replay begins behind them", async () => {
@@ -202,9 +227,15 @@ test("A2 F21 hard state and entries of one batch come back together or not at al
   for (let block = segment!.frames[1]!.offset; block < segment!.frames[1]!.end; block += 512) {
     const copy = disk.copy();
     copy.content(segment!.path).fill(0, block, block + 512);
-    expect((await openLog(copy, options, 2)).group(range(1))).toMatchObject({ lastIndex: 1, hardState: hardState(1, 0, 1) });
+    expect((await openLog(copy, options, 2)).group(range(1))).toMatchObject({
+      lastIndex: 1,
+      hardState: hardState(1, 0, 1),
+    });
   }
-  expect((await openLog(disk.copy(), options, 2)).group(range(1))).toMatchObject({ lastIndex: 4, hardState: hardState(5, 1, 1) });
+  expect((await openLog(disk.copy(), options, 2)).group(range(1))).toMatchObject({
+    lastIndex: 4,
+    hardState: hardState(5, 1, 1),
+  });
 });
 
 test("a term that falls, and a vote that changes within its term, are refused", async () => {

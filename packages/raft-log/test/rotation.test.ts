@@ -2,11 +2,29 @@ import { expect, test } from "vitest";
 import { CrashingFiles } from "./crashing-files.ts";
 import { segmentsOf } from "./damage.ts";
 import type { FileSharedLog } from "@flotilla/raft-log";
-import { entries, hardState, index, openLog, range, replica, seededRandom, settle, smallLog, stateOf, term } from "./harness.ts";
+import {
+  entries,
+  hardState,
+  index,
+  openLog,
+  range,
+  replica,
+  seededRandom,
+  settle,
+  smallLog,
+  stateOf,
+  term,
+} from "./harness.ts";
 import type { Model } from "./log-model.ts";
 import { difference, modelOf } from "./log-model.ts";
 
-const options = { ...smallLog, segmentBytes: 4096, shortSegmentBytes: 4096, logBytesTarget: 8192, rewriteBytesMax: 1500 };
+const options = {
+  ...smallLog,
+  segmentBytes: 4096,
+  shortSegmentBytes: 4096,
+  logBytesTarget: 8192,
+  rewriteBytesMax: 1500,
+};
 
 interface Run {
   /** Before each flush, with the checkpoints of that moment; acknowledged up to and with `acknowledged`. */
@@ -51,7 +69,8 @@ function expectOneOf(run: Run, log: FileSharedLog, what: string): void {
   const found = modelOf(log);
   if (run.states.length === 0) return expect(found.size, what).toBe(0);
   let text: string | undefined = found.size === 0 && run.acknowledged < 0 ? undefined : "empty";
-  for (let i = Math.max(0, run.acknowledged); text !== undefined && i < run.states.length; i++) text = difference(found, run.states[i]!);
+  for (let i = Math.max(0, run.acknowledged); text !== undefined && i < run.states.length; i++)
+    text = difference(found, run.states[i]!);
   expect(text, what).toBeUndefined();
 }
 
@@ -138,8 +157,28 @@ test("the table of a segment is the state at the end of the one before, without 
   await log.flush();
   const [, second] = segmentsOf(disk);
   expect(second!.header.table).toEqual([
-    { rangeId: 1, replicaId: 1, term: 1, vote: 0, commit: 1, truncatedIndex: 1, truncatedTerm: 1, lastIndex: 2, tombstone: 0 },
-    { rangeId: 7, replicaId: 0, term: 0, vote: 0, commit: 0, truncatedIndex: 0, truncatedTerm: 0, lastIndex: 0, tombstone: 70 },
+    {
+      rangeId: 1,
+      replicaId: 1,
+      term: 1,
+      vote: 0,
+      commit: 1,
+      truncatedIndex: 1,
+      truncatedTerm: 1,
+      lastIndex: 2,
+      tombstone: 0,
+    },
+    {
+      rangeId: 7,
+      replicaId: 0,
+      term: 0,
+      vote: 0,
+      commit: 0,
+      truncatedIndex: 0,
+      truncatedTerm: 0,
+      lastIndex: 0,
+      tombstone: 70,
+    },
   ]);
   await log.close();
 });

@@ -77,7 +77,10 @@ class ScriptSession {
   #segments(): string[] {
     return segmentsOf(this.#disk).flatMap(({ path, header, frames, dataStart }) => [
       `${path.slice(4)} previous=${header.previousNumber} ends=${header.previousEnd} first=${header.firstSequence} durable=${header.durableSequence} data=${dataStart}`,
-      ...header.table.map((g) => `  table range=${g.rangeId} replica=${g.replicaId} term=${g.term} vote=${g.vote} commit=${g.commit} truncated=${g.truncatedIndex}/${g.truncatedTerm} last=${g.lastIndex} tombstone=${g.tombstone}`),
+      ...header.table.map(
+        (g) =>
+          `  table range=${g.rangeId} replica=${g.replicaId} term=${g.term} vote=${g.vote} commit=${g.commit} truncated=${g.truncatedIndex}/${g.truncatedTerm} last=${g.lastIndex} tombstone=${g.tombstone}`,
+      ),
       ...frames.flatMap((frame) => [
         `  ${frame.offset}: ${frame.header.closing ? "closing" : "frame"} sequence=${frame.header.sequence} durable=${frame.header.durableSequence} bytes=${frame.header.length}`,
         ...frame.records.map((record) => `    ${record}`),
@@ -95,7 +98,11 @@ class ScriptSession {
         log.createGroup(r, id, at, term(given["term"] ?? 0));
         return [];
       case "append":
-        log.append(r, id, entries(given["from"]!, given["to"] ?? given["from"]!, given["term"] ?? 1, given["bytes"] ?? 10));
+        log.append(
+          r,
+          id,
+          entries(given["from"]!, given["to"] ?? given["from"]!, given["term"] ?? 1, given["bytes"] ?? 10),
+        );
         return [];
       case "hard-state":
         log.setHardState(r, id, hardState(given["term"] ?? 0, given["vote"] ?? 0, given["commit"] ?? 0));
@@ -118,7 +125,12 @@ class ScriptSession {
       case "reclaim":
         return [`moved: ${(await log.reclaim(given["force"] === 1)).join(" ") || "none"}`];
       case "held-back":
-        return [log.heldBackBy().map(({ rangeId, index: to }) => `range ${rangeId} until ${to}`).join(", ") || "nothing"];
+        return [
+          log
+            .heldBackBy()
+            .map(({ rangeId, index: to }) => `range ${rangeId} until ${to}`)
+            .join(", ") || "nothing",
+        ];
       case "close":
         await log.close();
         return [];
@@ -140,4 +152,11 @@ class ScriptSession {
   }
 }
 
-const defaults: FileSharedLogOptions = { segmentBytes: 4096, shortSegmentBytes: 4096, logBytesTarget: 8192, logBytesMax: 12288, preparedSegments: 0, cacheBytes: 0 };
+const defaults: FileSharedLogOptions = {
+  segmentBytes: 4096,
+  shortSegmentBytes: 4096,
+  logBytesTarget: 8192,
+  logBytesMax: 12288,
+  preparedSegments: 0,
+  cacheBytes: 0,
+};

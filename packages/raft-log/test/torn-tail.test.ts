@@ -1,7 +1,18 @@
 import { expect, test } from "vitest";
 import { CrashingFiles } from "./crashing-files.ts";
 import { cut, segmentsOf, zeroFrom } from "./damage.ts";
-import { entries, hardState, index, openLog, range, replica, seededRandom, smallLog, stateOf, term } from "./harness.ts";
+import {
+  entries,
+  hardState,
+  index,
+  openLog,
+  range,
+  replica,
+  seededRandom,
+  smallLog,
+  stateOf,
+  term,
+} from "./harness.ts";
 
 /** Six flushes in one segment, and what the log said after each: states[n] is complete with n frames. */
 async function sixFrames(): Promise<{ disk: CrashingFiles; states: object[][] }> {
@@ -18,7 +29,10 @@ async function sixFrames(): Promise<{ disk: CrashingFiles; states: object[][] }>
   return { disk, states };
 }
 
-for (const [what, damage] of [["cut off", cut], ["zero from there on", zeroFrom]] as const) {
+for (const [what, damage] of [
+  ["cut off", cut],
+  ["zero from there on", zeroFrom],
+] as const) {
   test(`F2 F3 a newest segment that is ${what} at any byte of its last three frames gives exactly the complete prefix`, async () => {
     const { disk, states } = await sixFrames();
     const [segment] = segmentsOf(disk);
@@ -27,7 +41,9 @@ for (const [what, damage] of [["cut off", cut], ["zero from there on", zeroFrom]
     for (let at = frames[3]!.offset; at <= frames[5]!.end; at++) {
       const copy = disk.copy();
       damage(copy, path, at);
-      const complete = frames.filter((frame) => (damage === cut ? frame.end : frame.offset + frame.header.length) <= at).length;
+      const complete = frames.filter(
+        (frame) => (damage === cut ? frame.end : frame.offset + frame.header.length) <= at,
+      ).length;
       const log = await openLog(copy, { ...smallLog, preparedSegments: 0 });
       expect(stateOf(log), `byte ${at}`).toEqual(states[complete]);
     }
@@ -101,6 +117,21 @@ test("the copied frame is known to be durable: damage to it is corruption even w
   content[copied.frames[0]!.offset + 60]! ^= 4;
   disk.setContent(copied.path, content);
   await expect(openLog(disk, smallLog, 3)).rejects.toThrow("known to be durable");
+});
+
+test("F4 random numbers that repeat with each start do not give two segments the same salt", async () => {
+  const disk = new CrashingFiles();
+  const salts = new Set<string>();
+  for (let i = 0; i < 5; i++) {
+    const log = await openLog(disk, smallLog, 7);
+    for (let at = 1; at <= 4; at++) {
+      log.append(range(1), replica(1), entries(i * 4 + at, i * 4 + at, 1, 5000));
+      await log.flush();
+    }
+    for (const { header } of segmentsOf(disk)) salts.add(`${header.number} ${header.salt.high} ${header.salt.low}`);
+    disk.kill();
+  }
+  expect(new Set([...salts].map((text) => text.split(" ").slice(1).join())).size).toBe(salts.size);
 });
 
 test("F4 frames of the time before a segment was recycled are not replayed, whatever they are", async () => {
