@@ -26,6 +26,8 @@ export interface VerbModule {
 }
 
 export interface Verb {
+  /** It works on directories that the user named: `Refused` and `WrongCluster` are about them (exit code 2). */
+  readonly refusalsAreInput?: boolean;
   configure(command: import("commander").Command): void;
   /** Resolves with the exit code; expected failures are thrown. */
   run(invocation: Invocation): Promise<number>;

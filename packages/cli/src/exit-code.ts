@@ -34,8 +34,10 @@ export function isCoded(error: unknown): error is CodedError {
   return error instanceof Error && "code" in error && typeof error.code === "string" && /^[A-Z][a-z]/.test(error.code);
 }
 
-export function exitCodeOf(error: unknown): number {
+/** `refusalsAreInput`: for verbs that work on directories, where a refusal is about the directory the user named. */
+export function exitCodeOf(error: unknown, refusalsAreInput: boolean = false): number {
   if (!isCoded(error)) return exitNotDone;
+  if (refusalsAreInput && (error.code === "Refused" || error.code === "WrongCluster")) return exitWrongInput;
   if (error.outcome === "unknown" || error.code === "OutcomeUnknown") return exitUnknown;
   return wrongInput.has(error.code) ? exitWrongInput : exitNotDone;
 }

@@ -61,7 +61,12 @@ function groupOf(name: string, program: Command, known: Map<string, Command>, io
 async function runVerb(verb: Verb, command: Command, io: CommandIo): Promise<number> {
   const options = command.opts<Record<string, unknown>>();
   const format = parseOutputFormat(options["output"] ?? "table");
-  return verb.run({ io, arguments: command.processedArgs as (string | string[] | undefined)[], options, format });
+  try {
+    return await verb.run({ io, arguments: command.processedArgs as (string | string[] | undefined)[], options, format });
+  } catch (error) {
+    io.note(formatError(error, format));
+    return exitCodeOf(error, verb.refusalsAreInput);
+  }
 }
 
 /** Help asked for is no error; everything else that the parser refuses is what the user gave. */

@@ -47,7 +47,7 @@ export class DevCluster {
   /** Resolves when every node is ready or has ended; with the number that is ready, and the exits of the others. */
   async start(): Promise<{ readonly ready: number; readonly failed: readonly NodeExit[] }> {
     for (const member of this.#members) this.#spawn(member);
-    this.#writeFile();
+    await this.#writeFile();
     this.#poll = setInterval(() => void this.#lookAround(), pollMs);
     await new Promise<void>((resolve) => {
       this.#onSettled = resolve;
@@ -64,8 +64,7 @@ export class DevCluster {
       if (member.process !== undefined) await member.process.stop(killAfterMs);
       else if (member.state === "foreign") await this.#stopForeign(member);
     }
-    this.#writeFile();
-    await this.#written;
+    await this.#writeFile();
   }
 
   /** At once, without order. */
@@ -98,17 +97,19 @@ export class DevCluster {
     member.pid = null;
     if (!this.#stopping) {
       const why = exit.failure === undefined ? "" : `: ${exit.failure.message}`;
-      this.#output.line(`node ${member.node.node}  ${describeExit(exit)}  pid ${pid}${why}`);
-      if (exit.failure !== undefined && exit.failure.hint !== "") this.#output.line(`        ${exit.failure.hint}`);
-      this.#tellHowToStart(member);
-      this.#writeFile();
+      const lines = [`node ${member.node.node}  ${describeExit(exit)}  pid ${pid}${why}`];
+      if (exit.failure !== undefined && exit.failure.hint !== "") lines.push(`        ${exit.failure.hint}`);
+      this.#tell(...lines, howToStart(member));
     }
     if (wasStarting) this.#failedStarts.push(exit);
     this.#checkSettled();
   }
 
-  #tellHowToStart({ node }: Member): void {
-    this.#output.line(`start it again: npx flotilla start --config ${join(node.path, "flotilla.toml")}`);
+  /** Of a change: `cluster.json` shows it before anybody reads of it. */
+  #tell(...lines: string[]): void {
+    void this.#writeFile().then(() => {
+      for (const line of lines) this.#output.line(line);
+    });
   }
 
   #checkSettled(): void {
@@ -123,14 +124,12 @@ export class DevCluster {
         if (found === undefined || !processLives(found.pid) || this.#stopping || member.state !== "down") continue;
         member.state = "foreign";
         member.pid = found.pid;
-        this.#output.line(`node ${member.node.node}  is back  pid ${found.pid}`);
-        this.#writeFile();
+        this.#tell(`node ${member.node.node}  is back  pid ${found.pid}`);
       } else if (member.state === "foreign" && !processLives(member.pid!)) {
-        this.#output.line(`node ${member.node.node}  has ended  pid ${member.pid}`);
+        const { pid } = member;
         member.state = "down";
         member.pid = null;
-        this.#tellHowToStart(member);
-        this.#writeFile();
+        this.#tell(`node ${member.node.node}  has ended  pid ${pid}`, howToStart(member));
       }
     }
   }
@@ -146,7 +145,7 @@ export class DevCluster {
   }
 
   /** `cluster.json`: an array of `{ node, pid, address, httpAddress, path }`; pid `null` = not running. */
-  #writeFile(): void {
+  #writeFile(): Promise<void> {
     const content = this.#members.map(({ node, pid }) => ({
       node: node.node,
       pid,
@@ -159,8 +158,11 @@ export class DevCluster {
       .then(() => writeFile(`${path}.new`, JSON.stringify(content, null, 2) + "\n"))
       .then(() => rename(`${path}.new`, path))
       .catch((error: unknown) => this.#output.line(`cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`));
+    return this.#written;
   }
 }
+
+const howToStart = ({ node }: Member): string => `start it again: npx flotilla start --config ${join(node.path, "flotilla.toml")}`;
 
 function describeExit({ code, signal }: NodeExit): string {
   if (signal !== null) return `died of ${signal}`;

@@ -12,6 +12,7 @@ import type { PreparedCluster } from "../dev/prepare-directories.ts";
 import { exitDone, exitNotDone } from "../exit-code.ts";
 
 export const verb: Verb = {
+  refusalsAreInput: true,
   configure(command) {
     command
       .option("--nodes <n>", "how many nodes a new cluster gets, at most 20 (default 3)")

@@ -8,9 +8,10 @@ import type { CommandIo, Verb } from "../command-io.ts";
 import { isToNode } from "../dev/node-messages.ts";
 import type { FromNode } from "../dev/node-messages.ts";
 import { removeNodeFile, writeNodeFile } from "../dev/node-file.ts";
-import { exitCodeOf, exitDone, exitWrongInput, isCoded } from "../exit-code.ts";
+import { exitCodeOf, exitDone, isCoded } from "../exit-code.ts";
 
 export const verb: Verb = {
+  refusalsAreInput: true,
   configure(command: Command) {
     addSettingOptions(command);
   },
@@ -65,8 +66,7 @@ function failed(error: unknown, settings: NodeSettings, logger: Logger, supervis
   supervisor.tell({ type: "failed", code, message, hint });
   logger.error({ code, hint, dataDir: settings.dataDir, error }, message);
   if (settings.logLevel === "silent") io.note(`error: ${message} (${code})\n`);
-  // A directory that cannot be used is what the user gave.
-  return code === "WrongCluster" || code === "Refused" ? exitWrongInput : exitCodeOf(error);
+  return exitCodeOf(error, true);
 }
 
 /** `flotilla dev`, when it started this process. */
