@@ -35,6 +35,8 @@ export class CrashingFiles {
   #durable = new Map<string, Inode>();
   #entries = new Map<string, Inode>();
   #unsyncedEntries: DirectoryChange[] = [];
+  /** Those that are not durable map to false. */
+  #directories = new Map<string, boolean>([["", true]]);
   #generation = 0;
   /** Operations that change something, since the start. */
   operations = 0;
@@ -54,28 +56,42 @@ export class CrashingFiles {
     const step = <T>(name: OperationName | undefined, path: string, run: () => T): Promise<T> =>
       this.#step(generation, name, path, run);
     return {
-      list: (directory) => step(undefined, directory, () => this.#list(`${directory}/`)),
-      makeDirectory: (directory) => step("makeDirectory", directory, () => {}),
-      syncDirectory: (directory) => step("syncDirectory", directory, () => this.#syncEntries()),
+      list: (directory) => step(undefined, directory, () => this.#list(directory)),
+      makeDirectory: (directory) => step("makeDirectory", directory, () => this.#makeDirectory(directory)),
+      syncDirectory: (directory) => step("syncDirectory", directory, () => this.#syncDirectory(directory)),
       open: (path, mode) =>
         step(mode === "create" ? "open" : undefined, path, () =>
-          this.#openFile(generation, path, this.#inode(path, mode)),
+          this.#openFile(generation, path, this.#inode(path, mode), mode !== "read"),
         ),
-      exists: (path) => step(undefined, path, () => this.#entries.has(path)),
+      exists: (path) => step(undefined, path, () => this.#entries.has(path) || this.#directories.has(path)),
       rename: (from, to) => step("rename", from, () => this.#rename(from, to)),
       remove: (path) => step("remove", path, () => this.#remove(path)),
-      freeBytes: () => Promise.resolve(this.bytesMax - this.#usedBytes()),
+      freeBytes: () => Promise.resolve(Math.max(0, Math.min(this.bytesMax, 2 ** 40) - this.#usedBytes())),
     };
   }
 
-  #list(prefix: string): string[] {
-    return [...this.#entries.keys()]
-      .filter((path) => path.startsWith(prefix))
-      .map((path) => path.slice(prefix.length))
-      .sort();
+  #list(directory: string): string[] {
+    const prefix = directory === "" ? "" : `${directory}/`;
+    const names = new Set<string>();
+    for (const path of [...this.#entries.keys(), ...this.#directories.keys()]) {
+      if (path !== "" && path.startsWith(prefix)) names.add(path.slice(prefix.length).split("/")[0]!);
+    }
+    return [...names].sort();
   }
 
-  #syncEntries(): void {
+  #makeDirectory(directory: string): void {
+    for (let path = directory; path !== ""; path = parentOf(path)) {
+      if (!this.#directories.has(path)) this.#directories.set(path, false);
+    }
+  }
+
+  /** Its entries are durable: files, and directories in it. (Files of other directories, too; nothing here depends on less.) */
+  #syncDirectory(directory: string): void {
+    if (!this.#directories.has(directory)) throw new PlatformError("ENOENT", directory);
+    for (const path of this.#directories.keys()) {
+      if (path !== "" && parentOf(path) === directory) this.#directories.set(path, true);
+    }
+    if (directory === "") return;
     for (const change of this.#unsyncedEntries) change(this.#durable);
     this.#unsyncedEntries = [];
   }
@@ -87,6 +103,7 @@ export class CrashingFiles {
       return inode;
     }
     if (inode !== undefined) throw new PlatformError("EEXIST", path);
+    if (!this.#directories.has(parentOf(path))) throw new PlatformError("ENOENT", path);
     const made = new Inode();
     this.#change((entries) => void entries.set(path, made));
     return made;
@@ -102,6 +119,10 @@ export class CrashingFiles {
   }
 
   #remove(path: string): void {
+    if (this.#directories.delete(path)) {
+      for (const other of this.#list(path)) this.#remove(`${path}/${other}`);
+      return;
+    }
     const inode = this.#entries.get(path);
     if (inode === undefined) throw new PlatformError("ENOENT", path);
     this.#change((entries) => {
@@ -138,15 +159,20 @@ export class CrashingFiles {
     if (this.crashed || generation !== this.#generation) throw new PlatformError("ECRASHED", path);
   }
 
-  #openFile(generation: number, path: string, inode: Inode): OpenFile {
+  #openFile(generation: number, path: string, inode: Inode, writable: boolean): OpenFile {
+    let closed = false;
     const step = <T>(name: OperationName | undefined, run: () => T): Promise<T> =>
-      this.#step(generation, name, path, run);
+      this.#step(generation, name, path, () => {
+        if (closed || (name === "write" && !writable)) throw new PlatformError("EBADF", path);
+        return run();
+      });
     return {
       path,
       size: () => step(undefined, () => inode.content.length),
       read: (offset, length) => step(undefined, () => inode.content.slice(offset, offset + length)),
       readNow: (offset, length) => {
         this.#assertAlive(generation, path);
+        if (closed) throw new PlatformError("EBADF", path);
         return inode.content.slice(offset, offset + length);
       },
       write: (offset, chunks) => step("write", () => this.#write(path, inode, offset, Buffer.concat(chunks))),
@@ -155,7 +181,10 @@ export class CrashingFiles {
           inode.durable = inode.content.slice();
           inode.unsynced = [];
         }),
-      close: () => Promise.resolve(),
+      close: () => {
+        closed = true;
+        return Promise.resolve();
+      },
     };
   }
 
@@ -171,6 +200,11 @@ export class CrashingFiles {
     const durable = this.#durable;
     for (const change of this.#unsyncedEntries) {
       if (randomBelow(random, 2) === 0) change(durable);
+    }
+    for (const [directory, synced] of this.#directories) {
+      if (synced || randomBelow(random, 2) === 0) continue;
+      this.#directories.delete(directory);
+      for (const path of durable.keys()) if (path.startsWith(`${directory}/`)) durable.delete(path);
     }
     for (const inode of new Set([...durable.values(), ...this.#entries.values()])) {
       for (const write of inode.unsynced) keepSome(inode, write, random);
@@ -217,10 +251,13 @@ export class CrashingFiles {
   /** An independent copy of what the files hold now. */
   copy(): CrashingFiles {
     const copy = new CrashingFiles();
+    copy.#directories = new Map(this.#directories);
     for (const [path, inode] of this.#entries) copy.setContent(path, inode.content.slice());
     return copy;
   }
 }
+
+const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
 
 function written(content: Uint8Array, offset: number, bytes: Uint8Array): Uint8Array {
   const end = offset + bytes.length;
