@@ -315,8 +315,9 @@ export class VirtualNetwork implements Path {
     });
     const open = (): void => {
       node.deliver(this.delayMicros(listener.host, host) ?? this.#timing.delayMicrosMax, () => {
-        if (attempt.settled || !this.#streams.has(accepted)) {
+        if (attempt.settled || dialled.closed || !this.#streams.has(accepted)) {
           dialled.close();
+          fail(0, undefined, "the connection broke");
           return;
         }
         attempt.settled = true;

@@ -41,6 +41,8 @@ export class VirtualStream implements Stream {
   #handlers: StreamHandlers | undefined;
   #early: Parcel[] = [];
   #closed = false;
+  /** Why, once it is closed. */
+  #ended: StreamClosed | undefined;
   #closeReported = false;
   #unconfirmedBytes = 0;
   /** Nothing sent from here arrives before this. */
@@ -87,9 +89,10 @@ export class VirtualStream implements Stream {
     });
   }
 
-  /** This end is open from now on. */
+  /** This end is open from now on. What was sent to it waits until then. */
   open(handlers: StreamHandlers): void {
     this.#handlers = handlers;
+    if (this.#ended !== undefined) this.deliver(0, () => this.#reportClose(this.#ended!));
     if (this.#early.length === 0) return;
     this.deliver(0, () => {
       const early = this.#early;
@@ -122,6 +125,7 @@ export class VirtualStream implements Stream {
   end(reason: StreamClosed): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#ended = reason;
     if (this.#handlers !== undefined) this.deliver(0, () => this.#reportClose(reason));
     this.path.forget(this);
   }

@@ -55,8 +55,8 @@ export class NodeTime {
   #life = 1;
   #alive = true;
   #paused = false;
-  /** The rate that the monotonic clock takes up again after a pause. */
-  #rateAfterPause = 1;
+  /** Of both clocks while the machine is not suspended. */
+  #rate = 1;
   /** While paused, in order of arrival. */
   #held: (() => void)[] = [];
 
@@ -132,23 +132,21 @@ export class NodeTime {
   start(): void {
     if (this.#alive) throw new Error(`${this.name} is running already`);
     this.#alive = true;
-    const rate = this.#monotonic.rate;
     this.#monotonic = new SkewedClock(this.#time, 1000);
-    this.#monotonic.set(1000, rate);
+    this.#monotonic.set(1000, this.#rate);
   }
 
   /** Like SIGSTOP: nothing runs, what arrives waits. With `suspend` like a suspended machine: the monotonic clock stops. */
   pause(suspend = false): void {
     if (!this.#alive || this.#paused) return;
     this.#paused = true;
-    this.#rateAfterPause = this.#monotonic.rate;
     if (suspend) this.#monotonic.set(this.#monotonic.read(), 0);
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#monotonic.set(this.#monotonic.read(), this.#rateAfterPause);
+    this.#monotonic.set(this.#monotonic.read(), this.#rate);
     const held = this.#held;
     this.#held = [];
     for (const run of held) this.deliver(0, run);
@@ -164,7 +162,8 @@ export class NodeTime {
     const rate = 1 + parts;
     if (!(rate > 0)) throw new RangeError(`a clock cannot run at ${rate} of real time`);
     this.#wall.set(this.#wall.read(), rate);
-    this.#rateAfterPause = rate;
-    if (!this.#paused) this.#monotonic.set(this.#monotonic.read(), rate);
+    this.#rate = rate;
+    // A suspended one takes it up when it goes on.
+    if (this.#monotonic.rate !== 0) this.#monotonic.set(this.#monotonic.read(), rate);
   }
 }

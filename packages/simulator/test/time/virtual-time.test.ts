@@ -155,6 +155,16 @@ describe("NodeTime", () => {
     expect(node.clock.wallMs() - begin[1]).toBe(2000);
   });
 
+  test("a process that ended while its machine was suspended starts with a clock that runs", async () => {
+    const { time, node } = setup();
+    node.pause(true);
+    node.crash();
+    node.start();
+    const begin = node.clock.monotonicMs();
+    await time.runFor(1_000_000);
+    expect(node.clock.monotonicMs() - begin).toBe(1000);
+  });
+
   test("C10 a jump moves the wall clock alone", async () => {
     const { node } = setup();
     const begin = [node.clock.monotonicMs(), node.clock.wallMs()] as const;
