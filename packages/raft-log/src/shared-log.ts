@@ -3,7 +3,7 @@
  *
  * Staging is synchronous and visible to `LogReader`s at once; `flush` hands everything staged so far to the disk as
  * ONE frame (one write, one fdatasync) and resolves when it is durable. A frame is written only after the last
- * one's fdatasync returned: while one is in flight, staging goes on into the next (design §7).
+ * one's fdatasync returned: while one is in flight, staging goes on into the next.
  */
 import type { LogIndex, RangeId, ReplicaId, Term } from "@flotilla/base";
 import type { Entry, HardState, LogReader } from "@flotilla/raft";
@@ -73,6 +73,6 @@ export interface LogStatistics {
   readonly bytesWritten: number;
   readonly segments: number;
   readonly logBytes: number;
-  /** Duration of the flush under way, 0 when none: for the stall check (design §7). */
+  /** Duration of the flush under way, 0 when none: for the stall check. */
   readonly flushUnderWayMs: number;
 }

@@ -15,7 +15,9 @@ import {
   stateOf,
   term,
 } from "./harness.ts";
-import { frameHeaderBytes } from "../src/log-format.ts";
+import { nodeByteOperations } from "@flotilla/platform";
+import type { TableGroup } from "../src/log-format.ts";
+import { encodeSegmentHeader, frameHeaderBytes } from "../src/log-format.ts";
 
 let disk: CrashingFiles;
 let sound: object[];
@@ -132,6 +134,25 @@ test("two segments that changed their names are corruption", async () => {
   copy.setContent(first!.path, disk.content(second!.path));
   copy.setContent(second!.path, disk.content(first!.path));
   expect((await refusal(copy)).message).toContain("the header says that this is segment 2");
+});
+
+test("a group table that does not say what the segments before it say is corruption", async () => {
+  const segment = segmentsOf(disk)[2]!;
+  const forgeries: ((table: TableGroup[]) => TableGroup[])[] = [
+    (table) => table.map((group) => (group.rangeId === 3 ? { ...group, lastIndex: group.lastIndex - 1 } : group)),
+    (table) => table.map((group) => (group.rangeId === 1 ? { ...group, vote: 2 } : group)),
+    (table) => table.slice(1),
+    (table) => table.map((group) => (group.rangeId === 2 ? { ...group, rangeId: 8 } : group)),
+  ];
+  for (const forge of forgeries) {
+    const copy = disk.copy();
+    const content = copy.content(segment.path);
+    const header = { ...segment.header, table: forge([...segment.header.table]) };
+    content.set(encodeSegmentHeader(header, nodeByteOperations));
+    const error = await refusal(copy);
+    expect(error.file).toBe(segment.path);
+    expect(error.message).toContain("group table");
+  }
 });
 
 test("an entry that is damaged after the log was opened is found when it is read", async () => {

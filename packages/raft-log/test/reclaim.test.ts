@@ -54,6 +54,27 @@ test("an idle group's whole tail is appended again, as one record, and its old s
   expect(stateOf(await openLog(disk, options, 2))).toEqual(before);
 });
 
+test("a tail that reaches over several segments is appended again from its first entry to its last, not only what the freed segment held", async () => {
+  const disk = new CrashingFiles();
+  const log = await busyAndIdle(disk, 12);
+  log.append(range(2), replica(2), entries(5, 6, 2, 50));
+  for (let i = 13; i <= 30; i++) {
+    log.append(range(1), replica(1), entries(i, i, 1, 1500));
+    await log.flush();
+  }
+  log.checkpoint(range(1), index(8));
+  await log.reclaim();
+  const segments = segmentsOf(disk);
+  const records = segments.flatMap(({ frames }) => frames.flatMap((frame) => frame.records));
+  expect(records).toContain("entries range=2 replica=2 from=2 count=5 terms=1:50 1:50 1:50 2:50 2:50");
+  expect(records, "the second part stands in its old place, too").toContain(
+    "entries range=2 replica=2 from=5 count=2 terms=2:50 2:50",
+  );
+  const before = stateOf(log);
+  disk.kill();
+  expect(stateOf(await openLog(disk, options, 2))).toEqual(before);
+});
+
 test("new entries go on behind a tail that was appended again, and both survive", async () => {
   const disk = new CrashingFiles();
   const log = await busyAndIdle(disk, 30);
