@@ -56,7 +56,13 @@ const notesShown = 60;
 
 export async function runSeed(options: SeedOptions): Promise<SeedReport> {
   const run = new SeedRun(options);
-  await run.go();
+  const onRejection = (error: unknown): void => run.rejected(error);
+  process.on("unhandledRejection", onRejection);
+  try {
+    await run.go();
+  } finally {
+    process.off("unhandledRejection", onRejection);
+  }
   return run.report();
 }
 
@@ -72,6 +78,12 @@ class SeedRun {
     this.#workload = new Workload(options.workload, this.#cluster);
     this.#faults = new FaultDriver(options.faults, this.#cluster);
     if (options.lyingDisks) for (const node of this.#cluster.nodes) node.disk.faults.lies = true;
+  }
+
+  /** Hazard I6: a rejection that nobody hears of leaves something half dead. */
+  rejected(error: unknown): void {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#cluster.claims.violate("no promise is rejected without anybody hearing of it", 0, [what]);
   }
 
   async go(): Promise<void> {

@@ -157,7 +157,7 @@ export class SimulatedNode {
     const write = (fields: object, message: string): void => {
       const range = "rangeId" in fields && typeof fields.rangeId === "number" ? fields.rangeId : 0;
       const { error } = fields as { error?: unknown };
-      this.note(error === undefined ? message : `${message}: ${String(error)}`, range);
+      this.note(error === undefined ? message : `${message}: ${String(error).split("\n", 1)[0]!}`, range);
     };
     return { debug: () => undefined, info: write, warn: write, error: write };
   }
