@@ -27,9 +27,13 @@ export class BatchSender {
     this.#parts = parts;
   }
 
-  #hasRoom(link: StoreLink): boolean {
-    const { inFlightPerStoreMax, inFlightBytesPerStoreMax } = this.#parts.settings;
-    if (link.inFlight < inFlightPerStoreMax && link.inFlightBytes < inFlightBytesPerStoreMax) return true;
+  #hasRoom(link: StoreLink, isWrite: boolean): boolean {
+    const { inFlightPerStoreMax, inFlightBytesPerStoreMax, expectedBytesPerStoreMax } = this.#parts.settings;
+    const hasRoom =
+      link.inFlight < inFlightPerStoreMax &&
+      link.inFlightBytes < inFlightBytesPerStoreMax &&
+      (isWrite || link.expectedBytes < expectedBytesPerStoreMax);
+    if (hasRoom) return true;
     link.blocked = true;
     return false;
   }
@@ -39,7 +43,7 @@ export class BatchSender {
     const { settings } = this.#parts;
     const all = range.writes;
     let start = 0;
-    while (start < all.length && this.#hasRoom(link)) {
+    while (start < all.length && this.#hasRoom(link, true)) {
       const countMax = Math.min(settings.batchCommandsMax, settings.inFlightPerStoreMax - link.inFlight);
       let end = start;
       let bytes = 0;
@@ -90,7 +94,7 @@ export class BatchSender {
   /** Returns what had no room. */
   sendReads(range: CachedRange, link: StoreLink, all: Operation[], nowMs: number): Operation[] {
     let start = 0;
-    while (start < all.length && this.#hasRoom(link)) {
+    while (start < all.length && this.#hasRoom(link, false)) {
       const { readBatchBytesTarget, inFlightPerStoreMax } = this.#parts.settings;
       const expected = Math.max(1, Math.floor(readBatchBytesTarget / range.readBytes));
       const countMax = Math.min(range.readKeysMax, expected, inFlightPerStoreMax - link.inFlight);
@@ -141,7 +145,8 @@ export class BatchSender {
       operation.lastStore = link.storeId;
     }
     link.inFlight += operations.length;
-    link.inFlightBytes += bytes + expectedBytes * operations.length;
+    link.inFlightBytes += bytes;
+    link.expectedBytes += expectedBytes * operations.length;
     link.outstanding.set(batch.id, batch);
     sink.wakeAt(nowMs + stallMs);
     return batch;

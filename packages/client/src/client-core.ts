@@ -429,10 +429,10 @@ export class ClientCore {
         this.fetcher.tick(this.nowMs());
         this.#changed();
       },
-      closed: (link) => {
+      closed: (link, wasOpen) => {
         this.links.closed(link);
         this.dispatcher.linkClosed(link);
-        this.#publishConnection(link, "closed", link.lastFailure?.message ?? "");
+        this.#publishConnection(link, wasOpen ? "closed" : "failed", link.lastFailure?.message ?? "");
         if (!this.#busy) return;
         this.fetcher.tick(this.nowMs());
         this.#changed();
@@ -480,7 +480,7 @@ export class ClientCore {
     this.#events.publish({ type: "error", operation: describeOperation(operation), error });
   }
 
-  #publishConnection(link: StoreLink, state: "open" | "closed", reason: string): void {
+  #publishConnection(link: StoreLink, state: "open" | "closed" | "failed", reason: string): void {
     if (!this.#events.enabled("connection")) return;
     this.#events.publish({ type: "connection", state, address: link.address, storeId: link.storeId, reason });
   }

@@ -6,7 +6,7 @@ export type ClientEvent =
   /** Channel `flotilla:client:connection`. */
   | {
       readonly type: "connection";
-      readonly state: "open" | "closed";
+      readonly state: "open" | "closed" | "failed";
       readonly address: string;
       readonly storeId: StoreId;
       readonly reason: string;

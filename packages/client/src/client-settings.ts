@@ -14,6 +14,8 @@ export interface ClientSettings {
   readonly inFlightBytesMax: number;
   readonly inFlightPerStoreMax: number;
   readonly inFlightBytesPerStoreMax: number;
+  /** Values that the reads under way to one store are expected to bring: a store answers a turn's reads together. */
+  readonly expectedBytesPerStoreMax: number;
   /** Operations that wait for room; beyond that calls are refused with `Busy`. */
   readonly queuedMax: number;
   readonly queuedBytesMax: number;
@@ -63,6 +65,7 @@ export const defaultSettings: Omit<ClientSettings, "endpoints"> = {
   inFlightBytesMax: 64 * mebibyte,
   inFlightPerStoreMax: 8_192,
   inFlightBytesPerStoreMax: 32 * mebibyte,
+  expectedBytesPerStoreMax: 8 * mebibyte,
   queuedMax: 65_536,
   queuedBytesMax: 64 * mebibyte,
   valueBytesMax: valueBytesMaxDefault,

@@ -231,8 +231,8 @@ export class Dispatcher {
       operation.value = result.value;
       sink.answered(operation);
     }
-    // Up at once, down slowly: a batch must not bring far more than was reckoned with.
-    batch.range.readBytes = Math.max(1, bytes / operations.length, batch.range.readBytes * 0.75);
+    // Up at once, down step by step: a batch must not bring far more than was reckoned with.
+    batch.range.readBytes = Math.ceil(Math.max(1, bytes / operations.length, batch.range.readBytes / 4));
     this.#freed(link);
   }
 

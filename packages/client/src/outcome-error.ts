@@ -64,13 +64,13 @@ export function endedError(
   }
   const outcome = operation.lane === "write" ? "not-applied" : undefined;
   const final = code === "Timeout" ? timeoutCode(operation, context) : code;
-  if (final === "ConnectFailed") {
-    const { unreachable } = context;
-    return new FlotillaError("ConnectFailed", `${what}: ${unreachable!.message}`, {
+  const { unreachable } = context;
+  if (code === "Timeout" && unreachable !== undefined) {
+    return new FlotillaError(unreachable.code, `${what}: ${unreachable.message}`, {
       outcome,
       requestId,
-      hint: unreachable!.hint,
-      details: { ...details, ...unreachable!.details },
+      hint: unreachable.hint,
+      details: { ...details, ...unreachable.details },
     });
   }
   const because = operation.lastMessage === "" ? "" : `; last refusal: ${operation.lastMessage}`;
@@ -90,7 +90,6 @@ function asked(details: Record<string, unknown>): string {
 }
 
 function timeoutCode(operation: Operation, context: FailureContext): ErrorCode {
-  if (context.unreachable !== undefined) return "ConnectFailed";
   const { lastCode } = operation;
   if (lastCode === "Busy" || lastCode === "DiskFull" || lastCode === "NoQuorum") return lastCode;
   // Without a majority nobody leads: the replicas left refuse, or no replica is left to ask.

@@ -2,7 +2,7 @@
  * What the client believes about where keys live: ranges that do not overlap, sorted by start. Anything may be stale;
  * the stores refuse what does not fit and tell better.
  */
-import { isNewer, noStore } from "@flotilla/base";
+import { isNewer, noStore, valueBytesMaxDefault } from "@flotilla/base";
 import type { Key, RangeDescriptor, StoreId } from "@flotilla/base";
 import type { RouteEntry } from "@flotilla/transport";
 import type { Operation } from "./operation.ts";
@@ -25,7 +25,7 @@ export class CachedRange {
   /** Halved when a store says `BatchTooLarge`. */
   readKeysMax: number;
   /** Expected size of a value that is read: unknown ones are taken for large, then it follows what comes. */
-  readBytes: number = 128 * 1024;
+  readBytes: number = valueBytesMaxDefault;
   /** True while the range stands in the cache. */
   current = true;
 

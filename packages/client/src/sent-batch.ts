@@ -16,7 +16,7 @@ export class SentBatch {
   readonly sentMs: number;
   /** Without an answer for so long, the operations are tried elsewhere. */
   readonly stallMs: number;
-  /** What an answer is expected to bring for each operation beside what the operation counts itself: values that are read. */
+  /** The value that each read is expected to bring; 0 for writes. */
   readonly expectedBytes: number;
 
   constructor(
@@ -56,7 +56,8 @@ export class SentBatch {
     operation.state = "idle";
     this.remaining--;
     this.link.inFlight--;
-    this.link.inFlightBytes -= operation.bytes + this.expectedBytes;
+    this.link.inFlightBytes -= operation.bytes;
+    this.link.expectedBytes -= this.expectedBytes;
     if (this.remaining === 0) this.link.outstanding.delete(this.id);
   }
 }

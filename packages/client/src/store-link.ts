@@ -38,8 +38,8 @@ export interface LinkOwner {
   /** False: this store must not be used (another cluster); the link closes with `refuse`. */
   admits(link: StoreLink, hello: Hello): boolean;
   opened(link: StoreLink): void;
-  /** The link is not open (any more). Its batches are still in `outstanding`; scans and requests have been told. */
-  closed(link: StoreLink): void;
+  /** The link is not open any more, or a dial failed (`wasOpen` false). Its batches are still in `outstanding`; scans and requests have been told. */
+  closed(link: StoreLink, wasOpen: boolean): void;
   commandResults(link: StoreLink, message: CommandResults): void;
   readResults(link: StoreLink, message: ReadResults): void;
   batchRefused(link: StoreLink, message: RangeRefused): void;
@@ -92,6 +92,8 @@ export class StoreLink {
 
   inFlight = 0;
   inFlightBytes = 0;
+  /** Values that the reads under way are expected to bring. */
+  expectedBytes = 0;
   readonly outstanding: Map<number, SentBatch> = new Map();
   readonly scans: Map<number, ScanListener> = new Map();
   readonly requests: Map<number, RequestListener> = new Map();
@@ -207,6 +209,7 @@ export class StoreLink {
 
   #failed(code: ErrorCode | undefined, message: string): void {
     const { environment, settings, owner } = this.#context;
+    const wasOpen = this.state === "open";
     this.state = "idle";
     this.#stream = undefined;
     this.#dial = undefined;
@@ -222,7 +225,7 @@ export class StoreLink {
     this.requests.clear();
     for (const scan of scans) scan.linkClosed();
     for (const request of requests) request.linkClosed();
-    owner.closed(this);
+    owner.closed(this, wasOpen);
   }
 
   /** Queues a message for the end of the turn. `bytes`: roughly its size. No effect unless the link is open. */

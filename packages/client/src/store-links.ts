@@ -146,11 +146,11 @@ export class StoreLinks {
   }
 
   /**
-   * Why nothing at all can be reached: never open, and every endpoint failed. With `patient` only once that is certain
-   * enough to end calls before their time.
+   * Why nothing at all can be reached: no stream is open, and every address failed since. With `patient` only when that is
+   * certain enough to end calls before their time: every address refuses for good, or none has ever answered for long.
    */
   unreachable(nowMs: number, patient: boolean): FlotillaError | undefined {
-    if (this.#everOpen || this.#firstDialMs === undefined) return undefined;
+    if (this.#firstDialMs === undefined && !this.#everOpen) return undefined;
     const failures: Record<string, string> = {};
     let permanent: StoreLink | undefined;
     let everyPermanent = true;
@@ -165,9 +165,12 @@ export class StoreLinks {
         details: { endpoints: failures },
       });
     }
-    if (patient && nowMs - this.#firstDialMs < this.#context.settings.connectTimeoutMs) return undefined;
+    if (patient) {
+      const waitedMs = this.#everOpen || this.#firstDialMs === undefined ? 0 : nowMs - this.#firstDialMs;
+      if (waitedMs < this.#context.settings.connectTimeoutMs) return undefined;
+    }
     const list = Object.entries(failures).map(([address, message]) => `${address} (${message})`);
-    return new FlotillaError("ConnectFailed", `no endpoint could be reached: ${list.join(", ")}`, {
+    return new FlotillaError("ConnectFailed", `no endpoint can be reached: ${list.join(", ")}`, {
       hint: "check that the cluster is running and that the endpoints are right",
       details: { endpoints: failures },
     });

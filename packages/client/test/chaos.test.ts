@@ -104,7 +104,7 @@ async function chaos(seed: number): Promise<{ acknowledged: number; unknown: num
   expect(cluster.cursors.size).toBe(0);
   expect(client.internals.load).toEqual({ inFlight: 0, inFlightBytes: 0, queued: 0 });
   for (const link of client.internals.links.all)
-    expect([link.inFlight, link.inFlightBytes, link.outstanding.size]).toEqual([0, 0, 0]);
+    expect([link.inFlight, link.inFlightBytes, link.expectedBytes, link.outstanding.size]).toEqual([0, 0, 0, 0]);
   for (const [name, values] of possible) {
     const record = cluster.records.get(logical(name));
     expect(values).toContain(text(record?.value));

@@ -169,6 +169,35 @@ describe("routing", () => {
     expect((await failure(client.count({ timeoutMs: 200 }))).code).toBe("ConnectFailed");
   });
 
+  it("H8 says WrongCluster at once when another cluster has taken all addresses", async () => {
+    const { client, cluster, run, failure, world } = harness();
+    await run(client.routes());
+    for (const store of cluster.stores.values()) {
+      store.clusterId = "d".repeat(32);
+      cluster.network.break(store.address);
+    }
+    await world.pass(1);
+    const before = world.nowMs;
+    expect((await failure(client.get("a"))).code).toBe("WrongCluster");
+    expect(world.nowMs - before).toBeLessThan(1_500);
+  });
+
+  it("waits for a cluster that it knows to come back, and says ConnectFailed when it does not", async () => {
+    const { client, cluster, run, failure, world } = harness();
+    await run(client.put("a", "1"));
+    for (const address of cluster.endpoints) {
+      cluster.network.down.add(address);
+      cluster.network.break(address);
+    }
+    await world.pass(1);
+    const patient = client.put("a", "2");
+    const hasty = failure(client.put("a", "3", { timeoutMs: 4_000 }));
+    await world.pass(7_000);
+    expect([(await hasty).code, (await hasty).outcome]).toEqual(["ConnectFailed", "not-applied"]);
+    cluster.network.down.clear();
+    await run(patient);
+  });
+
   it("connects when the cluster comes up a little later", async () => {
     const { client, cluster, run, world } = harness();
     for (const address of cluster.endpoints) cluster.network.down.add(address);
