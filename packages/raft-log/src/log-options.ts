@@ -25,10 +25,12 @@ export interface FileSharedLogOptions {
 export type LogOptions = Required<FileSharedLogOptions>;
 
 const mebibyte = 1024 * 1024;
+export const defaultSegmentBytes: number = 64 * mebibyte;
+export const defaultLogBytesTarget: number = 512 * mebibyte;
 
 export function withDefaults(options: FileSharedLogOptions): LogOptions {
-  const segmentBytes = options.segmentBytes ?? 64 * mebibyte;
-  const logBytesTarget = options.logBytesTarget ?? 512 * mebibyte;
+  const segmentBytes = options.segmentBytes ?? defaultSegmentBytes;
+  const logBytesTarget = options.logBytesTarget ?? defaultLogBytesTarget;
   assert(
     segmentBytes >= segmentBytesMin && segmentBytes <= segmentBytesMax && segmentBytes % blockBytes === 0,
     () =>

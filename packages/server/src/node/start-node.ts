@@ -44,6 +44,7 @@ export async function startNode(settings: NodeSettings, logger: Logger): Promise
       logLevel: settings.logLevel,
       serverVersion,
       settings: settings.store,
+      log: settings.log,
     },
     logger,
   );
@@ -93,13 +94,20 @@ class Health {
 
   watch(thread: StoreThread): void {
     this.#thread = thread;
-    thread.listening.then((identity) => (this.#identity = identity), () => {});
+    thread.listening.then(
+      (identity) => (this.#identity = identity),
+      () => {},
+    );
     thread.closed.catch((error: unknown) => (this.#halted = error instanceof Error ? error.message : String(error)));
   }
 
   routes(metrics: Metrics): HttpRoutes {
     return {
-      "/metrics": async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text(await this.#statistics()) }),
+      "/metrics": async () => ({
+        status: 200,
+        contentType: metrics.contentType,
+        body: await metrics.text(await this.#statistics()),
+      }),
       "/healthz": () => this.#healthz(),
       "/readyz": () => this.#readyz(),
     };
@@ -130,21 +138,32 @@ class Health {
 
   /** Alive: the store's thread answers, or is still recovering. */
   async #healthz(): Promise<HttpAnswer> {
-    if (this.#halted !== undefined) return jsonAnswer(503, { status: "halted", reason: this.#halted, ...this.#fields() });
+    if (this.#halted !== undefined)
+      return jsonAnswer(503, { status: "halted", reason: this.#halted, ...this.#fields() });
     if (this.#identity === undefined) return jsonAnswer(200, { status: "starting", ...this.#fields() });
     try {
       await this.#statistics();
     } catch (error) {
-      return jsonAnswer(503, { status: "stalled", reason: error instanceof Error ? error.message : String(error), ...this.#fields() });
+      return jsonAnswer(503, {
+        status: "stalled",
+        reason: error instanceof Error ? error.message : String(error),
+        ...this.#fields(),
+      });
     }
     return jsonAnswer(200, { status: this.stopping ? "stopping" : "ok", ...this.#fields() });
   }
 
   /** Every range of the store has a leader now. */
   async #readyz(): Promise<HttpAnswer> {
-    if (this.#identity === undefined || this.stopping) return jsonAnswer(503, { ready: false, reason: this.stopping ? "stopping" : "starting", ...this.#fields() });
+    if (this.#identity === undefined || this.stopping)
+      return jsonAnswer(503, { ready: false, reason: this.stopping ? "stopping" : "starting", ...this.#fields() });
     const { ready, store } = await this.#statistics();
     const reason = ready ? null : `${store.rangesWithoutLeader} ranges have no leader`;
-    return jsonAnswer(ready ? 200 : 503, { ready, reason, rangesWithoutLeader: store.rangesWithoutLeader, ...this.#fields() });
+    return jsonAnswer(ready ? 200 : 503, {
+      ready,
+      reason,
+      rangesWithoutLeader: store.rangesWithoutLeader,
+      ...this.#fields(),
+    });
   }
 }

@@ -3,6 +3,7 @@ import type { ErrorCode } from "@flotilla/base";
 import type { LogStatistics } from "@flotilla/raft-log";
 import type { StoreSettings, StoreStatistics } from "@flotilla/store";
 import type { LogLevel } from "../settings/log-level.ts";
+import type { LogSettings } from "../settings/node-settings.ts";
 
 /** Given to the thread at its start. */
 export interface StoreThreadData {
@@ -14,6 +15,7 @@ export interface StoreThreadData {
   readonly logLevel: LogLevel;
   readonly serverVersion: string;
   readonly settings: StoreSettings;
+  readonly log: LogSettings;
 }
 
 export type ToStoreThread =
@@ -25,7 +27,12 @@ export type FromStoreThread =
   /** Every range of the store has a leader, for the first time. */
   | { readonly type: "ready" }
   | { readonly type: "statistics"; readonly requestId: number; readonly statistics: StoreThreadStatistics }
-  | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly fields: object; readonly message: string }
+  | {
+      readonly type: "log";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly fields: object;
+      readonly message: string;
+    }
   /** Nothing is acknowledged or sent any more; the thread has to go. `phase` says whether it ever took part. */
   | { readonly type: "halted"; readonly phase: "start" | "running" | "stop"; readonly error: PlainError }
   | { readonly type: "stopped" };

@@ -85,11 +85,17 @@ class StoreWorker {
     assert(identity !== undefined, () => `the identity of ${data.dataDir} disappeared`);
     const incarnation = await raiseIncarnation(files, ".");
     const [log, engine] = await Promise.all([
-      FileSharedLog.open({}, { ...this.#environment, files }),
+      FileSharedLog.open(
+        { segmentBytes: data.log.logSegmentBytes, logBytesTarget: data.log.logBytesTarget },
+        { ...this.#environment, files },
+      ),
       LevelEngine.open(join(data.dataDir, "data"), { lock }),
     ]);
     const { clusterId, nodeId, storeId, storeKey, plan } = identity;
-    logger.info({ clusterId, nodeId, storeId, incarnation, address: data.address, dataDir: data.dataDir }, "store opens");
+    logger.info(
+      { clusterId, nodeId, storeId, incarnation, address: data.address, dataDir: data.dataDir },
+      "store opens",
+    );
     const store = await openStore(
       {
         plan,

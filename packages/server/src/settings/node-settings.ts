@@ -4,6 +4,7 @@
  * documentation are made from this table.
  */
 import { Failure, valueBytesMaxHighest } from "@flotilla/base";
+import { defaultLogBytesTarget, defaultSegmentBytes } from "@flotilla/raft-log";
 import { defaultStoreSettings } from "@flotilla/store";
 import type { StoreSettings } from "@flotilla/store";
 import { z } from "zod";
@@ -29,11 +30,18 @@ export interface HostSettings {
   readonly stopTransferMs: number;
 }
 
-export interface NodeSettings extends HostSettings {
-  readonly store: StoreSettings;
+/** Of the log that all ranges of the store share. */
+export interface LogSettings {
+  readonly logSegmentBytes: number;
+  readonly logBytesTarget: number;
 }
 
-export type SettingName = keyof HostSettings | keyof StoreSettings;
+export interface NodeSettings extends HostSettings {
+  readonly store: StoreSettings;
+  readonly log: LogSettings;
+}
+
+export type SettingName = keyof HostSettings | keyof StoreSettings | keyof LogSettings;
 
 export interface SettingDefinition {
   readonly name: SettingName;
@@ -49,7 +57,10 @@ function quantity(name: string, unit: Unit, min: number, max: number): z.ZodType
   return z.unknown().transform((value) => {
     const number = parseQuantity(name, value, unit);
     if (number < min || number > max) {
-      throw new Failure("InvalidArgument", `${name} must be from ${formatQuantity(min, unit)} to ${formatQuantity(max, unit)}, got ${formatQuantity(number, unit)}`);
+      throw new Failure(
+        "InvalidArgument",
+        `${name} must be from ${formatQuantity(min, unit)} to ${formatQuantity(max, unit)}, got ${formatQuantity(number, unit)}`,
+      );
     }
     return number;
   });
@@ -64,10 +75,18 @@ function list(name: string, check: (item: string) => string): z.ZodType<readonly
     .transform((values) => values.map(check));
 }
 
-const splitList = (text: string): string[] => text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+const splitList = (text: string): string[] =>
+  text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
 
 function labels(name: string): z.ZodType<Readonly<Record<string, string>>> {
-  const word = z.string().regex(/^[A-Za-z0-9._/-]{1,63}$/, { error: `${name}: a label is name=value, both of 1 to 63 letters, digits and ._/-` });
+  const word = z
+    .string()
+    .regex(/^[A-Za-z0-9._/-]{1,63}$/, {
+      error: `${name}: a label is name=value, both of 1 to 63 letters, digits and ._/-`,
+    });
   return z
     .unknown()
     .transform((value) => {
@@ -91,7 +110,9 @@ const hostDefinitions: Record<keyof HostSettings, Omit<SettingDefinition, "name"
     description: "where this node keeps its data; in a file relative to the file",
     defaultValue: undefined,
     unit: undefined,
-    schema: z.string({ error: "dataDir is missing: say where this node keeps its data" }).min(1, { error: "dataDir must not be empty" }),
+    schema: z
+      .string({ error: "dataDir is missing: say where this node keeps its data" })
+      .min(1, { error: "dataDir must not be empty" }),
   },
   address: {
     argument: "HOST:PORT",
@@ -135,7 +156,9 @@ const hostDefinitions: Record<keyof HostSettings, Omit<SettingDefinition, "name"
     unit: undefined,
     schema: z
       .unknown()
-      .transform((value) => (value === "true" || value === "1" ? true : value === "false" || value === "0" ? false : value))
+      .transform((value) =>
+        value === "true" || value === "1" ? true : value === "false" || value === "0" ? false : value,
+      )
       .pipe(z.boolean({ error: "insecure must be true or false" })),
   },
   stopTransferMs: {
@@ -175,20 +198,47 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
   diskFreeBytesMin: ["bytes", 0, 1024 * GiB, "free bytes below which the store answers DiskFull"],
 };
 
+const defaultLogSettings: LogSettings = { logSegmentBytes: defaultSegmentBytes, logBytesTarget: defaultLogBytesTarget };
+
+const logRows: Record<keyof LogSettings, StoreRow> = {
+  logSegmentBytes: ["bytes", MiB, GiB, "one file of the log, a multiple of 512"],
+  logBytesTarget: [
+    "bytes",
+    MiB,
+    1024 * GiB,
+    "size of the log above which its oldest files are freed; who needs them gets a range snapshot",
+  ],
+};
+
 const unitArgument: Record<Unit, string> = { milliseconds: "DURATION", bytes: "BYTES", count: "N" };
 
-function storeDefinition(name: keyof StoreSettings): SettingDefinition {
-  const [unit, min, max, description] = storeRows[name];
-  const defaultValue = defaultStoreSettings[name];
-  return { name, argument: unitArgument[unit], description, defaultValue, unit, schema: quantity(name, unit, min, max) };
+function storeDefinition(
+  name: keyof StoreSettings | keyof LogSettings,
+  [unit, min, max, description]: StoreRow,
+  defaultValue: number,
+): SettingDefinition {
+  return {
+    name,
+    argument: unitArgument[unit],
+    description,
+    defaultValue,
+    unit,
+    schema: quantity(name, unit, min, max),
+  };
 }
 
 export const settingDefinitions: readonly SettingDefinition[] = [
   ...(Object.keys(hostDefinitions) as (keyof HostSettings)[]).map((name) => ({ name, ...hostDefinitions[name] })),
-  ...(Object.keys(storeRows) as (keyof StoreSettings)[]).map(storeDefinition),
+  ...(Object.keys(storeRows) as (keyof StoreSettings)[]).map((name) =>
+    storeDefinition(name, storeRows[name], defaultStoreSettings[name]),
+  ),
+  ...(Object.keys(logRows) as (keyof LogSettings)[]).map((name) =>
+    storeDefinition(name, logRows[name], defaultLogSettings[name]),
+  ),
 ];
 
 export const storeSettingNames: readonly (keyof StoreSettings)[] = Object.keys(storeRows) as (keyof StoreSettings)[];
+export const logSettingNames: readonly (keyof LogSettings)[] = Object.keys(logRows) as (keyof LogSettings)[];
 
 export const flagOf = (name: string): string => "--" + name.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
 export const environmentVariableOf = (name: string): string =>
@@ -198,6 +248,5 @@ export const environmentVariableOf = (name: string): string =>
 export function defaultText({ defaultValue, unit }: SettingDefinition): string {
   if (defaultValue === undefined || defaultValue === false) return "";
   if (typeof defaultValue === "number") return formatQuantity(defaultValue, unit ?? "count");
-  if (typeof defaultValue === "object") return "";
-  return String(defaultValue);
+  return typeof defaultValue === "string" ? defaultValue : "";
 }

@@ -5,8 +5,14 @@ import type { StoreSettings } from "@flotilla/store";
 import { z } from "zod";
 import { isLoopback, parseAddress } from "./address.ts";
 import { nearestName } from "./nearest-name.ts";
-import { environmentVariableOf, flagOf, settingDefinitions, storeSettingNames } from "./node-settings.ts";
-import type { HostSettings, NodeSettings, SettingDefinition } from "./node-settings.ts";
+import {
+  environmentVariableOf,
+  flagOf,
+  logSettingNames,
+  settingDefinitions,
+  storeSettingNames,
+} from "./node-settings.ts";
+import type { HostSettings, LogSettings, NodeSettings, SettingDefinition } from "./node-settings.ts";
 
 export type SettingSource = "flag" | "environment" | "file" | "default";
 
@@ -37,6 +43,7 @@ export function resolveSettings(sources: SettingSources): ResolvedSettings {
   const table = settingDefinitions.map((definition) => resolveOne(definition, sources));
   const value = (name: string): unknown => table.find((row) => row.definition.name === name)!.value;
   const store = Object.fromEntries(storeSettingNames.map((name) => [name, value(name)])) as unknown as StoreSettings;
+  const log = Object.fromEntries(logSettingNames.map((name) => [name, value(name)])) as unknown as LogSettings;
   const host: HostSettings = {
     dataDir: dataDirOf(table, sources),
     address: value("address") as string,
@@ -47,7 +54,7 @@ export function resolveSettings(sources: SettingSources): ResolvedSettings {
     insecure: value("insecure") as boolean,
     stopTransferMs: value("stopTransferMs") as number,
   };
-  const settings: NodeSettings = { ...host, store };
+  const settings: NodeSettings = { ...host, store, log };
   checkTogether(settings);
   return { settings, table };
 }
@@ -58,9 +65,11 @@ function resolveOne(definition: SettingDefinition, sources: SettingSources): Res
   const flag = sources.flags[name];
   if (flag !== undefined) return { definition, value: check(definition, flag, flagOf(name)), source: "flag" };
   const fromEnvironment = sources.environment[variable];
-  if (fromEnvironment !== undefined) return { definition, value: check(definition, fromEnvironment, variable), source: "environment" };
+  if (fromEnvironment !== undefined)
+    return { definition, value: check(definition, fromEnvironment, variable), source: "environment" };
   const fromFile = sources.file?.content[name];
-  if (fromFile !== undefined) return { definition, value: check(definition, fromFile, `${name} in ${sources.file!.path}`), source: "file" };
+  if (fromFile !== undefined)
+    return { definition, value: check(definition, fromFile, `${name} in ${sources.file!.path}`), source: "file" };
   return { definition, value: check(definition, definition.defaultValue, flagOf(name)), source: "default" };
 }
 
@@ -75,7 +84,8 @@ function check(definition: SettingDefinition, value: unknown, where: string): un
     return definition.schema.parse(value);
   } catch (error) {
     const details = { setting: definition.name, given: where };
-    if (error instanceof Failure) throw new Failure(error.code, `${where}: ${error.message}`, { hint: error.hint, details });
+    if (error instanceof Failure)
+      throw new Failure(error.code, `${where}: ${error.message}`, { hint: error.hint, details });
     if (error instanceof z.ZodError) {
       const message = error.issues[0]?.message ?? "not a valid value";
       throw new Failure("InvalidArgument", `${where}: ${message}`, { details, cause: error });
@@ -86,7 +96,8 @@ function check(definition: SettingDefinition, value: unknown, where: string): un
 
 function refuseUnknown({ flags, environment, file }: SettingSources): void {
   const names: string[] = settingDefinitions.map(({ name }) => name);
-  for (const name of Object.keys(flags)) if (!names.includes(name)) throw unknown(flagOf(name), names.map(flagOf), "flag");
+  for (const name of Object.keys(flags))
+    if (!names.includes(name)) throw unknown(flagOf(name), names.map(flagOf), "flag");
   for (const variable of Object.keys(environment)) {
     if (!variable.startsWith("FLOTILLA_") || otherVariables.test(variable)) continue;
     const variables = names.map(environmentVariableOf);
@@ -106,23 +117,53 @@ function unknown(name: string, known: readonly string[], what: string): Failure 
 }
 
 /** What no single value shows. */
-function checkTogether({ address, httpAddress, insecure, store }: NodeSettings): void {
-  for (const [name, text] of [["address", address], ["httpAddress", httpAddress]] as const) {
+function checkTogether({ address, httpAddress, insecure, store, log }: NodeSettings): void {
+  for (const [name, text] of [
+    ["address", address],
+    ["httpAddress", httpAddress],
+  ] as const) {
     const { host } = parseAddress(name, text);
     if (!insecure && !isLoopback(host)) {
-      throw new Failure("InvalidArgument", `${name} ${text} can be reached from other machines, and there is neither TLS nor a user`, {
-        hint: "use 127.0.0.1, or say --insecure if the network itself is trusted",
-      });
+      throw new Failure(
+        "InvalidArgument",
+        `${name} ${text} can be reached from other machines, and there is neither TLS nor a user`,
+        {
+          hint: "use 127.0.0.1, or say --insecure if the network itself is trusted",
+        },
+      );
     }
   }
   const electionMs = store.tickMs * store.electionTicksMin;
   const rules: readonly [boolean, string][] = [
-    [store.heartbeatTicks * 2 <= store.electionTicksMin, `electionTicksMin (${store.electionTicksMin}) must be at least twice heartbeatTicks (${store.heartbeatTicks})`],
-    [store.storeHeartbeatMs * 2 <= electionMs, `storeHeartbeatMs (${store.storeHeartbeatMs}) must be at most half the shortest election timeout (${electionMs} ms)`],
-    [store.flushBytes < store.memtableBytesMax, `flushBytes (${store.flushBytes}) must be below memtableBytesMax (${store.memtableBytesMax})`],
-    [store.appendBytesMax <= store.inflightBytesMax, `appendBytesMax (${store.appendBytesMax}) must not exceed inflightBytesMax (${store.inflightBytesMax})`],
-    [store.entryTargetBytes <= store.uncommittedBytesMax, `entryTargetBytes (${store.entryTargetBytes}) must not exceed uncommittedBytesMax (${store.uncommittedBytesMax})`],
-    [store.snapshotChunkBytes <= store.snapshotCreditBytes, `snapshotChunkBytes (${store.snapshotChunkBytes}) must not exceed snapshotCreditBytes (${store.snapshotCreditBytes})`],
+    [
+      store.heartbeatTicks * 2 <= store.electionTicksMin,
+      `electionTicksMin (${store.electionTicksMin}) must be at least twice heartbeatTicks (${store.heartbeatTicks})`,
+    ],
+    [
+      store.storeHeartbeatMs * 2 <= electionMs,
+      `storeHeartbeatMs (${store.storeHeartbeatMs}) must be at most half the shortest election timeout (${electionMs} ms)`,
+    ],
+    [
+      store.flushBytes < store.memtableBytesMax,
+      `flushBytes (${store.flushBytes}) must be below memtableBytesMax (${store.memtableBytesMax})`,
+    ],
+    [
+      store.appendBytesMax <= store.inflightBytesMax,
+      `appendBytesMax (${store.appendBytesMax}) must not exceed inflightBytesMax (${store.inflightBytesMax})`,
+    ],
+    [
+      store.entryTargetBytes <= store.uncommittedBytesMax,
+      `entryTargetBytes (${store.entryTargetBytes}) must not exceed uncommittedBytesMax (${store.uncommittedBytesMax})`,
+    ],
+    [
+      store.snapshotChunkBytes <= store.snapshotCreditBytes,
+      `snapshotChunkBytes (${store.snapshotChunkBytes}) must not exceed snapshotCreditBytes (${store.snapshotCreditBytes})`,
+    ],
+    [log.logSegmentBytes % 512 === 0, `logSegmentBytes (${log.logSegmentBytes}) must be a multiple of 512`],
+    [
+      log.logSegmentBytes <= log.logBytesTarget,
+      `logSegmentBytes (${log.logSegmentBytes}) must not exceed logBytesTarget (${log.logBytesTarget})`,
+    ],
   ];
   for (const [holds, message] of rules) if (!holds) throw new Failure("InvalidArgument", message);
 }
