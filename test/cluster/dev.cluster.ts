@@ -31,7 +31,10 @@ describe("flotilla dev", () => {
     const { out } = cluster.dev;
     for (const node of [1, 2, 3]) {
       const { pid, address, httpAddress } = cluster.entries()[node - 1]!;
-      expect([address, httpAddress]).toEqual([`127.0.0.1:${cluster.port + node - 1}`, `127.0.0.1:${cluster.port + 79 + node}`]);
+      expect([address, httpAddress]).toEqual([
+        `127.0.0.1:${cluster.port + node - 1}`,
+        `127.0.0.1:${cluster.port + 79 + node}`,
+      ]);
       expect(out).toContain(`node ${node}  ${address}  http ${httpAddress}  pid ${pid}  .flotilla/node-${node}\n`);
     }
     expect(readyLine.exec(out)?.slice(1, 3)).toEqual(["3", "9"]);
@@ -39,9 +42,16 @@ describe("flotilla dev", () => {
     expect(await cluster.run(["put", "Ärger", "x"])).toMatchObject({ exitCode: 0 });
     expect(await cluster.run(["get", "hello"])).toMatchObject({ exitCode: 0, out: "world", notes: "" });
     expect(await cluster.run(["get", "nope"])).toMatchObject({ exitCode: 1, out: "" });
-    const scanned = (await cluster.run(["scan", "-o", "jsonl"])).out.trim().split("\n").map((line) => (JSON.parse(line) as { key: string }).key);
+    const scanned = (await cluster.run(["scan", "-o", "jsonl"])).out
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { key: string }).key);
     expect(scanned).toEqual(["hello", "Ärger"]);
-    expect(JSON.parse((await cluster.run(["cluster", "status", "-o", "json"])).out)).toMatchObject({ health: "ok", nodes: { total: 3, live: 3 }, ranges: { total: 9, led: 9 } });
+    expect(JSON.parse((await cluster.run(["cluster", "status", "-o", "json"])).out)).toMatchObject({
+      health: "ok",
+      nodes: { total: 3, live: 3 },
+      ranges: { total: 9, led: 9 },
+    });
     const pids = cluster.entries().map(({ pid }) => pid!);
     expect(await cluster.stop()).toMatchObject({ exitCode: 0 });
     expect(pids.filter((pid) => isOurs(pid, cluster.directory))).toEqual([]);
@@ -108,7 +118,10 @@ describe("flotilla dev", () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(cluster.port + 81, "127.0.0.1", resolve));
     const dev = cluster.spawnDev();
-    expect(await dev.ended).toMatchObject({ exitCode: 2, notes: expect.stringContaining(`port ${cluster.port + 81} is in use`) });
+    expect(await dev.ended).toMatchObject({
+      exitCode: 2,
+      notes: expect.stringContaining(`port ${cluster.port + 81} is in use`),
+    });
     await new Promise((resolve) => server.close(resolve));
     expect(await isFree(cluster.port)).toBe(true);
   });
@@ -131,7 +144,10 @@ describe("flotilla dev", () => {
 
   test("--split-at gives the bounds by hand, --fresh begins anew", async () => {
     const cluster = await RealCluster.start({ nodes: 1, arguments: ["--split-at", "m,ü"] });
-    const starts = async (): Promise<string[]> => (JSON.parse((await cluster.run(["range", "list", "-o", "json"])).out) as { start: string }[]).map(({ start }) => start);
+    const starts = async (): Promise<string[]> =>
+      (JSON.parse((await cluster.run(["range", "list", "-o", "json"])).out) as { start: string }[]).map(
+        ({ start }) => start,
+      );
     expect(await starts()).toEqual(["", "", "m", "ü"]);
     await cluster.run(["put", "k", "v"]);
     await cluster.stop();
@@ -147,7 +163,10 @@ describe("an emptied directory", () => {
     await cluster.stop();
     await rename(cluster.path("node-2"), cluster.path("away"));
     const refused = await cluster.spawnDev().ended;
-    expect(refused).toMatchObject({ exitCode: 2, notes: expect.stringMatching(/node-2 is empty.*forgotten the votes/) });
+    expect(refused).toMatchObject({
+      exitCode: 2,
+      notes: expect.stringMatching(/node-2 is empty.*forgotten the votes/),
+    });
     expect(refused.notes).toContain("--fresh");
     expect(existsSync(cluster.path("node-2", "identity"))).toBe(false);
     await rm(cluster.path("node-2"), { recursive: true, force: true });
@@ -159,7 +178,15 @@ describe("an emptied directory", () => {
   test("is no node: start says what to run, exit code 2, and leaves it empty", async () => {
     const cluster = await RealCluster.prepare();
     await mkdir(cluster.path("node-9"), { recursive: true });
-    const { exitCode, notes } = await cluster.run(["start", "--data-dir", cluster.path("node-9"), "--address", `127.0.0.1:${cluster.port}`, "--http-address", "127.0.0.1:0"]);
+    const { exitCode, notes } = await cluster.run([
+      "start",
+      "--data-dir",
+      cluster.path("node-9"),
+      "--address",
+      `127.0.0.1:${cluster.port}`,
+      "--http-address",
+      "127.0.0.1:0",
+    ]);
     expect(exitCode).toBe(2);
     expect(notes).toMatch(/this node has no cluster/);
     expect(notes).toContain("flotilla dev");
@@ -170,7 +197,15 @@ describe("an emptied directory", () => {
 describe("flotilla start", () => {
   test("F24 a second process on the same directory is refused, and the first goes on", async () => {
     const cluster = await RealCluster.start({ nodes: 1, ranges: 1 });
-    const second = await cluster.run(["start", "--data-dir", cluster.path("node-1"), "--address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]);
+    const second = await cluster.run([
+      "start",
+      "--data-dir",
+      cluster.path("node-1"),
+      "--address",
+      "127.0.0.1:0",
+      "--http-address",
+      "127.0.0.1:0",
+    ]);
     expect(second).toMatchObject({ exitCode: 2, notes: expect.stringContaining("InUse") });
     expect((await cluster.run(["put", "k", "v"])).exitCode).toBe(0);
   });

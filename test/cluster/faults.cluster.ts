@@ -10,7 +10,7 @@ class Writers {
   readonly acknowledged: string[] = [];
   readonly unknown = new Set<string>();
   readonly refused: string[] = [];
-  #running = true;
+  readonly #stopped = new AbortController();
   readonly #ended: Promise<void>;
 
   constructor(client: Client, count: number) {
@@ -19,7 +19,7 @@ class Writers {
   }
 
   async #write(client: Client, writer: number): Promise<void> {
-    for (let i = 0; this.#running; i++) {
+    for (let i = 0; !this.#stopped.signal.aborted; i++) {
       // Keys of all ranges in turn.
       const key = `${String.fromCharCode(0x30 + ((i * 7 + writer) % 78))}-${writer}-${i}`;
       try {
@@ -33,7 +33,7 @@ class Writers {
   }
 
   async stop(): Promise<void> {
-    this.#running = false;
+    this.#stopped.abort();
     await this.#ended;
   }
 }
@@ -118,12 +118,27 @@ test("without a majority a write fails with a code and an outcome that agree, an
     expect(error.outcome).toBe("not-applied");
   }
   await cluster.restart(2);
-  await until("writes work again", async () => (await cluster.run(["put", "k", "after", "--timeout", "5s"])).exitCode === 0);
+  await until(
+    "writes work again",
+    async () => (await cluster.run(["put", "k", "after", "--timeout", "5s"])).exitCode === 0,
+  );
   expect((await cluster.run(["get", "k"])).out).toBe("after");
 });
 
 test("one endpoint is enough, whichever node it is", async () => {
   const cluster = await RealCluster.start();
-  for (let i = 0; i < 30; i++) expect((await cluster.run(["put", `${String.fromCharCode(0x30 + i * 2)}`, "v", "--endpoints", cluster.endpoints[i % 3]!])).exitCode).toBe(0);
-  for (const endpoint of cluster.endpoints) expect((await cluster.run(["scan", "--count", "--endpoints", endpoint])).out).toBe("30\n");
+  for (let i = 0; i < 30; i++)
+    expect(
+      (
+        await cluster.run([
+          "put",
+          `${String.fromCharCode(0x30 + i * 2)}`,
+          "v",
+          "--endpoints",
+          cluster.endpoints[i % 3]!,
+        ])
+      ).exitCode,
+    ).toBe(0);
+  for (const endpoint of cluster.endpoints)
+    expect((await cluster.run(["scan", "--count", "--endpoints", endpoint])).out).toBe("30\n");
 });

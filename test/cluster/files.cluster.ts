@@ -25,12 +25,18 @@ test("a directory comes out of the cluster as it went in", async () => {
 test("lines of JSON come out in the order of keys, with the values that went in", async () => {
   const cluster = await RealCluster.start();
   const keys = Array.from({ length: 20_000 }, (_, i) => `${String.fromCharCode(0x21 + (i % 90))}${i}`);
-  await writeFile(join(cluster.directory, "in.jsonl"), keys.map((key) => JSON.stringify({ key, value: `value of ${key}` }) + "\n").join(""));
+  await writeFile(
+    join(cluster.directory, "in.jsonl"),
+    keys.map((key) => JSON.stringify({ key, value: `value of ${key}` }) + "\n").join(""),
+  );
   const imported = await cluster.run(["import", "jsonl", "in.jsonl", "-o", "json"]);
   expect(imported).toMatchObject({ exitCode: 0 });
   expect(JSON.parse(imported.out)).toMatchObject({ records: 20_000, failed: 0 });
   expect((await cluster.run(["export", "jsonl", "out.jsonl"])).exitCode).toBe(0);
-  const lines = (await readFile(join(cluster.directory, "out.jsonl"), "utf8")).trimEnd().split("\n").map((line) => JSON.parse(line) as { key: string; value: string });
+  const lines = (await readFile(join(cluster.directory, "out.jsonl"), "utf8"))
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { key: string; value: string });
   expect(lines.map(({ key }) => key)).toEqual([...keys].sort());
   expect(lines.every(({ key, value }) => value === `value of ${key}`)).toBe(true);
   expect((await cluster.run(["delete", "--prefix", "A"])).out).toBe("deleted 222\n");
@@ -45,7 +51,10 @@ test("values at the limit go in, values over it are refused with size and limit"
   expect(over.exitCode).toBe(2);
   expect(JSON.parse(over.notes)).toMatchObject({ error: { code: "ValueTooLarge", details: { limitBytes: mebibyte } } });
   // The cluster checks for itself as well.
-  const sent = await cluster.run(["put", "over", "--value-file", "-", "--value-limit", "8MiB", "-o", "json"], Buffer.alloc(mebibyte + 1, 1));
+  const sent = await cluster.run(
+    ["put", "over", "--value-file", "-", "--value-limit", "8MiB", "-o", "json"],
+    Buffer.alloc(mebibyte + 1, 1),
+  );
   expect([sent.exitCode, JSON.parse(sent.notes).error.code]).toEqual([2, "ValueTooLarge"]);
   expect((await cluster.run(["put", "k".repeat(4097), "v"])).exitCode).toBe(2);
 });
@@ -53,10 +62,33 @@ test("values at the limit go in, values over it are refused with size and limit"
 test("the benchmark measures what it says", async () => {
   const cluster = await RealCluster.start();
   for (const workload of ["put", "get"]) {
-    const { exitCode, out } = await cluster.run(["bench", workload, "--duration", "1", "--warm-up", "1", "--keys", "2000", "--in-flight", "64", "--clients", "2", "-o", "json"]);
+    const { exitCode, out } = await cluster.run([
+      "bench",
+      workload,
+      "--duration",
+      "1",
+      "--warm-up",
+      "1",
+      "--keys",
+      "2000",
+      "--in-flight",
+      "64",
+      "--clients",
+      "2",
+      "-o",
+      "json",
+    ]);
     expect(exitCode).toBe(0);
     const result = JSON.parse(out) as Record<string, number> & { latencyMs: Record<string, number> };
-    expect(result).toMatchObject({ workload, errors: 0, unknown: 0, inFlight: 64, keyBytes: 16, valueBytes: 256, keys: 2000 });
+    expect(result).toMatchObject({
+      workload,
+      errors: 0,
+      unknown: 0,
+      inFlight: 64,
+      keyBytes: 16,
+      valueBytes: 256,
+      keys: 2000,
+    });
     expect(result["operations"]).toBeGreaterThan(100);
     expect((result["opsPerSecond"]! * result["durationMs"]!) / 1000 / result["operations"]!).toBeCloseTo(1, 2);
     expect(result.latencyMs["p50"]!).toBeLessThanOrEqual(result.latencyMs["p99"]!);

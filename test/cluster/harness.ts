@@ -8,6 +8,7 @@ import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
+import type { constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createClient } from "@flotilla/client";
@@ -18,9 +19,11 @@ const httpPortOffset = 80;
 const startMsMax = 30_000;
 const stopMsMax = 30_000;
 
+export type SignalName = keyof typeof constants.signals;
+
 export interface CommandResult {
   readonly exitCode: number | null;
-  readonly signal: NodeJS.Signals | null;
+  readonly signal: SignalName | null;
   readonly out: string;
   readonly notes: string;
   readonly elapsedMs: number;
@@ -51,10 +54,20 @@ export class StartedProcess {
   /** Called whenever there is more to read. */
   #onOutput = new Set<() => void>();
 
-  constructor(args: readonly string[], directory: string, environment: Readonly<Record<string, string>> = {}, input?: string | Uint8Array, stderr?: number) {
+  constructor(
+    args: readonly string[],
+    directory: string,
+    environment: Readonly<Record<string, string>> = {},
+    input?: string | Uint8Array,
+    stderr?: number,
+  ) {
     const startedMs = performance.now();
     const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FLOTILLA_")));
-    this.child = spawn(process.execPath, [launcher, ...args], { cwd: directory, env: { ...inherited, ...environment }, stdio: ["pipe", "pipe", stderr ?? "pipe"] });
+    this.child = spawn(process.execPath, [launcher, ...args], {
+      cwd: directory,
+      env: { ...inherited, ...environment },
+      stdio: ["pipe", "pipe", stderr ?? "pipe"],
+    });
     this.child.stdin!.on("error", () => {});
     this.child.stdin!.end(input);
     this.child.stdout!.setEncoding("utf8").on("data", (text: string) => this.#heard("out", text));
@@ -81,8 +94,12 @@ export class StartedProcess {
     for (;;) {
       const match = pattern.exec(this.out);
       if (match !== null) return match;
-      if (this.hasEnded) throw new Error(`ended with ${this.child.exitCode ?? this.child.signalCode} before ${pattern}:\n${this.out}${this.notes}`);
-      if (performance.now() > untilMs) throw new Error(`no ${pattern} within ${timeoutMs} ms:\n${this.out}${this.notes}`);
+      if (this.hasEnded)
+        throw new Error(
+          `ended with ${this.child.exitCode ?? this.child.signalCode} before ${pattern}:\n${this.out}${this.notes}`,
+        );
+      if (performance.now() > untilMs)
+        throw new Error(`no ${pattern} within ${timeoutMs} ms:\n${this.out}${this.notes}`);
       await new Promise<void>((resolve) => {
         const listener = (): void => {
           clearTimeout(timeout);
@@ -95,7 +112,7 @@ export class StartedProcess {
     }
   }
 
-  signal(signal: NodeJS.Signals): void {
+  signal(signal: SignalName): void {
     if (!this.hasEnded) this.child.kill(signal);
   }
 
@@ -160,7 +177,8 @@ export class RealCluster {
   spawnDev(more: readonly string[] = []): StartedProcess {
     const { nodes, ranges, arguments: given = [], environment = {} } = this.#options;
     const count = nodes === undefined || existsSync(this.path("node-1", "identity")) ? [] : ["--nodes", String(nodes)];
-    const split = ranges === undefined || existsSync(this.path("node-1", "identity")) ? [] : ["--ranges", String(ranges)];
+    const split =
+      ranges === undefined || existsSync(this.path("node-1", "identity")) ? [] : ["--ranges", String(ranges)];
     this.#dev = this.spawn(["dev", "--port", String(this.port), ...count, ...split, ...given, ...more], environment);
     return this.#dev;
   }
@@ -191,7 +209,7 @@ export class RealCluster {
     return pid;
   }
 
-  kill(node: number, signal: NodeJS.Signals = "SIGKILL"): void {
+  kill(node: number, signal: SignalName = "SIGKILL"): void {
     process.kill(this.pid(node), signal);
   }
 
@@ -214,7 +232,12 @@ export class RealCluster {
   }
 
   /** A process in the cluster's directory that is ended with the cluster. `stderr`: a file descriptor in place of `notes`. */
-  spawn(args: readonly string[], environment: Readonly<Record<string, string>> = {}, input?: string | Uint8Array, stderr?: number): StartedProcess {
+  spawn(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    input?: string | Uint8Array,
+    stderr?: number,
+  ): StartedProcess {
     const started = new StartedProcess(args, this.directory, environment, input, stderr);
     this.#started.push(started);
     this.#pids.add(started.pid);
@@ -243,7 +266,7 @@ export class RealCluster {
   }
 
   /** Ctrl-C for `flotilla dev`. */
-  async stop(signal: NodeJS.Signals = "SIGINT"): Promise<CommandResult> {
+  async stop(signal: SignalName = "SIGINT"): Promise<CommandResult> {
     const { dev } = this;
     dev.signal(signal);
     return within(stopMsMax, "flotilla dev to stop", dev.ended);
@@ -285,7 +308,11 @@ export function isFree(port: number): Promise<boolean> {
   });
 }
 
-export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs: number = startMsMax): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs: number = startMsMax,
+): Promise<void> {
   const untilMs = performance.now() + timeoutMs;
   while (!(await holds())) {
     if (performance.now() > untilMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
@@ -294,7 +321,7 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
 }
 
 async function within<T>(timeoutMs: number, what: string, promise: Promise<T>): Promise<T> {
-  let timeout: NodeJS.Timeout | undefined;
+  let timeout: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timeout = setTimeout(() => reject(new Error(`waited ${timeoutMs} ms for ${what}`)), timeoutMs);
   });

@@ -41,14 +41,27 @@ export interface BulkOptions<Put extends PutRecord> {
 }
 
 export interface ClusterClient {
-  getEntry(key: Uint8Array, options?: { consistency?: "linearizable" | "stale" | undefined }): Promise<ClusterEntry<Uint8Array> | undefined>;
-  put(key: Uint8Array, value: Uint8Array, options: { ifAbsent?: boolean | undefined; ifVersion?: number | undefined }): Promise<{ readonly version: number }>;
-  delete(key: Uint8Array, options: { ifVersion?: number | undefined }): Promise<{ readonly version: number; readonly deleted: boolean }>;
+  getEntry(
+    key: Uint8Array,
+    options?: { consistency?: "linearizable" | "stale" | undefined },
+  ): Promise<ClusterEntry<Uint8Array> | undefined>;
+  put(
+    key: Uint8Array,
+    value: Uint8Array,
+    options: { ifAbsent?: boolean | undefined; ifVersion?: number | undefined },
+  ): Promise<{ readonly version: number }>;
+  delete(
+    key: Uint8Array,
+    options: { ifVersion?: number | undefined },
+  ): Promise<{ readonly version: number; readonly deleted: boolean }>;
   deleteRange(options: IntervalOptions): Promise<{ readonly deleted: number }>;
   count(options: IntervalOptions): Promise<number>;
   /** Pages of records in the order of their keys; `value` is undefined with `keysOnly`. */
   scanPages(options: ScanOptions): AsyncIterable<readonly ClusterEntry<Uint8Array | undefined>[]>;
-  putMany<Put extends PutRecord>(records: AsyncIterable<Put>, options: BulkOptions<Put>): Promise<{ readonly records: number; readonly bytes: number }>;
+  putMany<Put extends PutRecord>(
+    records: AsyncIterable<Put>,
+    options: BulkOptions<Put>,
+  ): Promise<{ readonly records: number; readonly bytes: number }>;
   /** Follows the store that answers to the one that can. */
   admin(name: string, body: object, options: { readonly readOnly: boolean }): Promise<unknown>;
   /** The client itself, for the benchmark's loop. */
@@ -68,7 +81,8 @@ export async function connectCluster(options: ConnectOptions): Promise<ClusterCl
     delete: (key, given) => client.delete(key, given),
     deleteRange: (given) => client.deleteRange(given),
     count: (given) => client.count(given),
-    scanPages: ({ keysOnly, ...given }) => (keysOnly === true ? client.scan({ ...given, keysOnly }).pages() : client.scan(given).pages()),
+    scanPages: ({ keysOnly, ...given }) =>
+      keysOnly === true ? client.scan({ ...given, keysOnly }).pages() : client.scan(given).pages(),
     async putMany(records, { signal, onFailure }) {
       type Put = Parameters<typeof onFailure>[1];
       return client.putMany(records, { signal, onFailure: (error, record) => onFailure(error, record as Put) });
@@ -90,11 +104,14 @@ async function redirected(client: Client, name: string, body: object, readOnly: 
       storeId = next;
     }
   }
-  throw new Failure("Busy", `${name}: leadership moved ${redirectsMax} times while it was asked for`, { hint: "ask again" });
+  throw new Failure("Busy", `${name}: leadership moved ${redirectsMax} times while it was asked for`, {
+    hint: "ask again",
+  });
 }
 
 function redirectOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !("details" in error) || typeof error.details !== "object" || error.details === null) return undefined;
+  if (!(error instanceof Error) || !("details" in error) || typeof error.details !== "object" || error.details === null)
+    return undefined;
   const { redirectStoreId } = error.details as { redirectStoreId?: unknown };
   return typeof redirectStoreId === "number" ? redirectStoreId : undefined;
 }

@@ -54,7 +54,8 @@ function listenForInterruption(): AbortController {
 /** Waits until what was written has left, then ends the process: open sockets of a closing client need not be waited for. */
 export async function exitProcess(exitCode: number): Promise<never> {
   await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
-  if (process.stderr.writableLength > 0) await Promise.race([new Promise<void>((resolve) => process.stderr.write("", () => resolve())), pause(1000)]);
+  if (process.stderr.writableLength > 0)
+    await Promise.race([new Promise<void>((resolve) => process.stderr.write("", () => resolve())), pause(1000)]);
   process.exit(exitCode);
 }
 

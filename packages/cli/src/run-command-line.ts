@@ -9,8 +9,13 @@ import { groups, verbTable } from "./verb-table.ts";
 import type { VerbEntry } from "./verb-table.ts";
 
 /** `argv` without node and script. Never rejects. */
-export async function runCommandLine(argv: readonly string[], io: CommandIo, table: readonly VerbEntry[] = verbTable): Promise<number> {
-  const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : argv[0] === "--version" ? ["version", ...argv.slice(1)] : argv;
+export async function runCommandLine(
+  argv: readonly string[],
+  io: CommandIo,
+  table: readonly VerbEntry[] = verbTable,
+): Promise<number> {
+  const words =
+    argv[0] === "help" ? [...argv.slice(1), "--help"] : argv[0] === "--version" ? ["version", ...argv.slice(1)] : argv;
   try {
     return await parseAndRun(words, io, table);
   } catch (error) {
@@ -51,7 +56,10 @@ function newCommand(name: string, io: CommandIo): Command {
 function groupOf(name: string, program: Command, known: Map<string, Command>, io: CommandIo): Command {
   let group = known.get(name);
   if (group === undefined) {
-    group = newCommand(name, io).description(groups[name] ?? "").usage("<verb> [arguments]").helpCommand(false);
+    group = newCommand(name, io)
+      .description(groups[name] ?? "")
+      .usage("<verb> [arguments]")
+      .helpCommand(false);
     known.set(name, group);
     program.addCommand(group);
   }
@@ -62,7 +70,12 @@ async function runVerb(verb: Verb, command: Command, io: CommandIo): Promise<num
   const options = command.opts<Record<string, unknown>>();
   const format = parseOutputFormat(options["output"] ?? "table");
   try {
-    return await verb.run({ io, arguments: command.processedArgs as (string | string[] | undefined)[], options, format });
+    return await verb.run({
+      io,
+      arguments: command.processedArgs as (string | string[] | undefined)[],
+      options,
+      format,
+    });
   } catch (error) {
     io.note(formatError(error, format));
     return exitCodeOf(error, verb.refusalsAreInput);
@@ -70,12 +83,22 @@ async function runVerb(verb: Verb, command: Command, io: CommandIo): Promise<num
 }
 
 /** Help asked for is no error; everything else that the parser refuses is what the user gave. */
-function reportUsage(error: CommanderError, words: readonly string[], io: CommandIo, table: readonly VerbEntry[]): number {
+function reportUsage(
+  error: CommanderError,
+  words: readonly string[],
+  io: CommandIo,
+  table: readonly VerbEntry[],
+): number {
   if (error.code === "commander.helpDisplayed" || error.code === "commander.version") return exitDone;
   // The longest part of what was typed that exists.
-  const known = table.find(({ path }) => path.every((word, index) => words[index] === word))?.path ?? (words[0] !== undefined && words[0] in groups ? [words[0]] : []);
+  const known =
+    table.find(({ path }) => path.every((word, index) => words[index] === word))?.path ??
+    (words[0] !== undefined && words[0] in groups ? [words[0]] : []);
   const help = `\`${["flotilla", ...known].join(" ")} --help\``;
-  const message = error.code === "commander.help" ? "which verb?" : error.message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)$/, "; did you mean $1?");
+  const message =
+    error.code === "commander.help"
+      ? "which verb?"
+      : error.message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)$/, "; did you mean $1?");
   const failure = new Failure("InvalidArgument", message.split("\n")[0]!, { hint: `see ${help}` });
   io.note(formatError(failure, guessOutputFormat(words)));
   return exitWrongInput;

@@ -19,7 +19,11 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 export const verbTable: readonly VerbEntry[] = [
-  { path: ["dev"], summary: "a local cluster of real processes, in the foreground", load: () => import("./verbs/dev.ts") },
+  {
+    path: ["dev"],
+    summary: "a local cluster of real processes, in the foreground",
+    load: () => import("./verbs/dev.ts"),
+  },
   { path: ["start"], summary: "one node", load: () => import("./verbs/start.ts") },
   { path: ["put"], summary: "write a value", load: () => import("./verbs/put.ts") },
   { path: ["get"], summary: "read a value", load: () => import("./verbs/get.ts") },
@@ -30,13 +34,25 @@ export const verbTable: readonly VerbEntry[] = [
   { path: ["export", "jsonl"], summary: "lines of JSON", load: () => import("./verbs/export-jsonl.ts") },
   { path: ["export", "dir"], summary: "files in a directory", load: () => import("./verbs/export-dir.ts") },
   { path: ["cluster", "status"], summary: "health and totals", load: () => import("./verbs/cluster-status.ts") },
-  { path: ["cluster", "health"], summary: "exit code 0 when all is well", load: () => import("./verbs/cluster-health.ts") },
+  {
+    path: ["cluster", "health"],
+    summary: "exit code 0 when all is well",
+    load: () => import("./verbs/cluster-health.ts"),
+  },
   { path: ["node", "list"], summary: "all nodes", load: () => import("./verbs/node-list.ts") },
   { path: ["store", "list"], summary: "all stores", load: () => import("./verbs/store-list.ts") },
   { path: ["range", "list"], summary: "all ranges", load: () => import("./verbs/range-list.ts") },
-  { path: ["range", "transfer-leader"], summary: "let another replica lead", load: () => import("./verbs/range-transfer-leader.ts") },
+  {
+    path: ["range", "transfer-leader"],
+    summary: "let another replica lead",
+    load: () => import("./verbs/range-transfer-leader.ts"),
+  },
   { path: ["bench", "put"], summary: "how many writes a second", load: () => import("./verbs/bench-put.ts") },
   { path: ["bench", "get"], summary: "how many reads a second", load: () => import("./verbs/bench-get.ts") },
-  { path: ["config", "show"], summary: "the settings a node would start with, and where each comes from", load: () => import("./verbs/config-show.ts") },
+  {
+    path: ["config", "show"],
+    summary: "the settings a node would start with, and where each comes from",
+    load: () => import("./verbs/config-show.ts"),
+  },
   { path: ["version"], summary: "the version of this command", load: () => import("./verbs/version.ts") },
 ];

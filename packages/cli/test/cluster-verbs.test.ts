@@ -21,7 +21,10 @@ const range = {
   epoch: { bounds: 1, members: 1 },
   leaderStoreId: null,
   term: 7,
-  replicas: [{ replicaId: 4, storeId: 2, nodeId: 2, role: "voter", state: "down" }, { replicaId: 5, storeId: 3, nodeId: 3, role: "learner", state: "probe" }],
+  replicas: [
+    { replicaId: 4, storeId: 2, nodeId: 2, role: "voter", state: "down" },
+    { replicaId: 5, storeId: 3, nodeId: 3, role: "learner", state: "probe" },
+  ],
   sizeBytes: null,
   keys: null,
   writesPerSecond: 12.4,
@@ -33,8 +36,34 @@ function cluster(): FakeCluster {
   const fake = new FakeCluster();
   fake.answers.set("cluster-status", status);
   fake.answers.set("range-list", [range]);
-  fake.answers.set("node-list", [{ nodeId: 1, address: "127.0.0.1:7400", httpAddress: null, pid: null, state: "dead", serverVersion: null, uptimeMs: null, stores: [1], labels: { zone: "a" } }]);
-  fake.answers.set("store-list", [{ storeId: 1, nodeId: 1, address: "h:1", state: "live", replicas: 9, leaders: 3, sizeBytes: 2048, freeBytes: null, logBytes: 0, fsyncs: 17, dataDir: "/d" }]);
+  fake.answers.set("node-list", [
+    {
+      nodeId: 1,
+      address: "127.0.0.1:7400",
+      httpAddress: null,
+      pid: null,
+      state: "dead",
+      serverVersion: null,
+      uptimeMs: null,
+      stores: [1],
+      labels: { zone: "a" },
+    },
+  ]);
+  fake.answers.set("store-list", [
+    {
+      storeId: 1,
+      nodeId: 1,
+      address: "h:1",
+      state: "live",
+      replicas: 9,
+      leaders: 3,
+      sizeBytes: 2048,
+      freeBytes: null,
+      logBytes: 0,
+      fsyncs: 17,
+      dataDir: "/d",
+    },
+  ]);
   fake.answers.set("transfer-leader", { rangeId: 3, leaderStoreId: 2, changed: true });
   return fake;
 }
@@ -57,15 +86,22 @@ describe("reports about the cluster", () => {
   });
 
   test("a range's bounds are text, in base64 where they are not UTF-8; what is not known is null, and a dash in a table", async () => {
-    const [row] = JSON.parse((await run(["range", "list", "-o", "json"], { cluster: cluster() })).out) as Record<string, unknown>[];
+    const [row] = JSON.parse((await run(["range", "list", "-o", "json"], { cluster: cluster() })).out) as Record<
+      string,
+      unknown
+    >[];
     expect(row).toEqual({ ...range, start: "LGc=", end: "/wA=", encoding: "base64" });
-    expect(JSON.parse((await run(["range", "list", "-o", "jsonl", "--hex"], { cluster: cluster() })).out)).toMatchObject({ start: "2c67", end: "ff00", encoding: "hex" });
+    expect(
+      JSON.parse((await run(["range", "list", "-o", "jsonl", "--hex"], { cluster: cluster() })).out),
+    ).toMatchObject({ start: "2c67", end: "ff00", encoding: "hex" });
     const { out } = await run(["range", "list"], { cluster: cluster() });
     expect(out.split("\n")[1]).toMatch(/^ +3 +LGc= +\/wA= +- +7 +2 down, 3 learner +- +12 +-$/);
   });
 
   test("nodes and stores are lists", async () => {
-    expect(JSON.parse((await run(["node", "list", "-o", "json"], { cluster: cluster() })).out)).toEqual(cluster().answers.get("node-list"));
+    expect(JSON.parse((await run(["node", "list", "-o", "json"], { cluster: cluster() })).out)).toEqual(
+      cluster().answers.get("node-list"),
+    );
     expect((await run(["node", "list"], { cluster: cluster() })).out).toMatch(/dead.*zone=a/);
     expect((await run(["store", "list"], { cluster: cluster() })).out).toMatch(/2\.0 KiB/);
   });
@@ -74,7 +110,10 @@ describe("reports about the cluster", () => {
     const odd = cluster();
     odd.answers.set("range-list", { ranges: [] });
     odd.answers.set("cluster-status", null);
-    for (const argv of [["range", "list"], ["cluster", "status"]]) {
+    for (const argv of [
+      ["range", "list"],
+      ["cluster", "status"],
+    ]) {
       const { exitCode, notes } = await run([...argv, "-o", "json"], { cluster: odd });
       expect([exitCode, JSON.parse(notes).error.code]).toEqual([1, "ProtocolMismatch"]);
     }
@@ -89,11 +128,19 @@ describe("range transfer-leader", () => {
   });
 
   test("says what happened; --plan changes nothing", async () => {
-    expect((await run(["range", "transfer-leader", "3", "--to", "2"], { cluster: cluster() })).out).toBe("range 3 is handed over to store 2\n");
+    expect((await run(["range", "transfer-leader", "3", "--to", "2"], { cluster: cluster() })).out).toBe(
+      "range 3 is handed over to store 2\n",
+    );
     const planned = cluster();
     planned.answers.delete("transfer-leader");
-    expect((await run(["range", "transfer-leader", "3", "--to", "2", "--plan"], { cluster: planned })).out).toBe("transfer leader to store 2\n");
-    expect((await run(["range", "transfer-leader", "3", "--to", "9", "--plan"], { cluster: planned })).exitCode).toBe(1);
-    expect((await run(["range", "transfer-leader", "8", "--to", "2", "--plan"], { cluster: planned })).exitCode).toBe(1);
+    expect((await run(["range", "transfer-leader", "3", "--to", "2", "--plan"], { cluster: planned })).out).toBe(
+      "transfer leader to store 2\n",
+    );
+    expect((await run(["range", "transfer-leader", "3", "--to", "9", "--plan"], { cluster: planned })).exitCode).toBe(
+      1,
+    );
+    expect((await run(["range", "transfer-leader", "8", "--to", "2", "--plan"], { cluster: planned })).exitCode).toBe(
+      1,
+    );
   });
 });

@@ -27,7 +27,9 @@ describe("help", () => {
 
   test("of start shows each setting with its default", async () => {
     const { out } = await run(["start", "--help"]);
-    expect(out.replace(/\s+/g, " ")).toContain("--store-heartbeat-ms <DURATION> interval of heartbeats between stores (default 250ms)");
+    expect(out.replace(/\s+/g, " ")).toContain(
+      "--store-heartbeat-ms <DURATION> interval of heartbeats between stores (default 250ms)",
+    );
   });
 });
 
@@ -36,27 +38,45 @@ describe("endpoints", () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "flotilla-endpoints-"));
     await mkdir(join(directory, ".flotilla"));
-    const entry = (node: number, pid: number | null): object => ({ node, pid, address: `127.0.0.1:${9000 + node}`, httpAddress: "x", path: "y" });
-    await writeFile(join(directory, ".flotilla", "cluster.json"), JSON.stringify([entry(1, null), entry(2, 77), { node: 3 }, entry(4, 78)]));
+    const entry = (node: number, pid: number | null): object => ({
+      node,
+      pid,
+      address: `127.0.0.1:${9000 + node}`,
+      httpAddress: "x",
+      path: "y",
+    });
+    await writeFile(
+      join(directory, ".flotilla", "cluster.json"),
+      JSON.stringify([entry(1, null), entry(2, 77), { node: 3 }, entry(4, 78)]),
+    );
   });
   afterAll(async () => rm(directory, { recursive: true }));
 
   test("are those of the flag, else the environment, else the cluster here with live nodes first, else the default ports", async () => {
     expect(await findEndpoints("a:1", { FLOTILLA_ENDPOINTS: "b:1" }, directory)).toBe("a:1");
     expect(await findEndpoints(undefined, { FLOTILLA_ENDPOINTS: "b:1" }, directory)).toBe("b:1");
-    expect(await findEndpoints(undefined, {}, directory)).toEqual(["127.0.0.1:9002", "127.0.0.1:9004", "127.0.0.1:9001"]);
+    expect(await findEndpoints(undefined, {}, directory)).toEqual([
+      "127.0.0.1:9002",
+      "127.0.0.1:9004",
+      "127.0.0.1:9001",
+    ]);
     expect(await findEndpoints(undefined, {}, "/nowhere")).toEqual(defaultEndpoints);
   });
 });
 
 test("durations are read with their units, a bare number is seconds", () => {
-  expect(["250ms", "10s", "2m", "3", "1.5s"].map((text) => parseDurationMs("--timeout", text))).toEqual([250, 10_000, 120_000, 3000, 1500]);
-  for (const text of ["", "0", "-1s", "10 parsecs", "8000h"]) expect(() => parseDurationMs("--timeout", text)).toThrow("--timeout");
+  expect(["250ms", "10s", "2m", "3", "1.5s"].map((text) => parseDurationMs("--timeout", text))).toEqual([
+    250, 10_000, 120_000, 3000, 1500,
+  ]);
+  for (const text of ["", "0", "-1s", "10 parsecs", "8000h"])
+    expect(() => parseDurationMs("--timeout", text)).toThrow("--timeout");
 });
 
 describe("config show", () => {
   test("tells where each value comes from", async () => {
-    const { exitCode, out } = await run(["config", "show", "-o", "json", "--tick-ms", "50ms", "--data-dir", "/d"], { environment: { FLOTILLA_LOG_LEVEL: "warn" } });
+    const { exitCode, out } = await run(["config", "show", "-o", "json", "--tick-ms", "50ms", "--data-dir", "/d"], {
+      environment: { FLOTILLA_LOG_LEVEL: "warn" },
+    });
     expect(exitCode).toBe(0);
     const rows = JSON.parse(out) as { name: string; value: unknown; source: string }[];
     expect(rows.find(({ name }) => name === "tickMs")).toMatchObject({ value: 50, source: "flag" });
@@ -73,7 +93,9 @@ describe("config show", () => {
 });
 
 test("the version is that of the package", async () => {
-  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
   expect(cliVersion).toBe(version);
   expect(JSON.parse((await run(["version", "-o", "json"])).out)).toMatchObject({ version });
 });

@@ -27,7 +27,10 @@ export class FakeCluster implements ClusterClient {
   #version = 1000;
 
   set(key: string | Uint8Array, value: string | Uint8Array): void {
-    this.records.set(Buffer.from(key as string).toString("latin1"), { value: Buffer.from(value as string), version: ++this.#version });
+    this.records.set(Buffer.from(key as string).toString("latin1"), {
+      value: Buffer.from(value as string),
+      version: ++this.#version,
+    });
   }
 
   text(key: string): string | undefined {
@@ -40,7 +43,11 @@ export class FakeCluster implements ClusterClient {
     return record === undefined ? undefined : { key, ...record };
   }
 
-  async put(key: Uint8Array, value: Uint8Array, { ifAbsent, ifVersion }: { ifAbsent?: boolean | undefined; ifVersion?: number | undefined }): Promise<{ version: number }> {
+  async put(
+    key: Uint8Array,
+    value: Uint8Array,
+    { ifAbsent, ifVersion }: { ifAbsent?: boolean | undefined; ifVersion?: number | undefined },
+  ): Promise<{ version: number }> {
     const failure = this.failNext;
     this.failNext = undefined;
     if (failure !== undefined) throw failure;
@@ -66,7 +73,17 @@ export class FakeCluster implements ClusterClient {
     return this.#matching(prefix).length;
   }
 
-  async *scanPages({ prefix, limit, reverse, keysOnly }: { prefix?: Uint8Array | undefined; limit?: number | undefined; reverse?: boolean | undefined; keysOnly?: boolean | undefined }): AsyncGenerator<ClusterEntry<Uint8Array | undefined>[]> {
+  async *scanPages({
+    prefix,
+    limit,
+    reverse,
+    keysOnly,
+  }: {
+    prefix?: Uint8Array | undefined;
+    limit?: number | undefined;
+    reverse?: boolean | undefined;
+    keysOnly?: boolean | undefined;
+  }): AsyncGenerator<ClusterEntry<Uint8Array | undefined>[]> {
     const keys = this.#matching(prefix);
     if (reverse === true) keys.reverse();
     const chosen = keys.slice(0, limit);
@@ -78,7 +95,10 @@ export class FakeCluster implements ClusterClient {
     }
   }
 
-  async putMany<Put extends PutRecord>(records: AsyncIterable<Put>, { onFailure, signal }: { signal?: AbortSignal | undefined; onFailure(error: Error, record: Put): void }): Promise<{ records: number; bytes: number }> {
+  async putMany<Put extends PutRecord>(
+    records: AsyncIterable<Put>,
+    { onFailure, signal }: { signal?: AbortSignal | undefined; onFailure(error: Error, record: Put): void },
+  ): Promise<{ records: number; bytes: number }> {
     let count = 0;
     let bytes = 0;
     for await (const record of records) {
@@ -128,7 +148,16 @@ export interface RunOptions {
   readonly terminal?: boolean;
 }
 
-export async function run(argv: readonly string[], { cluster = new FakeCluster(), directory = "/nowhere", environment = {}, input = "", terminal = false }: RunOptions = {}): Promise<Ran> {
+export async function run(
+  argv: readonly string[],
+  {
+    cluster = new FakeCluster(),
+    directory = "/nowhere",
+    environment = {},
+    input = "",
+    terminal = false,
+  }: RunOptions = {},
+): Promise<Ran> {
   const out: Buffer[] = [];
   let notes = "";
   const never = new AbortController();

@@ -1,4 +1,15 @@
-import { constants, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import {
+  constants,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { execFileSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +31,14 @@ interface Report {
   bytes: number;
   skipped: number;
   failed: number;
-  failures: { name: string; line: number | null; code: string; message: string; sizeBytes: number | null; limitBytes: number | null }[];
+  failures: {
+    name: string;
+    line: number | null;
+    code: string;
+    message: string;
+    sizeBytes: number | null;
+    limitBytes: number | null;
+  }[];
 }
 const reportOf = ({ out }: { out: string }): Report => JSON.parse(out) as Report;
 
@@ -38,9 +56,15 @@ describe("import dir", () => {
     const ran = await run(["import", "dir", "tree", "--prefix", "p/", "-o", "json"], { cluster, directory });
     expect(ran.exitCode).toBe(0);
     expect(reportOf(ran)).toMatchObject({ records: 3, skipped: 4, failed: 0, failures: [] });
-    expect([...cluster.records.keys()].map((key) => Buffer.from(key, "latin1").toString()).sort()).toEqual(["p/a b", "p/sub/..two/.x", "p/sub/größe"]);
+    expect([...cluster.records.keys()].map((key) => Buffer.from(key, "latin1").toString()).sort()).toEqual([
+      "p/a b",
+      "p/sub/..two/.x",
+      "p/sub/größe",
+    ]);
     expect([...cluster.records.get("p/sub/..two/.x")!.value]).toEqual([0, 255]);
-    expect((await run(["import", "dir", "tree"], { cluster, directory })).out).toMatch(/imported 3 records.*skipped 2 links, 1 devices, 1 empty directories\n/);
+    expect((await run(["import", "dir", "tree"], { cluster, directory })).out).toMatch(
+      /imported 3 records.*skipped 2 links, 1 devices, 1 empty directories\n/,
+    );
   });
 
   test("a file over the limit is not read, is listed with size and limit, and the rest goes in: exit code 1", async () => {
@@ -53,7 +77,16 @@ describe("import dir", () => {
     expect(ran.exitCode).toBe(1);
     const { records, failed, failures } = reportOf(ran);
     expect([records, failed]).toEqual([1, 1]);
-    expect(failures).toEqual([{ name: "huge", line: null, code: "ValueTooLarge", message: expect.any(String), sizeBytes: 2 ** 33, limitBytes: 1024 * 1024 }]);
+    expect(failures).toEqual([
+      {
+        name: "huge",
+        line: null,
+        code: "ValueTooLarge",
+        message: expect.any(String),
+        sizeBytes: 2 ** 33,
+        limitBytes: 1024 * 1024,
+      },
+    ]);
   });
 
   test("names that are not UTF-8 become keys of the same bytes", async () => {
@@ -67,7 +100,8 @@ describe("import dir", () => {
 
   test("a directory that is none is what the user gave", async () => {
     await writeFile(join(directory, "file"), "x");
-    for (const path of ["file", "nowhere"]) expect((await run(["import", "dir", path], { directory })).exitCode).toBe(2);
+    for (const path of ["file", "nowhere"])
+      expect((await run(["import", "dir", path], { directory })).exitCode).toBe(2);
   });
 
   test("ends when the cluster is gone instead of trying every file", async () => {
@@ -96,14 +130,30 @@ describe("export dir", () => {
 
   test("keys that would leave the directory or clash are refused and listed; the rest is written", async () => {
     const cluster = new FakeCluster();
-    const refused = ["../up", "a/../../up", "/etc/absolute", "a//b", "./dot", "dir/", "nul\0nul", "clash/below", "clash/below/more", `${"n".repeat(256)}`];
+    const refused = [
+      "../up",
+      "a/../../up",
+      "/etc/absolute",
+      "a//b",
+      "./dot",
+      "dir/",
+      "nul\0nul",
+      "clash/below",
+      "clash/below/more",
+      `${"n".repeat(256)}`,
+    ];
     for (const key of [...refused, "clash", "clash-free", "fine/file"]) cluster.set(key, key);
     const ran = await run(["export", "dir", "out", "-o", "json"], { cluster, directory });
     expect(ran.exitCode).toBe(1);
     const { records, failed, failures } = reportOf(ran);
     expect([records, failed]).toEqual([3, refused.length]);
     for (const failure of failures) expect(failure.code).toBe("Refused");
-    expect((await readdir(join(directory, "out"), { recursive: true })).sort()).toEqual(["clash", "clash-free", "fine", "fine/file"]);
+    expect((await readdir(join(directory, "out"), { recursive: true })).sort()).toEqual([
+      "clash",
+      "clash-free",
+      "fine",
+      "fine/file",
+    ]);
     expect(await readdir(directory)).toEqual(["out"]);
   });
 
@@ -147,7 +197,9 @@ describe("export dir", () => {
   });
 
   test("a clash is found between keys in order, however many stand between them, and only there", () => {
-    const path = fc.array(fc.constantFrom("a", "ab", "a-", "b"), { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
+    const path = fc
+      .array(fc.constantFrom("a", "ab", "a-", "b"), { minLength: 1, maxLength: 4 })
+      .map((parts) => parts.join("/"));
     fc.assert(
       fc.property(fc.uniqueArray(path, { maxLength: 12 }), (paths) => {
         const sorted = paths.map((text) => Buffer.from(text)).sort(Buffer.compare);
@@ -167,14 +219,15 @@ describe("export dir", () => {
 describe("jsonl", () => {
   test("what is exported is imported the same, bytes that are not UTF-8 included", async () => {
     const from = new FakeCluster();
-    from.set("plain", "text\n\"quoted\"\u2028");
+    from.set("plain", 'text\n"quoted"\u2028');
     from.set(new Uint8Array([0, 255, 10]), new Uint8Array([200, 201]));
     from.set("empty", "");
     for (const flags of [[], ["--hex"], ["--base64"]]) {
       expect((await run(["export", "jsonl", "f.jsonl", ...flags], { cluster: from, directory })).exitCode).toBe(0);
       const to = new FakeCluster();
       expect((await run(["import", "jsonl", "f.jsonl"], { cluster: to, directory })).exitCode).toBe(0);
-      const content = (cluster: FakeCluster): unknown => [...cluster.records].map(([key, { value }]) => [key, [...value]]).sort();
+      const content = (cluster: FakeCluster): unknown =>
+        [...cluster.records].map(([key, { value }]) => [key, [...value]]).sort();
       expect(content(to)).toEqual(content(from));
     }
     expect((await readdir(directory)).filter((name) => name.includes("part"))).toEqual([]);
@@ -191,7 +244,10 @@ describe("jsonl", () => {
   test("--key-field takes any objects: the key from that field, the line as it stands as value", async () => {
     const cluster = new FakeCluster();
     const line = '{"id": "x1",  "n": 1}';
-    const { exitCode } = await run(["import", "jsonl", "-", "--key-field", "id", "--prefix", "u/"], { cluster, input: `\ufeff${line}\r\n\n{"id":7}` });
+    const { exitCode } = await run(["import", "jsonl", "-", "--key-field", "id", "--prefix", "u/"], {
+      cluster,
+      input: `\ufeff${line}\r\n\n{"id":7}`,
+    });
     expect(exitCode).toBe(0);
     expect([cluster.text("u/x1"), cluster.text("u/7")]).toEqual([line, '{"id":7}']);
   });
@@ -206,18 +262,32 @@ describe("jsonl", () => {
     ['{"key":"k","value":"v","encoding":"latin1"}', '"encoding" must be'],
   ])("a malformed line is exit code 2 with its number: %s", async (line, message) => {
     const cluster = new FakeCluster();
-    const ran = await run(["import", "jsonl", "-", "-o", "json"], { cluster, input: `{"key":"a","value":"1"}\n\n${line}\n{"key":"b","value":"2"}\n` });
+    const ran = await run(["import", "jsonl", "-", "-o", "json"], {
+      cluster,
+      input: `{"key":"a","value":"1"}\n\n${line}\n{"key":"b","value":"2"}\n`,
+    });
     expect(ran.exitCode).toBe(2);
     expect(reportOf(ran)).toMatchObject({ records: 1, failed: 1, failures: [{ line: 3, code: "InvalidArgument" }] });
-    expect(JSON.parse(ran.notes).error).toMatchObject({ code: "InvalidArgument", message: expect.stringContaining(message), details: { line: 3 } });
+    expect(JSON.parse(ran.notes).error).toMatchObject({
+      code: "InvalidArgument",
+      message: expect.stringContaining(message),
+      details: { line: 3 },
+    });
   });
 
   test("records that the cluster refuses are listed with their line; the others go in: exit code 1", async () => {
     const cluster = new FakeCluster();
     cluster.failNext = new FakeError("KeyTooLarge", "too long", "not-applied", { sizeBytes: 5000, limitBytes: 4096 });
-    const ran = await run(["import", "jsonl", "-", "-o", "json"], { cluster, input: '{"key":"a","value":"1"}\n{"key":"b","value":"2"}\n' });
+    const ran = await run(["import", "jsonl", "-", "-o", "json"], {
+      cluster,
+      input: '{"key":"a","value":"1"}\n{"key":"b","value":"2"}\n',
+    });
     expect(ran.exitCode).toBe(1);
-    expect(reportOf(ran)).toMatchObject({ records: 1, failed: 1, failures: [{ name: "a", line: 1, code: "KeyTooLarge", sizeBytes: 5000, limitBytes: 4096 }] });
+    expect(reportOf(ran)).toMatchObject({
+      records: 1,
+      failed: 1,
+      failures: [{ name: "a", line: 1, code: "KeyTooLarge", sizeBytes: 5000, limitBytes: 4096 }],
+    });
   });
 
   test("a line without end does not fill the memory", async () => {
@@ -230,28 +300,37 @@ describe("jsonl", () => {
 
   test("lines come out the same however the stream is cut", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.string({ unit: fc.constantFrom("a", "\n", "\r\n", "é") }), { maxLength: 8 }), fc.integer({ min: 1, max: 5 }), async (pieces, size) => {
-        const whole = Buffer.from(pieces.join(""));
-        async function* cut(): AsyncGenerator<Uint8Array> {
-          for (let i = 0; i < whole.length; i += size) yield whole.subarray(i, i + size);
-        }
-        const lines: string[] = [];
-        for await (const { bytes } of readLines(cut(), 1000)) lines.push(bytes.toString());
-        const expected = whole.toString().split(/\r?\n/);
-        if (expected.at(-1) === "") expected.pop();
-        expect(lines).toEqual(expected);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.string({ unit: fc.constantFrom("a", "\n", "\r\n", "é") }), { maxLength: 8 }),
+        fc.integer({ min: 1, max: 5 }),
+        async (pieces, size) => {
+          const whole = Buffer.from(pieces.join(""));
+          async function* cut(): AsyncGenerator<Uint8Array> {
+            for (let i = 0; i < whole.length; i += size) yield whole.subarray(i, i + size);
+          }
+          const lines: string[] = [];
+          for await (const { bytes } of readLines(cut(), 1000)) lines.push(bytes.toString());
+          const expected = whole.toString().split(/\r?\n/);
+          if (expected.at(-1) === "") expected.pop();
+          expect(lines).toEqual(expected);
+        },
+      ),
       { seed: 11, numRuns: 200 },
     );
   });
 
   test("every key and value survives a line of JSON", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 20 }), fc.uint8Array({ maxLength: 20 }), fc.constantFrom("utf8" as const, "hex" as const, "base64" as const), (key, value, encoding) => {
-        const line = Buffer.from(formatJsonLine(key, value, 1, encoding).trimEnd());
-        const parsed = parseJsonLine({ number: 1, bytes: line }, undefined);
-        expect([[...parsed.key], [...parsed.value]]).toEqual([[...key], [...value]]);
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 20 }),
+        fc.uint8Array({ maxLength: 20 }),
+        fc.constantFrom("utf8" as const, "hex" as const, "base64" as const),
+        (key, value, encoding) => {
+          const line = Buffer.from(formatJsonLine(key, value, 1, encoding).trimEnd());
+          const parsed = parseJsonLine({ number: 1, bytes: line }, undefined);
+          expect([[...parsed.key], [...parsed.value]]).toEqual([[...key], [...value]]);
+        },
+      ),
       { seed: 13, numRuns: 300 },
     );
   });

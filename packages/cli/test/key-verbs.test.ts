@@ -4,7 +4,11 @@ import { FakeCluster, FakeError, run } from "./fake-cluster.ts";
 describe("put and get", () => {
   test("a value comes back byte for byte, with a newline only on a terminal", async () => {
     const cluster = new FakeCluster();
-    expect(await run(["put", "k", "wörld"], { cluster })).toMatchObject({ exitCode: 0, out: "version 1001\n", notes: "" });
+    expect(await run(["put", "k", "wörld"], { cluster })).toMatchObject({
+      exitCode: 0,
+      out: "version 1001\n",
+      notes: "",
+    });
     expect((await run(["get", "k"], { cluster })).out).toBe("wörld");
     expect((await run(["get", "k"], { cluster, terminal: true })).out).toBe("wörld\n");
     cluster.set("b", new Uint8Array([0, 255, 10]));
@@ -13,11 +17,29 @@ describe("put and get", () => {
 
   test("JSON has the fields of the contract; bytes that are not UTF-8 are base64 by themselves", async () => {
     const cluster = new FakeCluster();
-    expect(JSON.parse((await run(["put", "k", "v", "-o", "json"], { cluster })).out)).toEqual({ key: "k", version: 1001, outcome: "applied", encoding: "utf8" });
-    expect(JSON.parse((await run(["get", "k", "-o", "json"], { cluster })).out)).toEqual({ key: "k", value: "v", version: 1001, encoding: "utf8" });
+    expect(JSON.parse((await run(["put", "k", "v", "-o", "json"], { cluster })).out)).toEqual({
+      key: "k",
+      version: 1001,
+      outcome: "applied",
+      encoding: "utf8",
+    });
+    expect(JSON.parse((await run(["get", "k", "-o", "json"], { cluster })).out)).toEqual({
+      key: "k",
+      value: "v",
+      version: 1001,
+      encoding: "utf8",
+    });
     cluster.set("b", new Uint8Array([255]));
-    expect(JSON.parse((await run(["get", "b", "-o", "json"], { cluster })).out)).toMatchObject({ key: "Yg==", value: "/w==", encoding: "base64" });
-    expect(JSON.parse((await run(["get", "62", "--hex", "-o", "json"], { cluster })).out)).toMatchObject({ key: "62", value: "ff", encoding: "hex" });
+    expect(JSON.parse((await run(["get", "b", "-o", "json"], { cluster })).out)).toMatchObject({
+      key: "Yg==",
+      value: "/w==",
+      encoding: "base64",
+    });
+    expect(JSON.parse((await run(["get", "62", "--hex", "-o", "json"], { cluster })).out)).toMatchObject({
+      key: "62",
+      value: "ff",
+      encoding: "hex",
+    });
   });
 
   test("what is not there is exit code 1 and NotFound", async () => {
@@ -26,7 +48,16 @@ describe("put and get", () => {
     expect(table.notes).toMatch(/no key "nope".*NotFound/);
     const { exitCode, out, notes } = await run(["get", "nope", "-o", "json"]);
     expect([exitCode, out]).toEqual([1, ""]);
-    expect(JSON.parse(notes)).toEqual({ error: { code: "NotFound", message: 'there is no key "nope"', hint: null, retryable: false, outcome: null, details: {} } });
+    expect(JSON.parse(notes)).toEqual({
+      error: {
+        code: "NotFound",
+        message: 'there is no key "nope"',
+        hint: null,
+        retryable: false,
+        outcome: null,
+        details: {},
+      },
+    });
   });
 
   test("a condition that does not hold is exit code 1", async () => {
@@ -56,7 +87,10 @@ describe("put and get", () => {
     const cluster = new FakeCluster();
     expect((await run(["put", "k", "--value-file", "-"], { cluster, input: "from input" })).exitCode).toBe(0);
     expect(cluster.text("k")).toBe("from input");
-    const tooLong = await run(["put", "k", "--value-file", "-", "--value-limit", "4"], { cluster, input: "from input" });
+    const tooLong = await run(["put", "k", "--value-file", "-", "--value-limit", "4"], {
+      cluster,
+      input: "from input",
+    });
     expect([tooLong.exitCode, tooLong.notes]).toEqual([2, expect.stringContaining("ValueTooLarge")]);
   });
 
@@ -94,7 +128,13 @@ describe("delete", () => {
   test("says whether there was something, and 0 is no failure", async () => {
     const cluster = new FakeCluster();
     cluster.set("k", "v");
-    expect(JSON.parse((await run(["delete", "k", "-o", "json"], { cluster })).out)).toEqual({ key: "k", version: 1002, outcome: "applied", deleted: 1, encoding: "utf8" });
+    expect(JSON.parse((await run(["delete", "k", "-o", "json"], { cluster })).out)).toEqual({
+      key: "k",
+      version: 1002,
+      outcome: "applied",
+      deleted: 1,
+      encoding: "utf8",
+    });
     expect(await run(["delete", "k"], { cluster })).toMatchObject({ exitCode: 0, out: "there was no such key\n" });
   });
 
@@ -116,11 +156,18 @@ describe("scan", () => {
 
   test("lists in the order of bytes, in lines, one document or a line each", async () => {
     const cluster = filled();
-    expect((await run(["scan"], { cluster })).out).toBe("a   value of a\nbb  value of bb\nz   value of z\né   value of é\n\\xff  raw\n");
-    const document = JSON.parse((await run(["scan", "-o", "json"], { cluster })).out) as { key: string; encoding: string }[];
+    expect((await run(["scan"], { cluster })).out).toBe(
+      "a   value of a\nbb  value of bb\nz   value of z\né   value of é\n\\xff  raw\n",
+    );
+    const document = JSON.parse((await run(["scan", "-o", "json"], { cluster })).out) as {
+      key: string;
+      encoding: string;
+    }[];
     expect(document.map(({ key }) => key)).toEqual(["a", "bb", "z", "é", "/w=="]);
     expect(document.map(({ encoding }) => encoding)).toEqual(["utf8", "utf8", "utf8", "utf8", "base64"]);
-    const lines = (await run(["scan", "--reverse", "--limit", "2", "--keys-only", "-o", "jsonl"], { cluster })).out.trim().split("\n");
+    const lines = (await run(["scan", "--reverse", "--limit", "2", "--keys-only", "-o", "jsonl"], { cluster })).out
+      .trim()
+      .split("\n");
     expect(lines.map((line) => JSON.parse(line))).toEqual([
       { key: "/w==", value: null, version: 1005, encoding: "base64" },
       { key: "é", value: null, version: 1003, encoding: "utf8" },

@@ -17,7 +17,11 @@ async function listen(routes: Parameters<typeof HttpEndpoint.listen>[1]): Promis
 test("answers known paths, and says which there are for others", async () => {
   const url = await listen({ "/healthz": async () => jsonAnswer(200, { status: "ok" }) });
   const response = await fetch(`${url}/healthz?verbose`);
-  expect([response.status, response.headers.get("content-type"), await response.json()]).toEqual([200, "application/json", { status: "ok" }]);
+  expect([response.status, response.headers.get("content-type"), await response.json()]).toEqual([
+    200,
+    "application/json",
+    { status: "ok" },
+  ]);
   for (const path of ["/", "/nope", "/constructor", "/__proto__"]) expect((await fetch(url + path)).status).toBe(404);
   expect((await fetch(`${url}/healthz`, { method: "POST", body: "x" })).status).toBe(405);
 });
@@ -39,6 +43,9 @@ test("a port that is taken is InUse and names the address", async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   const { port } = other.address() as AddressInfo;
-  await expect(HttpEndpoint.listen(`127.0.0.1:${port}`, {})).rejects.toMatchObject({ code: "InUse", message: expect.stringContaining(String(port)) });
+  await expect(HttpEndpoint.listen(`127.0.0.1:${port}`, {})).rejects.toMatchObject({
+    code: "InUse",
+    message: expect.stringContaining(String(port)),
+  });
   await new Promise((resolve) => other.close(resolve));
 });

@@ -1,11 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { nodeRandom } from "@flotilla/platform";
-import { inspectDirectories, makeCluster, planCluster, planFile, raiseIncarnation, readIdentity } from "../src/identity/index.ts";
+import {
+  inspectDirectories,
+  makeCluster,
+  planCluster,
+  planFile,
+  raiseIncarnation,
+  readIdentity,
+} from "../src/identity/index.ts";
 import { PowerLoss, VolatileFiles } from "./volatile-files.ts";
 
 const directories = ["node-1", "node-2", "node-3"];
 const addresses = ["127.0.0.1:7400", "127.0.0.1:7401", "127.0.0.1:7402"];
-const newPlan = (): ReturnType<typeof planCluster> => planCluster({ addresses, replicas: 3, ranges: 4, splitAt: [] }, nodeRandom);
+const newPlan = (): ReturnType<typeof planCluster> =>
+  planCluster({ addresses, replicas: 3, ranges: 4, splitAt: [] }, nodeRandom);
 
 describe("the making of a cluster", () => {
   test("gives every directory an identity of its own and the same plan", async () => {
@@ -108,7 +116,10 @@ describe("directories", () => {
   test("F22 a copy of a store's directory beside it is refused", async () => {
     const files = await made();
     files.replace("node-3/identity", files.text("node-2/identity"));
-    await expect(inspectDirectories(files, directories)).rejects.toMatchObject({ code: "Refused", message: expect.stringContaining("copy") });
+    await expect(inspectDirectories(files, directories)).rejects.toMatchObject({
+      code: "Refused",
+      message: expect.stringContaining("copy"),
+    });
   });
 });
 
@@ -119,7 +130,9 @@ describe("an identity", () => {
     const length = files.text("node-1/identity").length;
     for (let offset = 0; offset < length; offset += 7) {
       files.flipByte("node-1/identity", offset);
-      await expect(readIdentity(files, "node-1"), `byte ${offset}`).rejects.toMatchObject({ code: expect.stringMatching(/Corruption|FormatTooNew/) });
+      await expect(readIdentity(files, "node-1"), `byte ${offset}`).rejects.toMatchObject({
+        code: expect.stringMatching(/Corruption|FormatTooNew/),
+      });
       files.flipByte("node-1/identity", offset);
     }
     expect((await readIdentity(files, "node-1"))?.storeId).toBe(1);
@@ -138,8 +151,14 @@ describe("an identity", () => {
   test("of a newer format says which format it has and which is known", async () => {
     const files = new VolatileFiles();
     await makeCluster(files, directories, newPlan());
-    files.replace("node-1/identity", files.text("node-1/identity").replace("flotilla-identity 1", "flotilla-identity 2"));
-    await expect(readIdentity(files, "node-1")).rejects.toMatchObject({ code: "FormatTooNew", details: { format: 2, known: 1 } });
+    files.replace(
+      "node-1/identity",
+      files.text("node-1/identity").replace("flotilla-identity 1", "flotilla-identity 2"),
+    );
+    await expect(readIdentity(files, "node-1")).rejects.toMatchObject({
+      code: "FormatTooNew",
+      details: { format: 2, known: 1 },
+    });
   });
 });
 
@@ -160,7 +179,10 @@ describe("an incarnation", () => {
       const files = start.reopened();
       const given: number[] = [];
       files.crashAfter = step;
-      await raiseIncarnation(files, "node-1").then((value) => given.push(value), () => {});
+      await raiseIncarnation(files, "node-1").then(
+        (value) => given.push(value),
+        () => {},
+      );
       given.push(await raiseIncarnation(files.reopened(), "node-1"));
       expect(new Set(given).size).toBe(given.length);
     }

@@ -44,7 +44,13 @@ test("a closed output is never written to again, and is no error", () => {
 
 test("H5 lines above the rate are dropped, and the next line that goes through says how many", () => {
   const rate = new LineRate(3);
-  expect([rate.allow(0), rate.allow(10), rate.allow(999), rate.allow(999), rate.allow(999)]).toEqual([0, 0, 0, undefined, undefined]);
+  expect([rate.allow(0), rate.allow(10), rate.allow(999), rate.allow(999), rate.allow(999)]).toEqual([
+    0,
+    0,
+    0,
+    undefined,
+    undefined,
+  ]);
   expect(rate.allow(1000)).toBe(2);
   expect(rate.allow(1001)).toBe(0);
 });
@@ -65,5 +71,7 @@ test("a store's thread sends lines of its level and above, with errors as plain 
 
 test("a line that is no JSON is shown as it is", () => {
   expect(readableLine("plain")).toBe("plain");
-  expect(readableLine('{"level":40,"time":"2026-01-02T03:04:05.678Z","rangeId":3,"msg":"slow"}\n')).toMatch(/03:04:05\.678.*WARN.*slow.*rangeId=3/);
+  expect(readableLine('{"level":40,"time":"2026-01-02T03:04:05.678Z","rangeId":3,"msg":"slow"}\n')).toMatch(
+    /03:04:05\.678.*WARN.*slow.*rangeId=3/,
+  );
 });

@@ -4,7 +4,9 @@ import { metricDefinitions } from "../src/http/metric-definitions.ts";
 import { serverVersion } from "../src/server-version.ts";
 
 test("the version that a node reports is that of its package", () => {
-  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
   expect(serverVersion).toBe(version);
 });
 

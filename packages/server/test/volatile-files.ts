@@ -55,7 +55,8 @@ export class VolatileFiles implements Files {
   async list(directory: string): Promise<string[]> {
     const prefix = directory === "." ? "" : `${directory}/`;
     const names = new Set<string>();
-    for (const path of this.#visible.keys()) if (path.startsWith(prefix)) names.add(path.slice(prefix.length).split("/")[0]!);
+    for (const path of this.#visible.keys())
+      if (path.startsWith(prefix)) names.add(path.slice(prefix.length).split("/")[0]!);
     return [...names].sort();
   }
 
@@ -65,8 +66,10 @@ export class VolatileFiles implements Files {
 
   async syncDirectory(directory: string): Promise<void> {
     this.#change();
-    const inside = (path: string): boolean => (path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".") === directory;
-    for (const path of [...this.#durable.keys()]) if (inside(path) && !this.#visible.has(path)) this.#durable.delete(path);
+    const inside = (path: string): boolean =>
+      (path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".") === directory;
+    for (const path of [...this.#durable.keys()])
+      if (inside(path) && !this.#visible.has(path)) this.#durable.delete(path);
     for (const [path, node] of this.#visible) if (inside(path)) this.#durable.set(path, node);
   }
 

@@ -17,7 +17,10 @@ export function addOutputOption(command: Command): Command {
 export function addClusterOptions(command: Command): Command {
   addOutputOption(command);
   return command
-    .option("--endpoints <host:port,...>", "nodes to ask, one live one is enough (else FLOTILLA_ENDPOINTS, ./.flotilla/cluster.json, 127.0.0.1:7400-7402)")
+    .option(
+      "--endpoints <host:port,...>",
+      "nodes to ask, one live one is enough (else FLOTILLA_ENDPOINTS, ./.flotilla/cluster.json, 127.0.0.1:7400-7402)",
+    )
     .option("--timeout <duration>", "how long an operation may take", "10s");
 }
 
@@ -34,7 +37,7 @@ export function encodingOf({ options }: Invocation): Encoding {
 
 export async function connectOptionsOf({ options, io }: Invocation): Promise<ConnectOptions> {
   const endpoints = await findEndpoints(textOption(options, "endpoints"), io.environment, io.directory);
-  return { endpoints, timeoutMs: parseDurationMs("--timeout", String(options["timeout"] ?? "10s")) };
+  return { endpoints, timeoutMs: parseDurationMs("--timeout", textOption(options, "timeout") ?? "10s") };
 }
 
 export function textOption(options: Readonly<Record<string, unknown>>, name: string): string | undefined {
@@ -43,7 +46,13 @@ export function textOption(options: Readonly<Record<string, unknown>>, name: str
 }
 
 /** A whole number in [min, max]; `undefined` when the option was not given. */
-export function countOption(options: Readonly<Record<string, unknown>>, name: string, flag: string, min: number, max: number): number | undefined {
+export function countOption(
+  options: Readonly<Record<string, unknown>>,
+  name: string,
+  flag: string,
+  min: number,
+  max: number,
+): number | undefined {
   const text = textOption(options, name);
   if (text === undefined) return undefined;
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;

@@ -7,7 +7,9 @@ export function parseDurationMs(flag: string, text: string): number {
   const match = /^(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|min|h|)$/.exec(text.trim());
   const value = match === null ? Number.NaN : Math.round(Number(match[1]) * factors[match[2]!]!);
   if (!(value >= 1 && value <= 7 * 86_400_000)) {
-    throw new Failure("InvalidArgument", `${flag} must be a duration from 1ms to 7 days, got "${text}"`, { hint: "write it like 250ms, 10s or 2m" });
+    throw new Failure("InvalidArgument", `${flag} must be a duration from 1ms to 7 days, got "${text}"`, {
+      hint: "write it like 250ms, 10s or 2m",
+    });
   }
   return value;
 }

@@ -28,8 +28,9 @@ async function addressesIn(path: string): Promise<string[]> {
   const live: string[] = [];
   const down: string[] = [];
   for (const entry of content as unknown[]) {
-    if (typeof entry !== "object" || entry === null || !("address" in entry) || typeof entry.address !== "string") continue;
-    (("pid" in entry && entry.pid === null) ? down : live).push(entry.address);
+    if (typeof entry !== "object" || entry === null || !("address" in entry) || typeof entry.address !== "string")
+      continue;
+    ("pid" in entry && entry.pid === null ? down : live).push(entry.address);
   }
   return [...live, ...down];
 }

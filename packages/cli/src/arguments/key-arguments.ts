@@ -22,7 +22,9 @@ export function intervalOf(invocation: Invocation, startIndex: number): Interval
   const start = bound("START", startIndex);
   const end = bound("END", startIndex + 1);
   if (start !== undefined && end !== undefined && Buffer.compare(start, end) >= 0) {
-    throw new Failure("InvalidArgument", "START must come before END", { hint: "START is included, END is not; keys are compared as bytes" });
+    throw new Failure("InvalidArgument", "START must come before END", {
+      hint: "START is included, END is not; keys are compared as bytes",
+    });
   }
   return { start, end, prefix: prefixOf(invocation) };
 }
@@ -37,7 +39,9 @@ export function versionOption(invocation: Invocation): number | undefined {
   if (text === undefined) return undefined;
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw new Failure("InvalidArgument", `--if-version must be a version, got "${text}"`, { hint: "`flotilla get KEY -o json` shows a key's version" });
+    throw new Failure("InvalidArgument", `--if-version must be a version, got "${text}"`, {
+      hint: "`flotilla get KEY -o json` shows a key's version",
+    });
   }
   return value;
 }

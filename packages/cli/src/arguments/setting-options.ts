@@ -1,7 +1,14 @@
 /** The settings of a node as options of a verb. */
 import { Option } from "commander";
 import type { Command } from "commander";
-import { defaultText, environmentVariableOf, flagOf, readSettingsFile, resolveSettings, settingDefinitions } from "@flotilla/server/settings";
+import {
+  defaultText,
+  environmentVariableOf,
+  flagOf,
+  readSettingsFile,
+  resolveSettings,
+  settingDefinitions,
+} from "@flotilla/server/settings";
 import type { ResolvedSettings } from "@flotilla/server/settings";
 import { textOption } from "./common-options.ts";
 

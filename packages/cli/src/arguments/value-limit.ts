@@ -17,9 +17,14 @@ export function valueLimitOf({ options }: Invocation): { readonly valueBytesMax:
   const text = textOption(options, "valueLimit");
   if (text === undefined) return { valueBytesMax: valueBytesMaxDefault };
   const match = /^(\d{1,9})(|KiB|MiB)$/.exec(text);
-  const bytes = match === null ? Number.NaN : Number(match[1]) * (match[2] === "" ? 1 : match[2] === "KiB" ? 1024 : mebibyte);
+  const bytes =
+    match === null ? Number.NaN : Number(match[1]) * (match[2] === "" ? 1 : match[2] === "KiB" ? 1024 : mebibyte);
   if (!(bytes >= 1 && bytes <= valueBytesMaxHighest)) {
-    throw new Failure("InvalidArgument", `--value-limit must be from 1 to ${valueBytesMaxHighest} bytes, got "${text}"`, { hint: "write it like 1048576, 512KiB or 8MiB" });
+    throw new Failure(
+      "InvalidArgument",
+      `--value-limit must be from 1 to ${valueBytesMaxHighest} bytes, got "${text}"`,
+      { hint: "write it like 1048576, 512KiB or 8MiB" },
+    );
   }
   return { valueBytesMax: bytes };
 }

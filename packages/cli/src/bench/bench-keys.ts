@@ -10,9 +10,13 @@ const leads = ["", "!", "\x01"];
 
 export function benchKeys(ranges: readonly RangeDescriptor[], count: number, keyBytes: number): Key[] {
   const user = ranges.filter(({ start }) => start >= userPrefix);
-  const stems = user.map((range) => stemOf(range, keyBytes, Math.ceil(count / user.length))).filter((stem) => stem !== undefined);
+  const stems = user
+    .map((range) => stemOf(range, keyBytes, Math.ceil(count / user.length)))
+    .filter((stem) => stem !== undefined);
   if (stems.length === 0) {
-    throw new Failure("InvalidArgument", `no range has room for ${count} keys of ${keyBytes} bytes`, { hint: "choose longer keys with --key-bytes, or fewer with --keys" });
+    throw new Failure("InvalidArgument", `no range has room for ${count} keys of ${keyBytes} bytes`, {
+      hint: "choose longer keys with --key-bytes, or fewer with --keys",
+    });
   }
   const keys: Key[] = [];
   for (let i = 0; i < count; i++) {

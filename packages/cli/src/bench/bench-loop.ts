@@ -30,7 +30,12 @@ const highestMicros = 120_000_000;
 const afterErrorMs = 10;
 
 export class BenchLoop implements OperationOwner {
-  readonly histogram: Histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: highestMicros, numberOfSignificantValueDigits: 3, useWebAssembly: false });
+  readonly histogram: Histogram = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: highestMicros,
+    numberOfSignificantValueDigits: 3,
+    useWebAssembly: false,
+  });
   readonly errorCodes: Map<string, number> = new Map();
   readonly #cores: readonly ClientCore[];
   readonly #options: BenchLoopOptions;

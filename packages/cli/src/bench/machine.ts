@@ -26,7 +26,11 @@ export function machine(): Machine {
 export function commit(): string | null {
   try {
     const directory = fileURLToPath(new URL(".", import.meta.url));
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: directory, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    return execFileSync("git", ["rev-parse", "--short", "HEAD"], {
+      cwd: directory,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
   } catch {
     return null;
   }

@@ -25,14 +25,19 @@ export class NodeMeters {
   }
 
   async read(): Promise<NodeReading> {
-    const fsyncs = await Promise.all(this.#nodes.map(({ httpAddress }) => readMetric(httpAddress, "flotilla_log_fsyncs_total")));
+    const fsyncs = await Promise.all(
+      this.#nodes.map(({ httpAddress }) => readMetric(httpAddress, "flotilla_log_fsyncs_total")),
+    );
     const own = process.cpuUsage();
     let cpuMicros: number | null = own.user + own.system;
     for (const { pid } of this.#nodes) {
       const micros = pid === null ? null : cpuMicrosOf(pid);
       cpuMicros = cpuMicros === null || micros === null ? null : cpuMicros + micros;
     }
-    return { fsyncs: fsyncs.every((value) => value !== null) ? fsyncs.reduce((sum, value) => sum + value, 0) : null, cpuMicros };
+    return {
+      fsyncs: fsyncs.every((value) => value !== null) ? fsyncs.reduce((sum, value) => sum + value, 0) : null,
+      cpuMicros,
+    };
   }
 
   startSampling(): void {

@@ -37,7 +37,13 @@ export interface BenchResult {
   readonly opsPerSecond: number;
   readonly errors: number;
   readonly unknown: number;
-  readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly p999: number; readonly max: number };
+  readonly latencyMs: {
+    readonly p50: number;
+    readonly p90: number;
+    readonly p99: number;
+    readonly p999: number;
+    readonly max: number;
+  };
   readonly durationMs: number;
   readonly inFlight: number;
   readonly keyBytes: number;
@@ -89,7 +95,11 @@ function parsePlan({ options }: Invocation, workload: Workload): BenchPlan {
   const count = (name: string, flag: string, max: number): number => countOption(options, name, flag, 1, max)!;
   const inFlight = count("inFlight", "--in-flight", 50_000);
   const clients = count("clients", "--clients", 100);
-  if (clients > inFlight) throw new Failure("InvalidArgument", `--clients ${clients} is more than --in-flight ${inFlight}: each client needs an operation`);
+  if (clients > inFlight)
+    throw new Failure(
+      "InvalidArgument",
+      `--clients ${clients} is more than --in-flight ${inFlight}: each client needs an operation`,
+    );
   return {
     workload,
     inFlight,
@@ -105,12 +115,19 @@ function parsePlan({ options }: Invocation, workload: Workload): BenchPlan {
 async function measure(io: CommandIo, clients: readonly ClusterClient[], plan: BenchPlan): Promise<BenchResult> {
   const first = clients[0]!;
   const { ranges } = await first.bare.routes();
-  const keys = benchKeys(ranges.map(({ descriptor }) => descriptor), plan.keys, plan.keyBytes);
+  const keys = benchKeys(
+    ranges.map(({ descriptor }) => descriptor),
+    plan.keys,
+    plan.keyBytes,
+  );
   const values = Array.from({ length: valuesKept }, () => new Uint8Array(randomBytes(plan.valueBytes)));
   const nodes = await askNodes(first);
   const meters = new NodeMeters(nodes);
   if (plan.workload === "get") await preload(io, first, keys, values);
-  const loop = new BenchLoop(clients.map(({ bare }) => bare.internals), { ...plan, keys, values, seed: randomBytes(4).readUInt32LE() });
+  const loop = new BenchLoop(
+    clients.map(({ bare }) => bare.internals),
+    { ...plan, keys, values, seed: randomBytes(4).readUInt32LE() },
+  );
   loop.start();
   note(io, `warming up for ${plan.warmUpMs / 1000} s\n`);
   await pause(plan.warmUpMs, io);
@@ -118,7 +135,12 @@ async function measure(io: CommandIo, clients: readonly ClusterClient[], plan: B
   meters.startSampling();
   loop.reset();
   const startedMs = performance.now();
-  await pause(plan.durationMs, io, () => note(io, `${Math.round(loop.counts.operations / ((performance.now() - startedMs) / 1000))} operations/s, ${loop.counts.errors} errors\n`));
+  await pause(plan.durationMs, io, () =>
+    note(
+      io,
+      `${Math.round(loop.counts.operations / ((performance.now() - startedMs) / 1000))} operations/s, ${loop.counts.errors} errors\n`,
+    ),
+  );
   const durationMs = performance.now() - startedMs;
   const { operations, errors, unknown } = loop.counts;
   const latencyMs = percentiles(loop);
@@ -138,7 +160,10 @@ async function measure(io: CommandIo, clients: readonly ClusterClient[], plan: B
     keyBytes: plan.keyBytes,
     valueBytes: plan.valueBytes,
     fsyncs: before.fsyncs === null || after.fsyncs === null ? null : after.fsyncs - before.fsyncs,
-    cpuMicrosPerOperation: before.cpuMicros === null || after.cpuMicros === null || operations === 0 ? null : rounded((after.cpuMicros - before.cpuMicros) / operations),
+    cpuMicrosPerOperation:
+      before.cpuMicros === null || after.cpuMicros === null || operations === 0
+        ? null
+        : rounded((after.cpuMicros - before.cpuMicros) / operations),
     peakRssBytes: meters.peakRssBytes,
     commit: commit(),
     machine: machine(),
@@ -152,10 +177,16 @@ async function measure(io: CommandIo, clients: readonly ClusterClient[], plan: B
 }
 
 /** A read of nothing is cheaper than a read: every key is there before the first one. */
-async function preload(io: CommandIo, client: ClusterClient, keys: readonly Key[], values: readonly Uint8Array[]): Promise<void> {
+async function preload(
+  io: CommandIo,
+  client: ClusterClient,
+  keys: readonly Key[],
+  values: readonly Uint8Array[],
+): Promise<void> {
   note(io, `writing ${keys.length} keys\n`);
   async function* records(): AsyncGenerator<PutRecord, void, undefined> {
-    for (const [index, key] of keys.entries()) yield { key: bytesOfBinaryString(userKeyOf(key)), value: values[index % values.length]! };
+    for (const [index, key] of keys.entries())
+      yield { key: bytesOfBinaryString(userKeyOf(key)), value: values[index % values.length]! };
   }
   let failure: Error | undefined;
   await client.putMany(records(), { onFailure: (error) => (failure ??= error) });
@@ -194,17 +225,31 @@ async function pause(milliseconds: number, io: CommandIo, everySecond: () => voi
 
 function table(result: BenchResult): string {
   const { latencyMs, machine: where } = result;
-  const codes = Object.entries(result.errorCodes).map(([code, count]) => `${count} ${code}`).join(", ");
+  const codes = Object.entries(result.errorCodes)
+    .map(([code, count]) => `${count} ${code}`)
+    .join(", ");
   return formatFields([
-    ["workload", `${result.workload}, ${result.keyBytes} B keys, ${result.valueBytes} B values, ${result.keys} keys in ${result.ranges - 1} ranges on ${result.nodes} nodes`],
-    ["load", `${result.inFlight} in flight from ${result.clients} clients, ${(result.durationMs / 1000).toFixed(1)} s after ${result.warmUpMs / 1000} s of warm-up`],
+    [
+      "workload",
+      `${result.workload}, ${result.keyBytes} B keys, ${result.valueBytes} B values, ${result.keys} keys in ${result.ranges - 1} ranges on ${result.nodes} nodes`,
+    ],
+    [
+      "load",
+      `${result.inFlight} in flight from ${result.clients} clients, ${(result.durationMs / 1000).toFixed(1)} s after ${result.warmUpMs / 1000} s of warm-up`,
+    ],
     ["operations", `${result.operations}, ${result.opsPerSecond}/s`],
     ["errors", result.errors === 0 ? 0 : `${result.errors} (${codes}), ${result.unknown} of unknown outcome`],
-    ["latency ms", `p50 ${latencyMs.p50}, p90 ${latencyMs.p90}, p99 ${latencyMs.p99}, p99.9 ${latencyMs.p999}, max ${latencyMs.max}`],
+    [
+      "latency ms",
+      `p50 ${latencyMs.p50}, p90 ${latencyMs.p90}, p99 ${latencyMs.p99}, p99.9 ${latencyMs.p999}, max ${latencyMs.max}`,
+    ],
     ["fsyncs", result.fsyncs],
     ["cpu us per operation", result.cpuMicrosPerOperation],
     ["peak memory of a node", formatBytes(result.peakRssBytes)],
     ["commit", result.commit],
-    ["machine", `${where.cores} cores, ${where.cpu}, ${formatBytes(where.memoryBytes)}, ${where.os}, node ${where.node}`],
+    [
+      "machine",
+      `${where.cores} cores, ${where.cpu}, ${formatBytes(where.memoryBytes)}, ${where.os}, node ${where.node}`,
+    ],
   ]);
 }

@@ -157,12 +157,15 @@ export class DevCluster {
     this.#written = this.#written
       .then(() => writeFile(`${path}.new`, JSON.stringify(content, null, 2) + "\n"))
       .then(() => rename(`${path}.new`, path))
-      .catch((error: unknown) => this.#output.line(`cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`));
+      .catch((error: unknown) =>
+        this.#output.line(`cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`),
+      );
     return this.#written;
   }
 }
 
-const howToStart = ({ node }: Member): string => `start it again: npx flotilla start --config ${join(node.path, "flotilla.toml")}`;
+const howToStart = ({ node }: Member): string =>
+  `start it again: npx flotilla start --config ${join(node.path, "flotilla.toml")}`;
 
 function describeExit({ code, signal }: NodeExit): string {
   if (signal !== null) return `died of ${signal}`;

@@ -41,29 +41,53 @@ export function parseDevOptions(options: Readonly<Record<string, unknown>>, dire
   const ranges = countOption(options, "ranges", "--ranges", 1, rangesMax);
   const port = countOption(options, "port", "--port", 1024, 65_535 - httpPortOffset - nodesMax) ?? 7400;
   const splitAt = splitKeys(textOption(options, "splitAt"));
-  if (splitAt.length > 0 && ranges !== undefined) throw new Failure("InvalidArgument", "--ranges and --split-at exclude each other");
-  return { dataDir, root: resolve(directory, dataDir), nodes, replicas, ranges, splitAt, port, fresh: options["fresh"] === true };
+  if (splitAt.length > 0 && ranges !== undefined)
+    throw new Failure("InvalidArgument", "--ranges and --split-at exclude each other");
+  return {
+    dataDir,
+    root: resolve(directory, dataDir),
+    nodes,
+    replicas,
+    ranges,
+    splitAt,
+    port,
+    fresh: options["fresh"] === true,
+  };
 }
 
 function splitKeys(text: string | undefined): string[] {
   if (text === undefined) return [];
   const keys = text.split(",").map((key) => Buffer.from(key, "utf8").toString("latin1"));
-  if (keys.length >= rangesMax) throw new Failure("InvalidArgument", `--split-at names ${keys.length} keys, at most ${rangesMax - 1} are possible`);
+  if (keys.length >= rangesMax)
+    throw new Failure("InvalidArgument", `--split-at names ${keys.length} keys, at most ${rangesMax - 1} are possible`);
   for (const key of keys) {
-    if (key === "") throw new Failure("EmptyKey", "--split-at: a key is empty", { hint: "write it like --split-at d,m,t" });
-    if (key.length > keyBytesMax) throw new Failure("KeyTooLarge", `--split-at: a key has ${key.length} bytes, at most ${keyBytesMax} are possible`);
+    if (key === "")
+      throw new Failure("EmptyKey", "--split-at: a key is empty", { hint: "write it like --split-at d,m,t" });
+    if (key.length > keyBytesMax)
+      throw new Failure(
+        "KeyTooLarge",
+        `--split-at: a key has ${key.length} bytes, at most ${keyBytesMax} are possible`,
+      );
   }
   return keys;
 }
 
 /** How many nodes a new cluster gets, and how many replicas its ranges. */
-export function newClusterSize({ nodes = defaultNodes, replicas }: Pick<DevOptions, "nodes" | "replicas">): { nodes: number; replicas: number } {
+export function newClusterSize({ nodes = defaultNodes, replicas }: Pick<DevOptions, "nodes" | "replicas">): {
+  nodes: number;
+  replicas: number;
+} {
   const wanted = replicas ?? (nodes >= 3 ? 3 : 1);
-  if (wanted > nodes) throw new Failure("InvalidArgument", `--replicas ${wanted} needs at least ${wanted} nodes, there are ${nodes}`);
+  if (wanted > nodes)
+    throw new Failure("InvalidArgument", `--replicas ${wanted} needs at least ${wanted} nodes, there are ${nodes}`);
   return { nodes, replicas: wanted };
 }
 
-export function devNodes({ root, port }: Pick<DevOptions, "root" | "port">, count: number, directory: string): DevNode[] {
+export function devNodes(
+  { root, port }: Pick<DevOptions, "root" | "port">,
+  count: number,
+  directory: string,
+): DevNode[] {
   return Array.from({ length: count }, (_, index) => {
     const node = index + 1;
     const name = `node-${node}`;

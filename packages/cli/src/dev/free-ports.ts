@@ -8,8 +8,13 @@ export async function requireFreePorts(addresses: readonly string[]): Promise<vo
     const error = await tryListen(address);
     if (error === undefined) continue;
     const { port } = parseAddress("address", address);
-    const what = error.code === "EADDRINUSE" ? `port ${port} is in use` : `cannot listen on ${address}: ${error.message}`;
-    throw new Failure("InUse", what, { hint: "stop what uses it, or choose other ports with --port", details: { address }, cause: error });
+    const what =
+      error.code === "EADDRINUSE" ? `port ${port} is in use` : `cannot listen on ${address}: ${error.message}`;
+    throw new Failure("InUse", what, {
+      hint: "stop what uses it, or choose other ports with --port",
+      details: { address },
+      cause: error,
+    });
   }
 }
 

@@ -36,7 +36,12 @@ export async function removeNodeFile(dataDir: string): Promise<void> {
 function isNodeProcess(content: unknown): content is NodeProcess {
   if (typeof content !== "object" || content === null) return false;
   const fields = content as Record<string, unknown>;
-  return Number.isSafeInteger(fields["pid"]) && (fields["pid"] as number) > 1 && typeof fields["address"] === "string" && typeof fields["httpAddress"] === "string";
+  return (
+    Number.isSafeInteger(fields["pid"]) &&
+    (fields["pid"] as number) > 1 &&
+    typeof fields["address"] === "string" &&
+    typeof fields["httpAddress"] === "string"
+  );
 }
 
 /** A process that has ended and that nobody has waited for (a zombie) does not live. */

@@ -7,9 +7,21 @@ export type FromNode =
 export type ToNode = { readonly type: "stop"; readonly transferMs: number };
 
 export function isToNode(message: unknown): message is ToNode {
-  return typeof message === "object" && message !== null && "type" in message && message.type === "stop" && "transferMs" in message && typeof message.transferMs === "number";
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "type" in message &&
+    message.type === "stop" &&
+    "transferMs" in message &&
+    typeof message.transferMs === "number"
+  );
 }
 
 export function isFromNode(message: unknown): message is FromNode {
-  return typeof message === "object" && message !== null && "type" in message && (message.type === "listening" || message.type === "ready" || message.type === "failed");
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "type" in message &&
+    (message.type === "listening" || message.type === "ready" || message.type === "failed")
+  );
 }

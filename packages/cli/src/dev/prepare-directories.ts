@@ -3,7 +3,14 @@ import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Failure } from "@flotilla/base";
 import { NodeFiles, nodeRandom } from "@flotilla/platform";
-import { acquireDirectoryLock, inspectDirectories, makeCluster, planCluster, planFile, readIdentity } from "@flotilla/server/identity";
+import {
+  acquireDirectoryLock,
+  inspectDirectories,
+  makeCluster,
+  planCluster,
+  planFile,
+  readIdentity,
+} from "@flotilla/server/identity";
 import type { ClusterPlan, DirectoryLock } from "@flotilla/server/identity";
 import { devNodes, newClusterSize, nodesMax } from "./dev-plan.ts";
 import type { DevOptions } from "./dev-plan.ts";
@@ -21,7 +28,11 @@ export async function lockRoot(root: string): Promise<DirectoryLock> {
     await mkdir(root, { recursive: true });
     await syncPath(dirname(root));
   } catch (error) {
-    throw new Failure("InvalidArgument", `cannot use ${root} as data directory: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Failure(
+      "InvalidArgument",
+      `cannot use ${root} as data directory: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
   return acquireDirectoryLock(root);
 }
@@ -40,9 +51,15 @@ export async function wipe(root: string): Promise<void> {
   const names = (await readdir(root)).filter((name) => nodeName.test(name));
   for (const name of names) {
     const content = await readdir(join(root, name));
-    const ours = content.length === 0 || content.some((file) => file === "flotilla.toml" || file === "identity" || file === "lock");
+    const ours =
+      content.length === 0 ||
+      content.some((file) => file === "flotilla.toml" || file === "identity" || file === "lock");
     if (!ours) {
-      throw new Failure("Refused", `${join(root, name)} does not look like a node's directory, --fresh does not touch it`, { hint: "remove it by hand, or use another --data-dir" });
+      throw new Failure(
+        "Refused",
+        `${join(root, name)} does not look like a node's directory, --fresh does not touch it`,
+        { hint: "remove it by hand, or use another --data-dir" },
+      );
     }
   }
   for (const name of names) {
@@ -64,9 +81,13 @@ export async function prepareCluster(options: DevOptions): Promise<PreparedClust
     case "cluster": {
       const { plan } = state.identities[0]!;
       if (plan.stores.length !== count) {
-        throw new Failure("Refused", `${options.dataDir} holds a cluster of ${plan.stores.length} nodes, not of ${count}`, {
-          hint: "leave --nodes out, use another --data-dir, or wipe everything with --fresh",
-        });
+        throw new Failure(
+          "Refused",
+          `${options.dataDir} holds a cluster of ${plan.stores.length} nodes, not of ${count}`,
+          {
+            hint: "leave --nodes out, use another --data-dir, or wipe everything with --fresh",
+          },
+        );
       }
       return { plan, made: false };
     }
@@ -78,7 +99,10 @@ export async function prepareCluster(options: DevOptions): Promise<PreparedClust
     case "empty": {
       const size = newClusterSize({ nodes: count, replicas: options.replicas });
       const addresses = devNodes(options, size.nodes, options.root).map(({ address }) => address);
-      const plan = planCluster({ addresses, replicas: size.replicas, ranges: options.ranges ?? 8, splitAt: options.splitAt }, nodeRandom);
+      const plan = planCluster(
+        { addresses, replicas: size.replicas, ranges: options.ranges ?? 8, splitAt: options.splitAt },
+        nodeRandom,
+      );
       await makeCluster(files, names(size.nodes), plan);
       return { plan, made: true };
     }

@@ -16,8 +16,10 @@ export function unsafePath(path: Uint8Array): string | undefined {
   if (path[0] === slash) return "the key is an absolute path";
   for (const segment of segmentsOf(path)) {
     if (segment.length === 0) return "the key has an empty segment";
-    if (segment.length > segmentBytesMax) return `a segment has ${segment.length} bytes, at most ${segmentBytesMax} are possible`;
-    if (segment.every((byte) => byte === 0x2e) && segment.length <= 2) return `the key has a segment "${segment.length === 1 ? "." : ".."}"`;
+    if (segment.length > segmentBytesMax)
+      return `a segment has ${segment.length} bytes, at most ${segmentBytesMax} are possible`;
+    if (segment.every((byte) => byte === 0x2e) && segment.length <= 2)
+      return `the key has a segment "${segment.length === 1 ? "." : ".."}"`;
   }
   return undefined;
 }
@@ -42,7 +44,9 @@ export class ClashDetector {
 
   /** The earlier path that the given one needs as a directory; otherwise the path counts as written. */
   add(path: Uint8Array): Uint8Array | undefined {
-    this.#prefixes = this.#prefixes.filter((prefix) => path.length > prefix.length && compareBytes(path.subarray(0, prefix.length), prefix) === 0);
+    this.#prefixes = this.#prefixes.filter(
+      (prefix) => path.length > prefix.length && compareBytes(path.subarray(0, prefix.length), prefix) === 0,
+    );
     const clash = this.#prefixes.find((prefix) => path[prefix.length] === slash);
     if (clash === undefined) this.#prefixes.push(path);
     return clash;

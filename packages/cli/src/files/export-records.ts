@@ -15,7 +15,11 @@ export async function exportRecords(
   const interval = { signal, ...(prefix.length === 0 ? {} : { prefix }) };
   let total = 0;
   // Only for the length of the bar.
-  if (io.noteIsTerminal) client.count(interval).then((count) => (total = count), () => {});
+  if (io.noteIsTerminal)
+    client.count(interval).then(
+      (count) => (total = count),
+      () => {},
+    );
   const progress = new TransferProgress(() => report, { done: () => report.records, total: () => total });
   await progress.start(io.noteIsTerminal);
   try {

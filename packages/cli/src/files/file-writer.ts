@@ -25,7 +25,9 @@ export class FileWriter {
     try {
       await mkdir(this.#root, { recursive: true });
     } catch (error) {
-      throw new Failure("InvalidArgument", `cannot make the directory ${this.#root.toString()}: ${messageOf(error)}`, { cause: error });
+      throw new Failure("InvalidArgument", `cannot make the directory ${this.#root.toString()}: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -36,9 +38,20 @@ export class FileWriter {
     await this.#ensureDirectory(directory);
     const target = joinPath(this.#root, path);
     const found = await statusOf(target);
-    if (found !== undefined && !found.isFile()) throw new Failure("Refused", found.isDirectory() ? "there is a directory of this name" : "there is a link or device of this name");
-    const temporary = joinPath(joinPath(this.#root, directory), Buffer.from(`.flotilla-${process.pid}-${this.#temporary++}`));
-    const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o644);
+    if (found !== undefined && !found.isFile())
+      throw new Failure(
+        "Refused",
+        found.isDirectory() ? "there is a directory of this name" : "there is a link or device of this name",
+      );
+    const temporary = joinPath(
+      joinPath(this.#root, directory),
+      Buffer.from(`.flotilla-${process.pid}-${this.#temporary++}`),
+    );
+    const handle = await open(
+      temporary,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      0o644,
+    );
     try {
       await handle.writeFile(content);
       await handle.close();
@@ -68,7 +81,11 @@ export class FileWriter {
     } catch (error) {
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
       const found = await statusOf(path);
-      if (found?.isDirectory() !== true) throw new Failure("Refused", `"${directory.toString()}" is needed as a directory, and is ${found?.isFile() === true ? "a file" : "a link or device"}`);
+      if (found?.isDirectory() !== true)
+        throw new Failure(
+          "Refused",
+          `"${directory.toString()}" is needed as a directory, and is ${found?.isFile() === true ? "a file" : "a link or device"}`,
+        );
     }
     if (this.#known.size >= knownDirectoriesMax) this.#known.clear();
     this.#known.add(name);

@@ -47,7 +47,10 @@ export async function importRecords(
       ended = error instanceof Error ? error : new Error(String(error));
     }
   }
-  const progress = new TransferProgress(() => ({ records: given - report.failed, bytes: givenBytes, failed: report.failed }), scale);
+  const progress = new TransferProgress(
+    () => ({ records: given - report.failed, bytes: givenBytes, failed: report.failed }),
+    scale,
+  );
   await progress.start(io.noteIsTerminal);
   try {
     const done = await client.putMany(counted(), {

@@ -14,7 +14,8 @@ export interface JsonLineRecord {
 
 /** Throws `InvalidArgument` that names the line. */
 export function parseJsonLine({ number, bytes }: Line, keyField: string | undefined): JsonLineRecord {
-  const wrong = (why: string): Failure => new Failure("InvalidArgument", `line ${number}: ${why}`, { details: { line: number } });
+  const wrong = (why: string): Failure =>
+    new Failure("InvalidArgument", `line ${number}: ${why}`, { details: { line: number } });
   const text = utf8TextOf(bytes);
   if (text === undefined) throw wrong("it is not UTF-8");
   let content: unknown;
@@ -32,7 +33,8 @@ function parsePair(fields: Record<string, unknown>, wrong: (why: string) => Fail
   const { key, value, encoding = "utf8" } = fields;
   if (typeof key !== "string") throw wrong('it has no string "key"');
   if (typeof value !== "string") throw wrong('it has no string "value"');
-  if (encoding !== "utf8" && encoding !== "base64" && encoding !== "hex") throw wrong(`its "encoding" must be utf8, base64 or hex, got ${JSON.stringify(encoding)}`);
+  if (encoding !== "utf8" && encoding !== "base64" && encoding !== "hex")
+    throw wrong(`its "encoding" must be utf8, base64 or hex, got ${JSON.stringify(encoding)}`);
   try {
     return { key: bytesFromText("key", key, encoding), value: bytesFromText("value", value, encoding) };
   } catch (error) {
@@ -40,9 +42,15 @@ function parsePair(fields: Record<string, unknown>, wrong: (why: string) => Fail
   }
 }
 
-function parseKeyed(fields: Record<string, unknown>, keyField: string, line: Buffer, wrong: (why: string) => Failure): JsonLineRecord {
+function parseKeyed(
+  fields: Record<string, unknown>,
+  keyField: string,
+  line: Buffer,
+  wrong: (why: string) => Failure,
+): JsonLineRecord {
   const key = Object.hasOwn(fields, keyField) ? fields[keyField] : undefined;
-  if (typeof key !== "string" && typeof key !== "number") throw wrong(`it has no field ${JSON.stringify(keyField)} with a string or a number`);
+  if (typeof key !== "string" && typeof key !== "number")
+    throw wrong(`it has no field ${JSON.stringify(keyField)} with a string or a number`);
   return { key: Buffer.from(String(key), "utf8"), value: line };
 }
 

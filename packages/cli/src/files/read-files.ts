@@ -15,7 +15,11 @@ const aheadMax = 32;
 const aheadBytesMax = 64 * 1024 * 1024;
 
 /** In the order of `files`. A file over `bytesMax` is not read: its error is `ValueTooLarge`. */
-export async function* readFiles(root: Buffer, files: AsyncIterable<FoundFile>, bytesMax: number): AsyncGenerator<ReadFile, void, undefined> {
+export async function* readFiles(
+  root: Buffer,
+  files: AsyncIterable<FoundFile>,
+  bytesMax: number,
+): AsyncGenerator<ReadFile, void, undefined> {
   const ahead = Math.max(2, Math.min(aheadMax, Math.floor(aheadBytesMax / bytesMax)));
   const reading: Promise<ReadFile>[] = [];
   for await (const { path } of files) {
@@ -38,7 +42,10 @@ async function readOne(root: Buffer, path: Buffer, bytesMax: number): Promise<Re
       await handle.close();
     }
   } catch (error) {
-    const failure = error instanceof Failure ? error : new Failure("InvalidArgument", error instanceof Error ? error.message : String(error), { cause: error });
+    const failure =
+      error instanceof Failure
+        ? error
+        : new Failure("InvalidArgument", error instanceof Error ? error.message : String(error), { cause: error });
     return { path, content: undefined, error: failure };
   }
 }
@@ -61,5 +68,7 @@ async function readWhole(handle: Awaited<ReturnType<typeof open>>, size: number,
 }
 
 function tooLarge(sizeBytes: number, limitBytes: number): Failure {
-  return new Failure("ValueTooLarge", `it has ${sizeBytes} bytes, a value at most ${limitBytes}`, { details: { sizeBytes, limitBytes } });
+  return new Failure("ValueTooLarge", `it has ${sizeBytes} bytes, a value at most ${limitBytes}`, {
+    details: { sizeBytes, limitBytes },
+  });
 }

@@ -12,7 +12,10 @@ const carriageReturn = 0x0d;
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Throws `InvalidArgument` with the number of a line longer than `lineBytesMax`. */
-export async function* readLines(source: AsyncIterable<Uint8Array>, lineBytesMax: number): AsyncGenerator<Line, void, undefined> {
+export async function* readLines(
+  source: AsyncIterable<Uint8Array>,
+  lineBytesMax: number,
+): AsyncGenerator<Line, void, undefined> {
   let number = 0;
   /** Pieces of a line whose end has not come yet. */
   let pieces: Buffer[] = [];
@@ -43,5 +46,7 @@ export async function* readLines(source: AsyncIterable<Uint8Array>, lineBytesMax
 }
 
 function tooLong(line: number, lineBytesMax: number): Failure {
-  return new Failure("InvalidArgument", `line ${line} has more than ${lineBytesMax} bytes`, { details: { line, limitBytes: lineBytesMax } });
+  return new Failure("InvalidArgument", `line ${line} has more than ${lineBytesMax} bytes`, {
+    details: { line, limitBytes: lineBytesMax },
+  });
 }

@@ -15,14 +15,19 @@ export interface WalkEvents {
 
 const slash = Buffer.from("/");
 
-export const joinPath = (root: Buffer, path: Buffer): Buffer => (path.length === 0 ? root : Buffer.concat([root, slash, path]));
+export const joinPath = (root: Buffer, path: Buffer): Buffer =>
+  path.length === 0 ? root : Buffer.concat([root, slash, path]);
 
 /** Throws `InvalidArgument` when the root is no directory that can be read. */
 export async function* walkDirectory(root: Buffer, events: WalkEvents): AsyncGenerator<FoundFile, void, undefined> {
   try {
     await (await opendir(root)).close();
   } catch (error) {
-    throw new Failure("InvalidArgument", `cannot read the directory ${root.toString()}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Failure(
+      "InvalidArgument",
+      `cannot read the directory ${root.toString()}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
   // Directories still to be listed, the next one last. Bounded by the entries of the directories above the current one.
   const waiting: Buffer[] = [Buffer.alloc(0)];

@@ -20,7 +20,10 @@ export function bytesFromText(name: string, text: string, encoding: Encoding): U
     case "utf8":
       return Buffer.from(text, "utf8");
     case "hex":
-      if (!/^([0-9a-fA-F]{2})*$/.test(text)) throw new Failure("InvalidArgument", `${name} is not hex: "${text}"`, { hint: "two digits 0-9 or a-f for each byte" });
+      if (!/^([0-9a-fA-F]{2})*$/.test(text))
+        throw new Failure("InvalidArgument", `${name} is not hex: "${text}"`, {
+          hint: "two digits 0-9 or a-f for each byte",
+        });
       return Buffer.from(text, "hex");
     case "base64": {
       const bytes = Buffer.from(text, "base64");
@@ -72,4 +75,5 @@ export function printableBytes(bytes: Uint8Array, charactersMax: number = Number
 }
 
 const escapeByte = (byte: number): string => "\\x" + byte.toString(16).padStart(2, "0");
-const printableByte = (byte: number): string => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : escapeByte(byte));
+const printableByte = (byte: number): string =>
+  byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : escapeByte(byte);

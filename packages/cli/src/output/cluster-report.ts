@@ -11,8 +11,17 @@ export interface ClusterStatus {
   readonly reasons: readonly string[];
   readonly nodes: { readonly total: number; readonly live: number };
   readonly stores: { readonly total: number; readonly live: number };
-  readonly ranges: { readonly total: number; readonly led: number; readonly underReplicated: number; readonly unavailable: number };
-  readonly placementDriver: { readonly nodeId: number | null; readonly storeId: number | null; readonly term: number | null };
+  readonly ranges: {
+    readonly total: number;
+    readonly led: number;
+    readonly underReplicated: number;
+    readonly unavailable: number;
+  };
+  readonly placementDriver: {
+    readonly nodeId: number | null;
+    readonly storeId: number | null;
+    readonly term: number | null;
+  };
   readonly sizeBytes: number | null;
 }
 
@@ -50,7 +59,12 @@ export interface RangeRow {
   readonly encoding: Encoding;
   readonly leaderStoreId: number | null;
   readonly term: number | null;
-  readonly replicas: readonly { readonly replicaId: number; readonly storeId: number; readonly role: string; readonly state: string | null }[];
+  readonly replicas: readonly {
+    readonly replicaId: number;
+    readonly storeId: number;
+    readonly role: string;
+    readonly state: string | null;
+  }[];
   readonly sizeBytes: number | null;
   readonly keys: number | null;
   readonly writesPerSecond: number | null;
@@ -59,19 +73,39 @@ export interface RangeRow {
 }
 
 export async function askClusterStatus(client: ClusterClient): Promise<ClusterStatus> {
-  return requireObject(await client.admin("cluster-status", {}, { readOnly: true }), "cluster-status", ["health", "nodes", "stores", "ranges", "placementDriver", "reasons"]) as unknown as ClusterStatus;
+  return requireObject(await client.admin("cluster-status", {}, { readOnly: true }), "cluster-status", [
+    "health",
+    "nodes",
+    "stores",
+    "ranges",
+    "placementDriver",
+    "reasons",
+  ]) as unknown as ClusterStatus;
 }
 
 export async function askNodes(client: ClusterClient): Promise<readonly NodeRow[]> {
-  return requireList(await client.admin("node-list", {}, { readOnly: true }), "node-list", ["nodeId", "address", "state"]) as unknown as NodeRow[];
+  return requireList(await client.admin("node-list", {}, { readOnly: true }), "node-list", [
+    "nodeId",
+    "address",
+    "state",
+  ]) as unknown as NodeRow[];
 }
 
 export async function askStores(client: ClusterClient): Promise<readonly StoreRow[]> {
-  return requireList(await client.admin("store-list", {}, { readOnly: true }), "store-list", ["storeId", "nodeId", "state"]) as unknown as StoreRow[];
+  return requireList(await client.admin("store-list", {}, { readOnly: true }), "store-list", [
+    "storeId",
+    "nodeId",
+    "state",
+  ]) as unknown as StoreRow[];
 }
 
 export async function askRanges(client: ClusterClient, wanted: Encoding): Promise<readonly RangeRow[]> {
-  const rows = requireList(await client.admin("range-list", {}, { readOnly: true }), "range-list", ["rangeId", "start", "end", "replicas"]);
+  const rows = requireList(await client.admin("range-list", {}, { readOnly: true }), "range-list", [
+    "rangeId",
+    "start",
+    "end",
+    "replicas",
+  ]);
   return rows.map((row) => {
     const bounds = encodeTogether({ start: boundOf(row["start"]), end: boundOf(row["end"]) }, wanted);
     const { rangeId, ...rest } = row;
@@ -82,8 +116,11 @@ export async function askRanges(client: ClusterClient, wanted: Encoding): Promis
 const boundOf = (value: unknown): Uint8Array => bytesOfBinaryString(typeof value === "string" ? value : "");
 
 function requireObject(value: unknown, name: string, fields: readonly string[]): Record<string, unknown> {
-  if (typeof value === "object" && value !== null && fields.every((field) => field in value)) return value as Record<string, unknown>;
-  throw new Failure("ProtocolMismatch", `the cluster's answer to ${name} is not what this version expects`, { hint: "use the command of the cluster's own version" });
+  if (typeof value === "object" && value !== null && fields.every((field) => field in value))
+    return value as Record<string, unknown>;
+  throw new Failure("ProtocolMismatch", `the cluster's answer to ${name} is not what this version expects`, {
+    hint: "use the command of the cluster's own version",
+  });
 }
 
 function requireList(value: unknown, name: string, fields: readonly string[]): Record<string, unknown>[] {

@@ -21,7 +21,16 @@ export function errorDocument(error: unknown): ErrorDocument {
   const { code, message, hint, retryable, outcome } = error;
   const requestId = "requestId" in error && typeof error.requestId === "string" ? { requestId: error.requestId } : {};
   const details = { ...error.details, ...requestId };
-  return { error: { code, message, hint: hint === undefined || hint === "" ? null : hint, retryable: retryable ?? false, outcome: outcome ?? null, details } };
+  return {
+    error: {
+      code,
+      message,
+      hint: hint === undefined || hint === "" ? null : hint,
+      retryable: retryable ?? false,
+      outcome: outcome ?? null,
+      details,
+    },
+  };
 }
 
 export function formatError(error: unknown, format: OutputFormat): string {

@@ -5,7 +5,8 @@ export type OutputFormat = (typeof outputFormats)[number];
 
 export function parseOutputFormat(text: unknown): OutputFormat {
   const found = outputFormats.find((format) => format === text);
-  if (found === undefined) throw new Failure("InvalidArgument", `-o must be one of ${outputFormats.join(", ")}, got "${String(text)}"`);
+  if (found === undefined)
+    throw new Failure("InvalidArgument", `-o must be one of ${outputFormats.join(", ")}, got "${String(text)}"`);
   return found;
 }
 

@@ -7,7 +7,9 @@ export interface Column<Row> {
 
 export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
   const cells = rows.map((row) => columns.map((column) => String(column.cell(row) ?? "-")));
-  const widths = columns.map(({ title }, index) => Math.max(title.length, ...cells.map((line) => widthOf(line[index]!))));
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...cells.map((line) => widthOf(line[index]!))),
+  );
   const line = (texts: readonly string[]): string =>
     texts
       .map((text, index) => {

@@ -12,7 +12,9 @@ export const verb: Verb = {
   },
   async run(invocation) {
     const { clusterId, health, reasons } = await withClient(invocation, askClusterStatus);
-    await writeObject(invocation.io, invocation.format, { clusterId, health, reasons }, () => [health, ...reasons].map((line) => line + "\n").join(""));
+    await writeObject(invocation.io, invocation.format, { clusterId, health, reasons }, () =>
+      [health, ...reasons].map((line) => line + "\n").join(""),
+    );
     return health === "ok" ? exitDone : exitNotDone;
   },
 };

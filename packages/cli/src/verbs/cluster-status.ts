@@ -20,8 +20,16 @@ export const verb: Verb = {
         ...status.reasons.map((reason): [string, string] => ["", reason]),
         ["nodes", `${nodes.live} of ${nodes.total} live`],
         ["stores", `${stores.live} of ${stores.total} live`],
-        ["ranges", `${ranges.total}, ${ranges.led} led, ${ranges.underReplicated} under-replicated, ${ranges.unavailable} unavailable`],
-        ["placement driver", placementDriver.storeId === null ? null : `node ${placementDriver.nodeId}, store ${placementDriver.storeId}, term ${placementDriver.term}`],
+        [
+          "ranges",
+          `${ranges.total}, ${ranges.led} led, ${ranges.underReplicated} under-replicated, ${ranges.unavailable} unavailable`,
+        ],
+        [
+          "placement driver",
+          placementDriver.storeId === null
+            ? null
+            : `node ${placementDriver.nodeId}, store ${placementDriver.storeId}, term ${placementDriver.term}`,
+        ],
         ["size", formatBytes(status.sizeBytes)],
         ["format", status.formatNumber],
       ]),

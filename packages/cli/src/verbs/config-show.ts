@@ -13,7 +13,10 @@ export const verb: Verb = {
   },
   async run({ io, options, format }) {
     // Shown even when no directory is given: then the one setting without a default is empty.
-    const given = options["dataDir"] === undefined && io.environment["FLOTILLA_DATA_DIR"] === undefined && options["config"] === undefined;
+    const given =
+      options["dataDir"] === undefined &&
+      io.environment["FLOTILLA_DATA_DIR"] === undefined &&
+      options["config"] === undefined;
     const { table } = await settingsOf(given ? { ...options, dataDir: "." } : options, io.environment);
     const rows = table.map((row) => ({
       name: row.definition.name,

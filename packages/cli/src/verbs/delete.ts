@@ -19,7 +19,9 @@ export const verb: Verb = {
     const hasKey = invocation.arguments[0] !== undefined;
     if (hasKey && prefix !== undefined) throw new Failure("InvalidArgument", "KEY and --prefix exclude each other");
     if (!hasKey && prefix === undefined) {
-      throw new Failure("InvalidArgument", "the key is missing", { hint: "flotilla delete KEY, or flotilla delete --prefix P" });
+      throw new Failure("InvalidArgument", "the key is missing", {
+        hint: "flotilla delete KEY, or flotilla delete --prefix P",
+      });
     }
     return prefix === undefined ? deleteOne(invocation) : deletePrefix(invocation, prefix);
   },
@@ -38,8 +40,11 @@ async function deleteOne(invocation: Invocation): Promise<number> {
 
 async function deletePrefix(invocation: Invocation, prefix: Uint8Array): Promise<number> {
   const { io, format } = invocation;
-  if (versionOption(invocation) !== undefined) throw new Failure("InvalidArgument", "--if-version is for one key, not for --prefix");
-  const { deleted } = await withClient(invocation, (client) => client.deleteRange({ prefix, signal: io.interrupted() }));
+  if (versionOption(invocation) !== undefined)
+    throw new Failure("InvalidArgument", "--if-version is for one key, not for --prefix");
+  const { deleted } = await withClient(invocation, (client) =>
+    client.deleteRange({ prefix, signal: io.interrupted() }),
+  );
   const { prefix: prefixText, encoding } = encodeTogether({ prefix }, encodingOf(invocation));
   const content = { key: null, prefix: prefixText, version: null, outcome: "applied", deleted, encoding };
   await writeObject(io, format, content, () => `deleted ${deleted}\n`);

@@ -16,7 +16,10 @@ export const verb: Verb = {
   configure(command) {
     command
       .option("--nodes <n>", "how many nodes a new cluster gets, at most 20 (default 3)")
-      .option("--replicas <n>", "replicas of each range of a new cluster (default 3, and 1 with fewer than three nodes)")
+      .option(
+        "--replicas <n>",
+        "replicas of each range of a new cluster (default 3, and 1 with fewer than three nodes)",
+      )
       .option("--ranges <n>", "ranges of a new cluster, in even steps over printable ASCII (default 8)")
       .option("--split-at <key,...>", "bounds of the ranges of a new cluster, by hand")
       .option("--port <p>", "node n listens at P+n-1, its HTTP at P+79+n (default 7400)")
@@ -39,7 +42,12 @@ export const verb: Verb = {
   },
 };
 
-async function runCluster(asked: DevOptions, nodes: readonly DevNode[], { plan }: PreparedCluster, io: CommandIo): Promise<number> {
+async function runCluster(
+  asked: DevOptions,
+  nodes: readonly DevNode[],
+  { plan }: PreparedCluster,
+  io: CommandIo,
+): Promise<number> {
   const output: DevOutput = { line: (text) => void io.out(text + "\n") };
   const cluster = new DevCluster(asked.root, nodes, output);
   const interrupted = io.interrupted();
@@ -75,7 +83,8 @@ function tellIgnored(asked: DevOptions, { made, plan }: PreparedCluster, io: Com
     asked.splitAt.length > 0 ? "--split-at" : "",
     asked.replicas !== undefined && asked.replicas !== plan.ranges[0]!.replicas.length ? "--replicas" : "",
   ].filter((name) => name !== "");
-  if (ignored.length > 0) io.note(`${ignored.join(", ")}: only for a new cluster, ${asked.dataDir} already holds one (--fresh wipes it)\n`);
+  if (ignored.length > 0)
+    io.note(`${ignored.join(", ")}: only for a new cluster, ${asked.dataDir} already holds one (--fresh wipes it)\n`);
 }
 
 async function writeConfigurations(nodes: readonly DevNode[]): Promise<void> {

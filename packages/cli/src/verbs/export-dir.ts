@@ -18,7 +18,10 @@ export const verb: Verb = {
   configure(command) {
     command.argument("<path>", "the directory");
     addClusterOptions(command).option("--prefix <p>", "only keys that begin with P; the path is what stands behind it");
-    command.addHelpText("after", "\nKeys that would leave the directory (.., absolute, NUL) or clash (a and a/b) are refused and listed.");
+    command.addHelpText(
+      "after",
+      "\nKeys that would leave the directory (.., absolute, NUL) or clash (a and a/b) are refused and listed.",
+    );
   },
   async run(invocation) {
     const { io, format, options } = invocation;
@@ -31,7 +34,12 @@ export const verb: Verb = {
       const why = unsafePath(path);
       if (why !== undefined) return new Failure("Refused", why);
       const clash = clashes.add(path);
-      return clash === undefined ? undefined : new Failure("Refused", `it needs "${printableBytes(clash)}" as a directory, which is a key and a file itself`);
+      return clash === undefined
+        ? undefined
+        : new Failure(
+            "Refused",
+            `it needs "${printableBytes(clash)}" as a directory, which is a key and a file itself`,
+          );
     };
     const writeOne = async ({ key, value }: ClusterEntry<Uint8Array | undefined>): Promise<void> => {
       const path = Buffer.from(key.subarray(prefix.length));
@@ -40,9 +48,13 @@ export const verb: Verb = {
         report.records++;
         report.bytes += key.length + value!.length;
       } catch (error) {
-        const failure = error instanceof Failure ? error : new Failure("Refused", error instanceof Error ? error.message : String(error));
+        const failure =
+          error instanceof Failure
+            ? error
+            : new Failure("Refused", error instanceof Error ? error.message : String(error));
         report.failWith(failure, printableBytes(key), null, value!.length);
-        if (error instanceof Error && "code" in error && error.code === "ENOSPC") throw new Failure("DiskFull", `the disk is full: ${error.message}`, { cause: error });
+        if (error instanceof Error && "code" in error && error.code === "ENOSPC")
+          throw new Failure("DiskFull", `the disk is full: ${error.message}`, { cause: error });
       }
     };
     const onPage = async (page: readonly ClusterEntry<Uint8Array | undefined>[]): Promise<void> => {

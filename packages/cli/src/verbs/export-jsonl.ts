@@ -18,7 +18,10 @@ export const verb: Verb = {
       .option("--prefix <p>", "only keys that begin with P")
       .option("--hex", "keys and values in hex")
       .option("--base64", "keys and values in base64");
-    command.addHelpText("after", "\nText that is not UTF-8 is written in base64 by itself. `flotilla import jsonl` reads what this writes.");
+    command.addHelpText(
+      "after",
+      "\nText that is not UTF-8 is written in base64 by itself. `flotilla import jsonl` reads what this writes.",
+    );
   },
   async run(invocation) {
     const { io, format, options } = invocation;
@@ -66,7 +69,9 @@ async function openSink(file: string, io: CommandIo): Promise<Sink> {
   const path = inPlace ? target : `${target}.${process.pid}.part`;
   const stream = createWriteStream(path, { flags: inPlace ? "w" : "wx" });
   const failed = new Promise<never>((_resolve, reject) => {
-    stream.once("error", (error) => reject(new Failure("InvalidArgument", `cannot write ${file}: ${error.message}`, { cause: error })));
+    stream.once("error", (error) =>
+      reject(new Failure("InvalidArgument", `cannot write ${file}: ${error.message}`, { cause: error })),
+    );
   });
   failed.catch(() => {});
   await Promise.race([new Promise<void>((opened) => stream.once("open", () => opened())), failed]);
@@ -95,7 +100,10 @@ function writeTo(stream: Writable, text: string): Promise<void> {
 async function isSpecial(path: string): Promise<boolean> {
   try {
     const status = await lstat(path);
-    if (status.isDirectory()) throw new Failure("InvalidArgument", `${path} is a directory`, { hint: "`flotilla export dir` writes directories" });
+    if (status.isDirectory())
+      throw new Failure("InvalidArgument", `${path} is a directory`, {
+        hint: "`flotilla export dir` writes directories",
+      });
     return !status.isFile();
   } catch (error) {
     if (error instanceof Failure) throw error;

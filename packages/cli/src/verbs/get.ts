@@ -16,14 +16,20 @@ export const verb: Verb = {
   async run(invocation) {
     const { io, format, options } = invocation;
     const key = keyArgument(invocation, 0);
-    const entry = await withClient(invocation, (client) => client.getEntry(key, { consistency: options["stale"] === true ? "stale" : undefined }));
+    const entry = await withClient(invocation, (client) =>
+      client.getEntry(key, { consistency: options["stale"] === true ? "stale" : undefined }),
+    );
     if (entry === undefined) throw new Failure("NotFound", `there is no key "${printableBytes(key, 100)}"`);
     if (format === "table") {
       await io.out(entry.value);
       if (io.outIsTerminal) await io.out("\n");
       return exitDone;
     }
-    const { key: keyText, value, encoding } = encodeTogether({ key: entry.key, value: entry.value }, encodingOf(invocation));
+    const {
+      key: keyText,
+      value,
+      encoding,
+    } = encodeTogether({ key: entry.key, value: entry.value }, encodingOf(invocation));
     await writeObject(io, format, { key: keyText, value, version: entry.version, encoding }, () => "");
     return exitDone;
   },

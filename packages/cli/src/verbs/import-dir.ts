@@ -16,7 +16,10 @@ export const verb: Verb = {
   configure(command) {
     command.argument("<path>", "the directory");
     addValueLimitOption(addClusterOptions(command).option("--prefix <p>", "what stands before each path in the key"));
-    command.addHelpText("after", "\nEach regular file becomes a record: key = prefix + path with /, value = content. Links, devices and empty directories are skipped.");
+    command.addHelpText(
+      "after",
+      "\nEach regular file becomes a record: key = prefix + path with /, value = content. Links, devices and empty directories are skipped.",
+    );
   },
   async run(invocation) {
     const { io, format, options } = invocation;
@@ -29,7 +32,8 @@ export const verb: Verb = {
     async function* records(): AsyncGenerator<ImportRecord, void, undefined> {
       const files = walkDirectory(root, {
         skip: (kind) => report.skip(kind),
-        unreadable: (path, error) => report.failWith(new Failure("InvalidArgument", error.message), printableBytes(path), null, null),
+        unreadable: (path, error) =>
+          report.failWith(new Failure("InvalidArgument", error.message), printableBytes(path), null, null),
       });
       for await (const { path, content, error } of readFiles(root, files, limit.valueBytesMax)) {
         read++;
@@ -41,7 +45,11 @@ export const verb: Verb = {
       }
     }
     try {
-      await withClient(invocation, (client) => importRecords(io, client, records(), report, { done: () => read, total: () => counter.files }), limit);
+      await withClient(
+        invocation,
+        (client) => importRecords(io, client, records(), report, { done: () => read, total: () => counter.files }),
+        limit,
+      );
     } finally {
       counter.stop();
       await report.write(io, format, "imported");
@@ -51,7 +59,9 @@ export const verb: Verb = {
 };
 
 function keyTooLarge(sizeBytes: number): Failure {
-  return new Failure("KeyTooLarge", `its key has ${sizeBytes} bytes, a key at most ${keyBytesMax}`, { details: { sizeBytes, limitBytes: keyBytesMax } });
+  return new Failure("KeyTooLarge", `its key has ${sizeBytes} bytes, a key at most ${keyBytesMax}`, {
+    details: { sizeBytes, limitBytes: keyBytesMax },
+  });
 }
 
 /** Only for the length of the bar: how many files there will be. */

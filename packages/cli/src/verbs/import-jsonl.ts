@@ -25,7 +25,10 @@ export const verb: Verb = {
         .option("--prefix <p>", "what stands before each key")
         .option("--key-field <name>", "take any objects: the key from this field, the line as value"),
     );
-    command.addHelpText("after", '\nEach line is {"key": ..., "value": ...}, with "encoding": utf8 (default), base64 or hex for both.');
+    command.addHelpText(
+      "after",
+      '\nEach line is {"key": ..., "value": ...}, with "encoding": utf8 (default), base64 or hex for both.',
+    );
   },
   async run(invocation) {
     const { io, format, options } = invocation;
@@ -35,7 +38,10 @@ export const verb: Verb = {
     const source = await openSource(invocation);
     const report = new TransferReport();
     async function* records(): AsyncGenerator<ImportRecord, void, undefined> {
-      for await (const line of readLines(source.chunks, (limit.valueBytesMax + keyBytesMax) * charactersPerByteMax + 4096)) {
+      for await (const line of readLines(
+        source.chunks,
+        (limit.valueBytesMax + keyBytesMax) * charactersPerByteMax + 4096,
+      )) {
         if (line.bytes.length === 0) continue;
         let parsed;
         try {
@@ -49,7 +55,11 @@ export const verb: Verb = {
       }
     }
     try {
-      await withClient(invocation, (client) => importRecords(io, client, records(), report, { done: source.done, total: () => source.total }), limit);
+      await withClient(
+        invocation,
+        (client) => importRecords(io, client, records(), report, { done: source.done, total: () => source.total }),
+        limit,
+      );
     } finally {
       await report.write(io, format, "imported");
     }
@@ -77,10 +87,18 @@ async function openSource({ io, arguments: given }: Invocation): Promise<Source>
   const path = resolve(io.directory, file);
   try {
     const status = await stat(path);
-    if (status.isDirectory()) throw new Failure("InvalidArgument", "it is a directory", { hint: "`flotilla import dir` takes directories" });
-    return { chunks: counted(createReadStream(path, { highWaterMark: 256 * 1024 })), total: status.size, done: () => bytes };
+    if (status.isDirectory())
+      throw new Failure("InvalidArgument", "it is a directory", { hint: "`flotilla import dir` takes directories" });
+    return {
+      chunks: counted(createReadStream(path, { highWaterMark: 256 * 1024 })),
+      total: status.size,
+      done: () => bytes,
+    };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Failure("InvalidArgument", `cannot read ${file}: ${why}`, { hint: error instanceof Failure ? error.hint : "", cause: error });
+    throw new Failure("InvalidArgument", `cannot read ${file}: ${why}`, {
+      hint: error instanceof Failure ? error.hint : "",
+      cause: error,
+    });
   }
 }

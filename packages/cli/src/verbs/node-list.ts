@@ -21,7 +21,13 @@ export const verb: Verb = {
       { title: "STORES", cell: ({ stores }) => stores.join(",") },
       { title: "UP", right: true, cell: ({ uptimeMs }) => formatDuration(uptimeMs) },
       { title: "VERSION", cell: ({ serverVersion }) => serverVersion },
-      { title: "LABELS", cell: ({ labels }) => Object.entries(labels).map(([name, value]) => `${name}=${value}`).join(",") || null },
+      {
+        title: "LABELS",
+        cell: ({ labels }) =>
+          Object.entries(labels)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(",") || null,
+      },
     ]);
     return exitDone;
   },

@@ -23,12 +23,18 @@ export const verb: Verb = {
     const key = keyArgument(invocation, 0);
     const ifAbsent = options["ifAbsent"] === true;
     const ifVersion = versionOption(invocation);
-    if (ifAbsent && ifVersion !== undefined) throw new Failure("InvalidArgument", "--if-absent and --if-version exclude each other");
+    if (ifAbsent && ifVersion !== undefined)
+      throw new Failure("InvalidArgument", "--if-absent and --if-version exclude each other");
     const more = valueLimitOf(invocation);
     const value = await valueOf(invocation, more.valueBytesMax);
     const { version } = await withClient(invocation, (client) => client.put(key, value, { ifAbsent, ifVersion }), more);
     const { key: keyText, encoding } = encodeTogether({ key }, encodingOf(invocation));
-    await writeObject(io, format, { key: keyText, version, outcome: "applied", encoding }, () => `version ${version}\n`);
+    await writeObject(
+      io,
+      format,
+      { key: keyText, version, outcome: "applied", encoding },
+      () => `version ${version}\n`,
+    );
     return exitDone;
   },
 };
@@ -37,16 +43,24 @@ async function valueOf({ arguments: given, options, io }: Invocation, bytesMax: 
   const text = given[1];
   const file = textOption(options, "valueFile");
   if ((text === undefined) === (file === undefined)) {
-    throw new Failure("InvalidArgument", text === undefined ? "the value is missing" : "VALUE and --value-file exclude each other", {
-      hint: "flotilla put KEY VALUE, or flotilla put KEY --value-file FILE",
-    });
+    throw new Failure(
+      "InvalidArgument",
+      text === undefined ? "the value is missing" : "VALUE and --value-file exclude each other",
+      {
+        hint: "flotilla put KEY VALUE, or flotilla put KEY --value-file FILE",
+      },
+    );
   }
   if (typeof text === "string") return Buffer.from(text, "utf8");
   if (file === "-") return readAll(io.input, bytesMax);
   try {
     return await readFile(file!);
   } catch (error) {
-    throw new Failure("InvalidArgument", `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Failure(
+      "InvalidArgument",
+      `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }
 
@@ -56,7 +70,9 @@ async function readAll(input: AsyncIterable<Uint8Array>, bytesMax: number): Prom
   for await (const chunk of input) {
     bytes += chunk.length;
     if (bytes > bytesMax) {
-      throw new Failure("ValueTooLarge", `the value on standard input has more than ${bytesMax} bytes`, { details: { sizeBytes: null, limitBytes: bytesMax } });
+      throw new Failure("ValueTooLarge", `the value on standard input has more than ${bytesMax} bytes`, {
+        details: { sizeBytes: null, limitBytes: bytesMax },
+      });
     }
     chunks.push(chunk);
   }

@@ -15,14 +15,24 @@ export const verb: Verb = {
   },
   async run(invocation) {
     const rows = await withClient(invocation, (client) => askRanges(client, encodingOf(invocation)));
-    const shown = (key: string): string | null => (key === "" ? null : printableBytes(Buffer.from(key, "utf8"), shownKeyCharacters));
+    const shown = (key: string): string | null =>
+      key === "" ? null : printableBytes(Buffer.from(key, "utf8"), shownKeyCharacters);
     await writeList(invocation.io, invocation.format, rows, [
       { title: "RANGE", right: true, cell: ({ rangeId }) => rangeId },
       { title: "START", cell: ({ rangeId, start }) => (rangeId === 1 ? "(system)" : shown(start)) },
       { title: "END", cell: ({ end }) => shown(end) },
       { title: "LEADER", right: true, cell: ({ leaderStoreId }) => leaderStoreId },
       { title: "TERM", right: true, cell: ({ term }) => term },
-      { title: "REPLICAS", cell: ({ replicas }) => replicas.map(({ storeId, role, state }) => `${storeId}${role === "voter" ? "" : ` ${role}`}${state === "down" ? " down" : ""}`).join(", ") },
+      {
+        title: "REPLICAS",
+        cell: ({ replicas }) =>
+          replicas
+            .map(
+              ({ storeId, role, state }) =>
+                `${storeId}${role === "voter" ? "" : ` ${role}`}${state === "down" ? " down" : ""}`,
+            )
+            .join(", "),
+      },
       { title: "SIZE", right: true, cell: ({ sizeBytes }) => formatBytes(sizeBytes) },
       { title: "WRITES/S", right: true, cell: ({ writesPerSecond }) => rate(writesPerSecond) },
       { title: "READS/S", right: true, cell: ({ readsPerSecond }) => rate(readsPerSecond) },

@@ -25,22 +25,31 @@ export const verb: Verb = {
     const timeoutMs = parseDurationMs("--timeout", String(options["timeout"]));
     const content = await withClient(invocation, async (client) => {
       if (options["plan"] === true) return plan(client, rangeId, to);
-      const result = (await client.admin("transfer-leader", { rangeId, to }, { readOnly: false })) as { changed?: unknown };
+      const result = (await client.admin("transfer-leader", { rangeId, to }, { readOnly: false })) as {
+        changed?: unknown;
+      };
       if (options["wait"] === true) await waitForLeader(client, rangeId, to, timeoutMs);
       return { rangeId, leaderStoreId: to, changed: result.changed !== false };
     });
     await writeObject(io, format, content, () =>
       "steps" in content
         ? content.steps.map(({ action, storeId }) => `${action} to store ${storeId}\n`).join("") || "nothing to do\n"
-        : content.changed ? `range ${rangeId} is handed over to store ${to}\n` : `store ${to} already leads range ${rangeId}\n`,
+        : content.changed
+          ? `range ${rangeId} is handed over to store ${to}\n`
+          : `store ${to} already leads range ${rangeId}\n`,
     );
     return exitDone;
   },
 };
 
-async function plan(client: ClusterClient, rangeId: number, to: number): Promise<{ rangeId: number; steps: { action: string; storeId: number }[] }> {
+async function plan(
+  client: ClusterClient,
+  rangeId: number,
+  to: number,
+): Promise<{ rangeId: number; steps: { action: string; storeId: number }[] }> {
   const range = (await askRanges(client, "utf8")).find((row) => row.rangeId === rangeId);
-  if (range === undefined) throw new Failure("NotFound", `there is no range ${rangeId}`, { hint: "flotilla range list" });
+  if (range === undefined)
+    throw new Failure("NotFound", `there is no range ${rangeId}`, { hint: "flotilla range list" });
   if (!range.replicas.some(({ storeId }) => storeId === to)) {
     throw new Failure("Refused", `store ${to} has no replica of range ${rangeId}`, { hint: "flotilla range list" });
   }
@@ -54,5 +63,7 @@ async function waitForLeader(client: ClusterClient, rangeId: number, to: number,
     if (range?.leaderStoreId === to) return;
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
-  throw new Failure("Timeout", `range ${rangeId} is not led by store ${to} after ${timeoutMs} ms`, { hint: "flotilla range list shows who leads it" });
+  throw new Failure("Timeout", `range ${rangeId} is not led by store ${to} after ${timeoutMs} ms`, {
+    hint: "flotilla range list shows who leads it",
+  });
 }

@@ -25,7 +25,10 @@ export const verb: Verb = {
       .option("--keys-only", "without values")
       .option("--count", "only how many there are")
       .option("--stale", "ask any replica; it may lag behind");
-    command.addHelpText("after", "\nIn order of the keys' bytes; linearizable for each range, not one instant over several ranges.");
+    command.addHelpText(
+      "after",
+      "\nIn order of the keys' bytes; linearizable for each range, not one instant over several ranges.",
+    );
   },
   async run(invocation) {
     const { options } = invocation;
@@ -89,11 +92,19 @@ class EntryWriter {
   /** The width follows the first page; later keys that are longer push their values aside. */
   #table(entries: readonly ClusterEntry<Uint8Array | undefined>[]): string {
     const shown = (bytes: Uint8Array, charactersMax?: number): string =>
-      this.#encoding === "utf8" ? printableBytes(bytes, charactersMax) : encodeTogether({ bytes }, this.#encoding).bytes!;
+      this.#encoding === "utf8"
+        ? printableBytes(bytes, charactersMax)
+        : encodeTogether({ bytes }, this.#encoding).bytes!;
     const keys = entries.map(({ key }) => shown(key));
     if (this.#width === 0) this.#width = Math.min(keyWidthMax, Math.max(1, ...keys.map(({ length }) => length)));
     return entries
-      .map(({ value }, index) => (value === undefined ? keys[index]! : `${keys[index]!.padEnd(this.#width)}  ${shown(value, this.#io.outIsTerminal ? shownValueCharacters : undefined)}`) + "\n")
+      .map(
+        ({ value }, index) =>
+          (value === undefined
+            ? keys[index]!
+            : `${keys[index]!.padEnd(this.#width)}  ${shown(value, this.#io.outIsTerminal ? shownValueCharacters : undefined)}`) +
+          "\n",
+      )
       .join("");
   }
 }

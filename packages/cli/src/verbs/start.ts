@@ -31,7 +31,13 @@ export const verb: Verb = {
 };
 
 /** Resolves after a clean stop; rejects when the node halted. */
-async function runNode(node: RunningNode, settings: NodeSettings, logger: Logger, supervisor: Supervisor, interrupted: AbortSignal): Promise<number> {
+async function runNode(
+  node: RunningNode,
+  settings: NodeSettings,
+  logger: Logger,
+  supervisor: Supervisor,
+  interrupted: AbortSignal,
+): Promise<number> {
   const { clusterId, nodeId, storeId, incarnation, address, httpAddress, plannedRanges } = node;
   const startedMs = performance.now();
   logger.info({ clusterId, nodeId, storeId, incarnation, address, httpAddress, pid: process.pid }, "listening");
@@ -39,7 +45,10 @@ async function runNode(node: RunningNode, settings: NodeSettings, logger: Logger
   supervisor.tell({ type: "listening", address, httpAddress });
   node.ready.then(
     () => {
-      logger.info({ elapsedMs: Math.round(performance.now() - startedMs) }, "ready: every range of this store has a leader");
+      logger.info(
+        { elapsedMs: Math.round(performance.now() - startedMs) },
+        "ready: every range of this store has a leader",
+      );
       supervisor.tell({ type: "ready", ranges: plannedRanges });
     },
     () => {},

@@ -9,8 +9,17 @@ export const verb: Verb = {
     addOutputOption(command);
   },
   async run({ io, format }) {
-    const content = { version: cliVersion, node: process.versions.node, platform: `${process.platform} ${process.arch}` };
-    await writeObject(io, format, content, () => `flotilla ${content.version}, node ${content.node}, ${content.platform}\n`);
+    const content = {
+      version: cliVersion,
+      node: process.versions.node,
+      platform: `${process.platform} ${process.arch}`,
+    };
+    await writeObject(
+      io,
+      format,
+      content,
+      () => `flotilla ${content.version}, node ${content.node}, ${content.platform}\n`,
+    );
     return exitDone;
   },
 };

@@ -56,7 +56,10 @@ export class HttpEndpoint {
 
 export function listenFailure(setting: string, address: string, error: NodeJS.ErrnoException): Failure {
   if (error.code === "EADDRINUSE") {
-    return new Failure("InUse", `${setting}: ${address} is in use by another process`, { hint: "stop that process, or choose another port", cause: error });
+    return new Failure("InUse", `${setting}: ${address} is in use by another process`, {
+      hint: "stop that process, or choose another port",
+      cause: error,
+    });
   }
   return new Failure("InvalidArgument", `${setting}: cannot listen on ${address}: ${error.message}`, { cause: error });
 }
@@ -67,7 +70,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, routes
   const path = (request.url ?? "/").split("?", 1)[0]!;
   const handler = Object.hasOwn(routes, path) ? routes[path] : undefined;
   let result: HttpAnswer;
-  if (handler === undefined) result = jsonAnswer(404, { error: `no such path; there is ${Object.keys(routes).join(", ")}` });
+  if (handler === undefined)
+    result = jsonAnswer(404, { error: `no such path; there is ${Object.keys(routes).join(", ")}` });
   else if (request.method !== "GET" && request.method !== "HEAD") result = jsonAnswer(405, { error: "only GET" });
   else {
     try {
@@ -76,6 +80,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, routes
       result = jsonAnswer(503, { error: error instanceof Error ? error.message : String(error) });
     }
   }
-  response.writeHead(result.status, { "content-type": result.contentType, "content-length": Buffer.byteLength(result.body) });
+  response.writeHead(result.status, {
+    "content-type": result.contentType,
+    "content-length": Buffer.byteLength(result.body),
+  });
   response.end(request.method === "HEAD" ? undefined : result.body);
 }

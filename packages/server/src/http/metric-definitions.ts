@@ -8,23 +8,58 @@ export interface MetricDefinition {
   value(statistics: StoreThreadStatistics): number;
 }
 
-type Row = readonly [name: string, type: "counter" | "gauge", help: string, value: (statistics: StoreThreadStatistics) => number];
+type Row = readonly [
+  name: string,
+  type: "counter" | "gauge",
+  help: string,
+  value: (statistics: StoreThreadStatistics) => number,
+];
 
 const rows: readonly Row[] = [
-  ["flotilla_commands_applied_total", "counter", "Commands applied by ranges that this store leads", ({ store }) => store.commandsApplied],
-  ["flotilla_commands_refused_total", "counter", "Commands refused before they were proposed", ({ store }) => store.commandsRefused],
-  ["flotilla_commands_pending", "gauge", "Commands proposed and not yet answered", ({ store }) => store.pendingCommands],
+  [
+    "flotilla_commands_applied_total",
+    "counter",
+    "Commands applied by ranges that this store leads",
+    ({ store }) => store.commandsApplied,
+  ],
+  [
+    "flotilla_commands_refused_total",
+    "counter",
+    "Commands refused before they were proposed",
+    ({ store }) => store.commandsRefused,
+  ],
+  [
+    "flotilla_commands_pending",
+    "gauge",
+    "Commands proposed and not yet answered",
+    ({ store }) => store.pendingCommands,
+  ],
   ["flotilla_reads_served_total", "counter", "Point reads and scan pages answered", ({ store }) => store.readsServed],
   ["flotilla_entries_proposed_total", "counter", "Raft entries proposed", ({ store }) => store.entriesProposed],
   ["flotilla_elections_total", "counter", "Elections that this store's replicas began", ({ store }) => store.elections],
   ["flotilla_flushes_total", "counter", "Flushes of memtables into the engine", ({ store }) => store.flushes],
   ["flotilla_flushed_records_total", "counter", "Records flushed into the engine", ({ store }) => store.flushedRecords],
-  ["flotilla_memtable_bytes", "gauge", "Committed bytes in memory, the flushing ones included", ({ store }) => store.memtableBytes],
+  [
+    "flotilla_memtable_bytes",
+    "gauge",
+    "Committed bytes in memory, the flushing ones included",
+    ({ store }) => store.memtableBytes,
+  ],
   ["flotilla_replicas", "gauge", "Replicas on this store", ({ store }) => store.status.replicas],
   ["flotilla_leaders", "gauge", "Ranges that this store leads", ({ store }) => store.status.leaders],
-  ["flotilla_ranges_without_leader", "gauge", "Ranges of this store without a known leader", ({ store }) => store.rangesWithoutLeader],
+  [
+    "flotilla_ranges_without_leader",
+    "gauge",
+    "Ranges of this store without a known leader",
+    ({ store }) => store.rangesWithoutLeader,
+  ],
   ["flotilla_snapshots_sent_total", "counter", "Range snapshots sent", ({ store }) => store.snapshotsSent],
-  ["flotilla_snapshots_installed_total", "counter", "Range snapshots installed", ({ store }) => store.snapshotsInstalled],
+  [
+    "flotilla_snapshots_installed_total",
+    "counter",
+    "Range snapshots installed",
+    ({ store }) => store.snapshotsInstalled,
+  ],
   ["flotilla_client_streams", "gauge", "Open streams of clients", ({ store }) => store.clientStreams],
   ["flotilla_peer_streams", "gauge", "Open streams of other stores", ({ store }) => store.peerStreams],
   ["flotilla_size_bytes", "gauge", "Bytes of this store's data on disk", ({ store }) => store.status.sizeBytes],
@@ -34,16 +69,66 @@ const rows: readonly Row[] = [
   ["flotilla_log_written_bytes_total", "counter", "Bytes written to the shared log", ({ log }) => log.bytesWritten],
   ["flotilla_log_segments", "gauge", "Segments of the shared log", ({ log }) => log.segments],
   ["flotilla_log_bytes", "gauge", "Size of the shared log", ({ log }) => log.logBytes],
-  ["flotilla_log_flush_under_way_seconds", "gauge", "Age of the log write under way, 0 without one", ({ log }) => log.flushUnderWayMs / 1000],
-  ["flotilla_engine_level_zero_files", "gauge", "Files at level zero of the engine: how far compaction is behind", (all) => all.levelZeroFiles],
+  [
+    "flotilla_log_flush_under_way_seconds",
+    "gauge",
+    "Age of the log write under way, 0 without one",
+    ({ log }) => log.flushUnderWayMs / 1000,
+  ],
+  [
+    "flotilla_engine_level_zero_files",
+    "gauge",
+    "Files at level zero of the engine: how far compaction is behind",
+    (all) => all.levelZeroFiles,
+  ],
   ["flotilla_ready", "gauge", "1 when every range of this store has a leader", ({ ready }) => (ready ? 1 : 0)],
-  ["flotilla_store_loop_delay_mean_seconds", "gauge", "Mean delay of the store's event loop since the last scrape", ({ loop }) => loop.delayMeanSeconds],
-  ["flotilla_store_loop_delay_p99_seconds", "gauge", "99th percentile of the delay of the store's event loop since the last scrape", ({ loop }) => loop.delayP99Seconds],
-  ["flotilla_store_loop_delay_max_seconds", "gauge", "Longest delay of the store's event loop since the last scrape", ({ loop }) => loop.delayMaxSeconds],
-  ["flotilla_store_loop_utilization", "gauge", "Share of time the store's event loop was busy since the last scrape", ({ loop }) => loop.utilization],
-  ["flotilla_store_gc_total", "counter", "Garbage collections of the store's thread", ({ loop }) => loop.garbageCollections],
-  ["flotilla_store_gc_seconds_total", "counter", "Time the store's thread spent collecting garbage", ({ loop }) => loop.garbageCollectionSeconds],
-  ["flotilla_store_heap_used_bytes", "gauge", "JavaScript heap of the store's thread", ({ loop }) => loop.heapUsedBytes],
+  [
+    "flotilla_store_loop_delay_mean_seconds",
+    "gauge",
+    "Mean delay of the store's event loop since the last scrape",
+    ({ loop }) => loop.delayMeanSeconds,
+  ],
+  [
+    "flotilla_store_loop_delay_p99_seconds",
+    "gauge",
+    "99th percentile of the delay of the store's event loop since the last scrape",
+    ({ loop }) => loop.delayP99Seconds,
+  ],
+  [
+    "flotilla_store_loop_delay_max_seconds",
+    "gauge",
+    "Longest delay of the store's event loop since the last scrape",
+    ({ loop }) => loop.delayMaxSeconds,
+  ],
+  [
+    "flotilla_store_loop_utilization",
+    "gauge",
+    "Share of time the store's event loop was busy since the last scrape",
+    ({ loop }) => loop.utilization,
+  ],
+  [
+    "flotilla_store_gc_total",
+    "counter",
+    "Garbage collections of the store's thread",
+    ({ loop }) => loop.garbageCollections,
+  ],
+  [
+    "flotilla_store_gc_seconds_total",
+    "counter",
+    "Time the store's thread spent collecting garbage",
+    ({ loop }) => loop.garbageCollectionSeconds,
+  ],
+  [
+    "flotilla_store_heap_used_bytes",
+    "gauge",
+    "JavaScript heap of the store's thread",
+    ({ loop }) => loop.heapUsedBytes,
+  ],
 ];
 
-export const metricDefinitions: readonly MetricDefinition[] = rows.map(([name, type, help, value]) => ({ name, type, help, value }));
+export const metricDefinitions: readonly MetricDefinition[] = rows.map(([name, type, help, value]) => ({
+  name,
+  type,
+  help,
+  value,
+}));

@@ -5,10 +5,17 @@ import { z } from "zod";
 
 const id = z.int().positive();
 const hexId = z.string().regex(/^[0-9a-f]{32}$/);
-const key = z.string().max(4097).regex(/^[\x00-\xff]*$/);
+const key = z
+  .string()
+  .max(4097)
+  .regex(/^[\x00-\xff]*$/);
 
 const storeSchema = z.strictObject({ storeId: id, nodeId: id, address: z.string().min(1).max(300), storeKey: hexId });
-const replicaSchema = z.strictObject({ replicaId: id, storeId: id, role: z.enum(["voter", "learner", "incoming", "outgoing"]) });
+const replicaSchema = z.strictObject({
+  replicaId: id,
+  storeId: id,
+  role: z.enum(["voter", "learner", "incoming", "outgoing"]),
+});
 const rangeSchema = z.strictObject({
   rangeId: id,
   start: key,
@@ -36,7 +43,8 @@ export function wrongPlan(value: unknown): string | undefined {
   const replicaIds = new Set<number>();
   let end: string = systemPrefix;
   for (const range of ranges) {
-    if (range.start !== end || compareKeys(range.start, range.end) >= 0) return `range ${range.rangeId} does not begin where the one before it ends`;
+    if (range.start !== end || compareKeys(range.start, range.end) >= 0)
+      return `range ${range.rangeId} does not begin where the one before it ends`;
     end = range.end;
     for (const { replicaId, storeId } of range.replicas) {
       if (!storeIds.has(storeId)) return `range ${range.rangeId} has a replica on unknown store ${storeId}`;

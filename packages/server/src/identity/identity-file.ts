@@ -33,7 +33,8 @@ const identitySchema = z.strictObject({
 });
 const incarnationSchema = z.strictObject({ incarnation: z.int().nonnegative() });
 
-const pathIn = (directory: string, name: string): string => (directory === "" || directory === "." ? name : `${directory}/${name}`);
+const pathIn = (directory: string, name: string): string =>
+  directory === "" || directory === "." ? name : `${directory}/${name}`;
 
 /** The last step of making a store; durable when it resolves. Incarnation 0 comes before it. */
 export async function writeIdentity(files: Files, directory: string, identity: Identity): Promise<void> {
@@ -52,7 +53,11 @@ export async function readIdentity(files: Files, directory: string): Promise<Ide
   const why = wrongPlan(identity.plan);
   if (why !== undefined) throw corrupt(path, 0, `its plan is wrong: ${why}`);
   const planned = identity.plan.stores.find(({ storeId }) => storeId === identity.storeId);
-  if (identity.clusterId !== identity.plan.clusterId || planned?.nodeId !== identity.nodeId || planned.storeKey !== identity.storeKey) {
+  if (
+    identity.clusterId !== identity.plan.clusterId ||
+    planned?.nodeId !== identity.nodeId ||
+    planned.storeKey !== identity.storeKey
+  ) {
     throw corrupt(path, 0, `store ${identity.storeId} is not the one its own plan describes`);
   }
   return identity;

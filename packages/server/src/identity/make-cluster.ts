@@ -53,9 +53,16 @@ export async function inspectDirectories(files: Files, directories: readonly str
 }
 
 /** Also goes on from where an interrupted call stopped, when it gets that call's plan. Resolves when all is durable. */
-export async function makeCluster(files: Files, directories: readonly string[], plan: ClusterPlan): Promise<readonly Identity[]> {
+export async function makeCluster(
+  files: Files,
+  directories: readonly string[],
+  plan: ClusterPlan,
+): Promise<readonly Identity[]> {
   if (directories.length !== plan.stores.length) {
-    throw new Failure("InvalidArgument", `a cluster of ${plan.stores.length} stores does not fit into ${directories.length} directories`);
+    throw new Failure(
+      "InvalidArgument",
+      `a cluster of ${plan.stores.length} stores does not fit into ${directories.length} directories`,
+    );
   }
   await writeSealed(files, planFile, planKind, plan);
   const identities: Identity[] = [];
@@ -63,7 +70,11 @@ export async function makeCluster(files: Files, directories: readonly string[], 
     const { storeId, nodeId, storeKey } = plan.stores[index]!;
     const found = await readIdentity(files, directory);
     if (found !== undefined && found.storeKey !== storeKey) {
-      throw new Failure("WrongCluster", `${directory} belongs to cluster ${found.clusterId}, not to the one being made`, { hint: wipeHint });
+      throw new Failure(
+        "WrongCluster",
+        `${directory} belongs to cluster ${found.clusterId}, not to the one being made`,
+        { hint: wipeHint },
+      );
     }
     const identity: Identity = { clusterId: plan.clusterId, nodeId, storeId, storeKey, plan };
     if (found === undefined) {
@@ -85,7 +96,10 @@ function forgotten(empty: readonly string[], { clusterId, plan }: Identity): Fai
     "Refused",
     `${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty, but the other directories hold cluster ${clusterId}: ` +
       "an empty directory has forgotten the votes it gave and would come back as a store that the cluster does not know",
-    { hint: `${wipeHint}; adding stores to a cluster is not possible yet`, details: { clusterId, empty: [...empty], stores: plan.stores.length } },
+    {
+      hint: `${wipeHint}; adding stores to a cluster is not possible yet`,
+      details: { clusterId, empty: [...empty], stores: plan.stores.length },
+    },
   );
 }
 
@@ -93,7 +107,11 @@ async function refuseDamaged(files: Files, directory: string): Promise<void> {
   const names = await files.list(directory);
   const left = names.filter((name) => storeFiles.includes(name));
   if (left.length > 0) {
-    throw corrupt(`${directory}/identity`, 0, `it is missing, although the directory holds ${left.join(", ")} of a store`);
+    throw corrupt(
+      `${directory}/identity`,
+      0,
+      `it is missing, although the directory holds ${left.join(", ")} of a store`,
+    );
   }
 }
 
@@ -102,13 +120,21 @@ function refuseMixed(directories: readonly string[], identities: readonly Identi
   for (const [index, identity] of identities.entries()) {
     const directory = directories[index]!;
     if (identity.clusterId !== first.clusterId) {
-      throw new Failure("WrongCluster", `${directory} belongs to cluster ${identity.clusterId}, ${directories[0]!} to ${first.clusterId}`, { hint: wipeHint });
+      throw new Failure(
+        "WrongCluster",
+        `${directory} belongs to cluster ${identity.clusterId}, ${directories[0]!} to ${first.clusterId}`,
+        { hint: wipeHint },
+      );
     }
     const twin = identities.findIndex(({ storeId }) => storeId === identity.storeId);
     if (twin !== index) {
-      throw new Failure("Refused", `${directory} is a copy of ${directories[twin]!}: both are store ${identity.storeId}`, {
-        hint: "a store must run from one directory only; remove the copy",
-      });
+      throw new Failure(
+        "Refused",
+        `${directory} is a copy of ${directories[twin]!}: both are store ${identity.storeId}`,
+        {
+          hint: "a store must run from one directory only; remove the copy",
+        },
+      );
     }
   }
 }

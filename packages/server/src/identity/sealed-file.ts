@@ -20,7 +20,12 @@ export interface SealedKind {
 }
 
 /** Durable when it resolves. */
-export async function writeSealed(files: Files, path: string, { kind, format }: SealedKind, content: unknown): Promise<void> {
+export async function writeSealed(
+  files: Files,
+  path: string,
+  { kind, format }: SealedKind,
+  content: unknown,
+): Promise<void> {
   const temporary = `${path}.new`;
   if (await files.exists(temporary)) await files.remove(temporary);
   const body = `flotilla-${kind} ${format}\n${JSON.stringify(content)}\n`;
@@ -58,7 +63,8 @@ export async function readSealed(files: Files, path: string, { kind, format }: S
   const end = /\n([0-9a-f]{8})\n$/.exec(text);
   if (end === null) throw corrupt(path, text.length, "its end is missing");
   const body = text.slice(0, end.index + 1);
-  if (crcOf(body) !== end[1]) throw corrupt(path, header[0].length, `its content does not match its checksum ${end[1]}`);
+  if (crcOf(body) !== end[1])
+    throw corrupt(path, header[0].length, `its content does not match its checksum ${end[1]}`);
   try {
     return JSON.parse(body.slice(header[0].length)) as unknown;
   } catch (error) {
@@ -67,7 +73,12 @@ export async function readSealed(files: Files, path: string, { kind, format }: S
 }
 
 export function corrupt(path: string, offset: number, what: string): CorruptionError {
-  return new CorruptionError(path, offset, what, "restore the file from a copy of this very directory; an invented one would let the store forget its votes");
+  return new CorruptionError(
+    path,
+    offset,
+    what,
+    "restore the file from a copy of this very directory; an invented one would let the store forget its votes",
+  );
 }
 
 function crcOf(text: string): string {

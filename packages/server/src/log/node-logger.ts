@@ -12,7 +12,10 @@ const waitingMax = 8 * 1024 * 1024;
 export function createNodeLogger(level: LogLevel, stream: OutputStream & { readonly isTTY?: boolean }): Logger {
   const format = stream.isTTY === true ? readableLine : (line: string): string => line;
   const output = new BoundedOutput(stream, { waitingMax, format });
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { error: errorFields } }, output);
+  const logger = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { error: errorFields } },
+    output,
+  );
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),

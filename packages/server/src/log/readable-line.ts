@@ -19,7 +19,9 @@ export function readableLine(line: string): string {
   const { level, time, msg, ...rest } = fields;
   const [name, color] = levels[Number(level)] ?? ["LOG  ", "gray"];
   const clock = typeof time === "string" ? time.slice(11, 23) : "";
-  const pairs = Object.entries(rest).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+  const pairs = Object.entries(rest).map(
+    ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
   const tail = pairs.length === 0 ? "" : "  " + styleText("gray", pairs.join(" "));
   return `${clock} ${styleText(color, name)} ${String(msg)}${tail}\n`;
 }

@@ -26,7 +26,8 @@ export class LoopMeter {
   /** The delays start anew with each call. */
   take(): LoopStatistics {
     // The histogram holds the distance between ticks of its own timer; its resolution is no delay.
-    const late = (nanoseconds: number): number => (Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e9 - resolutionMs / 1000) : 0);
+    const late = (nanoseconds: number): number =>
+      Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e9 - resolutionMs / 1000) : 0;
     const now = performance.eventLoopUtilization();
     const statistics: LoopStatistics = {
       delayMeanSeconds: late(this.#delay.mean),

@@ -3,7 +3,13 @@ import { Worker } from "node:worker_threads";
 import { Failure } from "@flotilla/base";
 import type { Logger } from "@flotilla/base";
 import { fromPlainError } from "./plain-error.ts";
-import type { FromStoreThread, StoreThreadData, StoreThreadIdentity, StoreThreadStatistics, ToStoreThread } from "./store-thread-messages.ts";
+import type {
+  FromStoreThread,
+  StoreThreadData,
+  StoreThreadIdentity,
+  StoreThreadStatistics,
+  ToStoreThread,
+} from "./store-thread-messages.ts";
 
 /** Beyond the time for handing leaderships over: flush, settle, close. */
 const closeMsMax = 30_000;
@@ -44,11 +50,18 @@ export class StoreThread {
 
   constructor(data: StoreThreadData, logger: Logger) {
     this.#logger = logger;
-    this.#worker = new Worker(new URL("./store-worker.js", import.meta.url), { workerData: data, name: "flotilla-store" });
+    this.#worker = new Worker(new URL("./store-worker.js", import.meta.url), {
+      workerData: data,
+      name: "flotilla-store",
+    });
     this.#worker.on("message", (message: FromStoreThread) => this.#receive(message));
     this.#worker.on("messageerror", (error) => this.#end(error));
-    this.#worker.on("error", (error) => this.#end(new Failure("Internal", `the store's thread failed: ${error.message}`, { cause: error })));
-    this.#worker.on("exit", (code) => this.#end(new Failure("Internal", `the store's thread ended by itself with code ${code}`)));
+    this.#worker.on("error", (error) =>
+      this.#end(new Failure("Internal", `the store's thread failed: ${error.message}`, { cause: error })),
+    );
+    this.#worker.on("exit", (code) =>
+      this.#end(new Failure("Internal", `the store's thread ended by itself with code ${code}`)),
+    );
   }
 
   /** It takes part in the cluster. Rejects with the reason when it cannot. */

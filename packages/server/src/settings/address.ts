@@ -10,7 +10,9 @@ export function parseAddress(name: string, text: string): HostAndPort {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(text);
   const port = match === null ? Number.NaN : Number(match[3]);
   if (match === null || port > 65535) {
-    throw new Failure("InvalidArgument", `${name} must be host:port, got "${text}"`, { hint: "for example 127.0.0.1:7400" });
+    throw new Failure("InvalidArgument", `${name} must be host:port, got "${text}"`, {
+      hint: "for example 127.0.0.1:7400",
+    });
   }
   return { host: match[1] ?? match[2]!, port };
 }

@@ -27,7 +27,9 @@ const examples: Record<Unit, string> = { milliseconds: "250ms or 10s", bytes: "6
 /** An integer in the unit; throws `InvalidArgument` with the name in front. */
 export function parseQuantity(name: string, value: unknown, unit: Unit): number {
   const wrong = (why: string): Failure =>
-    new Failure("InvalidArgument", `${name} ${why}, got ${describe(value)}`, { hint: `write it like ${examples[unit]}` });
+    new Failure("InvalidArgument", `${name} ${why}, got ${describe(value)}`, {
+      hint: `write it like ${examples[unit]}`,
+    });
   if (typeof value === "bigint") return parseQuantity(name, Number(value), unit);
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value)) throw wrong(`must be a whole number of ${unit}`);
@@ -47,7 +49,11 @@ export function parseQuantity(name: string, value: unknown, unit: Unit): number 
 export function formatQuantity(value: number, unit: Unit): string {
   if (unit === "count" || value === 0) return String(value);
   if (unit === "milliseconds") return value % 1000 === 0 ? `${value / 1000}s` : `${value}ms`;
-  for (const [name, factor] of [["GiB", 1024 ** 3], ["MiB", 1024 ** 2], ["KiB", 1024]] as const) {
+  for (const [name, factor] of [
+    ["GiB", 1024 ** 3],
+    ["MiB", 1024 ** 2],
+    ["KiB", 1024],
+  ] as const) {
     if (value % factor === 0) return `${value / factor}${name}`;
   }
   return String(value);

@@ -12,9 +12,12 @@ export async function readSettingsFile(path: string): Promise<Record<string, unk
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new Failure("InvalidArgument", `cannot read the configuration ${path}: ${messageOf(error)}`, { cause: error });
+    throw new Failure("InvalidArgument", `cannot read the configuration ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
-  if (text.length > fileBytesMax) throw new Failure("InvalidArgument", `the configuration ${path} is longer than ${fileBytesMax} bytes`);
+  if (text.length > fileBytesMax)
+    throw new Failure("InvalidArgument", `the configuration ${path} is longer than ${fileBytesMax} bytes`);
   try {
     return parse(text);
   } catch (error) {
@@ -23,7 +26,9 @@ export async function readSettingsFile(path: string): Promise<Record<string, unk
 }
 
 /** A file for one node, as `flotilla dev` writes it. */
-export function formatSettingsFile(settings: Pick<NodeSettings, "dataDir" | "address" | "httpAddress" | "peers">): string {
+export function formatSettingsFile(
+  settings: Pick<NodeSettings, "dataDir" | "address" | "httpAddress" | "peers">,
+): string {
   const { dataDir, address, httpAddress, peers } = settings;
   const lines = [
     "# Written by `flotilla dev` at each of its starts.",
