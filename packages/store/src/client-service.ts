@@ -1,7 +1,8 @@
 /** The clients' side of a store: their streams, and what each of their messages leads to. */
 import { Failure, MalformedError, keyBytesMax } from "@flotilla/base";
-import type { ErrorCode, StoreId } from "@flotilla/base";
+import type { ByteOperations, ErrorCode, StoreId } from "@flotilla/base";
 import { recordValue, recordVersion } from "@flotilla/storage";
+import { commandResultsBytes, readResultsBytes, scanPageBytes } from "@flotilla/transport";
 import type {
   Admission,
   ClientMessage,
@@ -12,12 +13,14 @@ import type {
   RouteEntry,
   RouteRequest,
   ScanRequest,
+  ServerMessage,
   StoreAddress,
   Stream,
   StreamHandlers,
 } from "@flotilla/transport";
 import { ClientConnection, scansPerClientMax } from "./client-connection.ts";
 import type { RoutingRefusal } from "./client-connection.ts";
+import { sendInPayloads } from "./payloads.ts";
 import type { Replica, QueuedRead, StoreCounters } from "./replica.ts";
 import { ScanCursor, absent } from "./scan-cursor.ts";
 import { isDelete } from "./state-machine.ts";
@@ -29,6 +32,8 @@ const clientStreamsMax = 20_000;
 /** A scan whose client gave no credit for this long is closed. */
 const scanIdleMsMax = 60_000;
 const routesMax = 1024;
+/** Values in the answer to one batch of reads: it has to fit into one message. One larger value goes alone. */
+const readResultsBytesMax = 8 * 1024 * 1024;
 
 export interface ClientServiceHost {
   readonly dependencies: StoreDependencies;
@@ -51,9 +56,14 @@ export class ClientService {
   readonly #connections: Set<ClientConnection> = new Set();
   #withOutgoing: ClientConnection[] = [];
   #draining = false;
+  readonly #encode: (messages: readonly ServerMessage[]) => Uint8Array;
+  readonly #answerBytes: (message: ServerMessage) => number;
 
   constructor(host: ClientServiceHost) {
     this.#host = host;
+    const { bytes } = host.dependencies.environment;
+    this.#answerBytes = (message) => answerBytes(message, bytes);
+    this.#encode = (messages) => host.dependencies.codec.encodeServer(messages);
   }
 
   get streams(): number {
@@ -190,10 +200,17 @@ export class ClientService {
       return;
     }
     const results: ReadResult[] = [];
+    let bytes = 0;
     for (const key of batch.keys) {
       const cell = machine.newest(key);
       if (cell === undefined || isDelete(cell)) results.push(absent);
       else {
+        bytes += cell.length;
+        if (bytes > readResultsBytesMax && results.length > 0) {
+          const message = `the values of these ${batch.keys.length} keys are more than ${readResultsBytesMax} bytes: ask for fewer at once`;
+          connection.refuse("reads", batch.batchId, "BatchTooLarge", message, 0);
+          return;
+        }
         results.push({
           version: recordVersion(cell.bytes!, cell.offset),
           value: recordValue(cell.bytes!, cell.offset, cell.length),
@@ -265,7 +282,7 @@ export class ClientService {
     for (const connection of connections) {
       const messages = connection.outgoing;
       connection.outgoing = [];
-      if (!connection.closed) connection.stream.send(this.#host.dependencies.codec.encodeServer(messages));
+      if (!connection.closed) sendInPayloads(connection.stream, messages, this.#answerBytes, this.#encode);
     }
   }
 
@@ -273,7 +290,11 @@ export class ClientService {
   tick(): void {
     const now = this.#nowMs();
     for (const connection of this.#connections) {
-      for (const scan of connection.scans.values()) if (now - scan.touchedMs > scanIdleMsMax) scan.close();
+      for (const scan of connection.scans.values()) {
+        if (now - scan.touchedMs <= scanIdleMsMax) continue;
+        scan.close();
+        connection.refuse("scan", scan.request.scanId, "Timeout", `nothing was asked of the scan for ${scanIdleMsMax / 1000} s`, 0);
+      }
       if (connection.stream.unconfirmedBytes > 8 * this.#host.settings.clientUnconfirmedBytesMax) {
         const { logger } = this.#host.dependencies.environment;
         logger.warn({ client: connection.stream.remoteAddress }, "a client does not read its answers; its stream is closed");
@@ -290,5 +311,27 @@ export class ClientService {
 
   close(): void {
     for (const connection of this.#connections) connection.stream.close();
+  }
+}
+
+/** On the wire, roughly. */
+function answerBytes(message: ServerMessage, operations: ByteOperations): number {
+  switch (message.type) {
+    case "command-results":
+      return commandResultsBytes(message, operations);
+    case "read-results":
+      return readResultsBytes(message);
+    case "scan-page":
+      return scanPageBytes(message);
+    case "range-refused":
+    case "route-response":
+      return 256 * (1 + message.ranges.length);
+    case "admin-response":
+      // Bounded by the codec's own limit for control messages; alone in its payload.
+      return 2 * 1024 * 1024;
+    case "going-away":
+      return 16;
+    default:
+      return message satisfies never;
   }
 }

@@ -6,7 +6,7 @@
  * unsettled files are noted with the flushed indexes; when all these files are gone, the indexes are durable and the shared
  * log is told.
  */
-import type { Environment, LogIndex, RangeId } from "@flotilla/base";
+import type { Environment, LogIndex, RangeId, ReplicaId } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import { newestKey } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
@@ -20,9 +20,16 @@ const recordsPerSlice = 256;
 /** Notes that wait for their files to go; beyond it no new one is taken (a later one covers more). */
 const notesMax = 64;
 
+/** The replica stands here so that a late note cannot speak for a newer one of the same range. */
+export interface FlushedRange {
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  readonly index: LogIndex;
+}
+
 interface CheckpointNote {
   readonly files: ReadonlySet<string>;
-  readonly flushed: readonly { readonly rangeId: RangeId; readonly index: LogIndex }[];
+  readonly flushed: readonly FlushedRange[];
 }
 
 export class Flusher {
@@ -89,7 +96,7 @@ export class Flusher {
     await batch.write();
     this.flushes++;
     for (const { replica } of captured) replica.machine.memtable.thaw();
-    await this.noteCheckpoint(captured.map(({ flush }) => ({ rangeId: flush.rangeId, index: flush.appliedIndex })));
+    await this.noteCheckpoint(captured.map(({ replica, flush }) => ({ rangeId: flush.rangeId, replicaId: replica.replicaId, index: flush.appliedIndex })));
   }
 
   #nextTurn(): Promise<void> {
@@ -97,7 +104,7 @@ export class Flusher {
   }
 
   /** What was just written is durable when the files that exist now are gone. */
-  async noteCheckpoint(flushed: CheckpointNote["flushed"]): Promise<void> {
+  async noteCheckpoint(flushed: readonly FlushedRange[]): Promise<void> {
     const files = await this.#engine.unsettledFiles();
     if (this.#notes.length < notesMax) this.#notes.push({ files: new Set(files), flushed });
     this.#settleNotes(files);
@@ -117,8 +124,8 @@ export class Flusher {
     // Notes are in order: what a later one waits for includes nothing that an earlier one does not outlive.
     while (settled < this.#notes.length && !present.some((file) => this.#notes[settled]!.files.has(file))) settled++;
     for (const note of this.#notes.splice(0, settled)) {
-      for (const { rangeId, index } of note.flushed) {
-        this.#log.checkpoint(rangeId, index);
+      for (const { rangeId, replicaId, index } of note.flushed) {
+        this.#log.checkpoint(rangeId, index, replicaId);
         this.onCheckpoint(rangeId, index);
       }
     }

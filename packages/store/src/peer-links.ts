@@ -5,11 +5,11 @@
 import type { Clock, Environment, StoreId, Timer } from "@flotilla/base";
 import { MalformedError, randomBelow } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
+import { sendInPayloads } from "./payloads.ts";
 import type { Admission, Codec, Dialer, Hello, PeerMessage, Purpose, Stream, StreamHandlers } from "@flotilla/transport";
 
 export type Lane = "heartbeat" | "append" | "snapshot";
 const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
-const payloadTargetBytes = 2 * 1024 * 1024;
 const redialMsMin = 100;
 const redialMsMax = 1000;
 
@@ -47,6 +47,7 @@ export class PeerLinks {
   readonly #clock: Clock;
   readonly #dialer: Dialer;
   readonly #codec: Codec;
+  readonly #encode: (messages: readonly PeerMessage[]) => Uint8Array;
   readonly #hello: (purpose: Purpose) => Hello;
   readonly #events: PeerEvents;
   readonly #dials: Map<string, { cancel(): void }> = new Map();
@@ -76,6 +77,7 @@ export class PeerLinks {
     this.#clock = dependencies.environment.clock;
     this.#dialer = dependencies.dialer;
     this.#codec = dependencies.codec;
+    this.#encode = (messages) => dependencies.codec.encodePeer(messages);
     this.#hello = (purpose) => dependencies.hello(purpose);
     this.#events = events;
     const moved = options.addresses.length === options.plan.stores.length;
@@ -151,7 +153,7 @@ export class PeerLinks {
         if (out.outgoing.length === 0) continue;
         const messages = out.outgoing;
         out.outgoing = [];
-        if (out.stream !== undefined) sendInPayloads(out.stream, messages, this.#codec);
+        if (out.stream !== undefined) sendInPayloads(out.stream, messages, messageBytes, this.#encode);
       }
     }
   }
@@ -273,24 +275,9 @@ export class PeerLinks {
   }
 }
 
-/** One payload for a turn's messages, several when they are large. */
-function sendInPayloads(stream: Stream, messages: readonly PeerMessage[], codec: Codec): void {
-  let from = 0;
-  let bytes = 0;
-  for (let i = 0; i < messages.length; i++) {
-    const more = messageBytes(messages[i]!);
-    if (bytes > 0 && bytes + more > payloadTargetBytes) {
-      stream.send(codec.encodePeer(messages.slice(from, i)));
-      from = i;
-      bytes = 0;
-    }
-    bytes += more;
-  }
-  stream.send(codec.encodePeer(from === 0 ? messages : messages.slice(from)));
-}
-
 function messageBytes(message: PeerMessage): number {
   if (message.type === "snapshot-chunk") return message.bytes.length + 64;
+  if (message.type === "store-report") return 256 * (1 + message.ranges.length);
   if (message.type !== "raft" || message.message.type !== "append") return 128;
   let bytes = 128;
   for (const entry of message.message.entries) bytes += entry.data.length + 32;

@@ -168,7 +168,7 @@ export class SnapshotService {
         await loadSnapshot(path, { engine, files, operations: environment.bytes });
         await restoreInto(replica.machine, engine, environment.bytes);
         this.#loaded.push({ rangeId: replica.rangeId, index: label.index, path });
-        await flusher.noteCheckpoint([{ rangeId: replica.rangeId, index: label.index }]);
+        await flusher.noteCheckpoint([{ rangeId: replica.rangeId, replicaId: replica.replicaId, index: label.index }]);
       })
       .then(() => {
         this.installed++;
