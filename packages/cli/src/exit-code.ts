@@ -1,5 +1,6 @@
 /** What the process says to whoever started it (docs/cli.md). */
 import type { ErrorCode, Outcome } from "@flotilla/base";
+import { errorCodes } from "./error-codes.ts";
 
 export const exitDone = 0;
 /** Not done because of the cluster's state, or done in part: what was left out is listed. */
@@ -8,17 +9,6 @@ export const exitNotDone = 1;
 export const exitWrongInput = 2;
 /** The outcome of a write is unknown. */
 export const exitUnknown = 3;
-
-const wrongInput: ReadonlySet<ErrorCode> = new Set([
-  "InvalidArgument",
-  "EmptyKey",
-  "KeyTooLarge",
-  "ValueTooLarge",
-  "BatchTooLarge",
-  "InUse",
-  "FormatTooNew",
-  "Corruption",
-]);
 
 /** The fields that every expected error of ours has, whichever package threw it. */
 export interface CodedError extends Error {
@@ -39,5 +29,5 @@ export function exitCodeOf(error: unknown, refusalsAreInput: boolean = false): n
   if (!isCoded(error)) return exitNotDone;
   if (refusalsAreInput && (error.code === "Refused" || error.code === "WrongCluster")) return exitWrongInput;
   if (error.outcome === "unknown" || error.code === "OutcomeUnknown") return exitUnknown;
-  return wrongInput.has(error.code) ? exitWrongInput : exitNotDone;
+  return Object.hasOwn(errorCodes, error.code) ? errorCodes[error.code].exitCode : exitNotDone;
 }

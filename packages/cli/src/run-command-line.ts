@@ -8,6 +8,9 @@ import { guessOutputFormat, parseOutputFormat } from "./output/output-format.ts"
 import { groups, verbTable } from "./verb-table.ts";
 import type { VerbEntry } from "./verb-table.ts";
 
+/** Where the terminal does not say. */
+const helpWidth = 80;
+
 /** `argv` without node and script. Never rejects. */
 export async function runCommandLine(
   argv: readonly string[],
@@ -50,7 +53,12 @@ function newCommand(name: string, io: CommandIo): Command {
     .exitOverride()
     .showSuggestionAfterError(true)
     .allowExcessArguments(false)
-    .configureOutput({ writeOut: (text) => void io.out(text), writeErr: () => {}, outputError: () => {} });
+    .configureOutput({
+      writeOut: (text) => void io.out(text),
+      writeErr: () => {},
+      outputError: () => {},
+      getOutHelpWidth: () => (io.outIsTerminal ? (process.stdout.columns ?? helpWidth) : helpWidth),
+    });
 }
 
 function groupOf(name: string, program: Command, known: Map<string, Command>, io: CommandIo): Command {

@@ -1,0 +1,69 @@
+/**
+ * The documents that are made from the code. Each has a part written by hand, down to the marker, and a part below it that
+ * `vitest run packages/cli/test/documents.test.ts -u` writes anew.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { FlotillaError } from "@flotilla/client";
+import { formatQuantity, environmentVariableOf, flagOf, settingDefinitions } from "@flotilla/server/settings";
+import { errorCodes } from "../src/error-codes.ts";
+import { exitCodeOf } from "../src/exit-code.ts";
+import { groups, verbTable } from "../src/verb-table.ts";
+import { run } from "./fake-cluster.ts";
+
+const marker = "<!-- Below: made from the code by packages/cli/test/documents.test.ts -->\n";
+
+async function expectDocument(name: string, generated: string): Promise<void> {
+  const path = fileURLToPath(new URL(`../../../docs/${name}`, import.meta.url));
+  const byHand = existsSync(path) ? readFileSync(path, "utf8").split(marker)[0]! : `# ${name}\n\n`;
+  await expect(`${byHand}${marker}\n${generated}`).toMatchFileSnapshot(path);
+}
+
+test("docs/configuration.md lists every setting with its three spellings, default and meaning", async () => {
+  const rows = settingDefinitions.map(({ name, description, defaultValue, unit }) => {
+    const shown =
+      typeof defaultValue === "number"
+        ? formatQuantity(defaultValue, unit ?? "count")
+        : typeof defaultValue === "object" || defaultValue === undefined
+          ? ""
+          : JSON.stringify(defaultValue);
+    return `| \`${name}\` | \`${flagOf(name)}\` | \`${environmentVariableOf(name)}\` | ${shown === "" ? "" : `\`${shown}\``} | ${description} |`;
+  });
+  await expectDocument(
+    "configuration.md",
+    `| in the file | flag | environment | default | meaning |\n|---|---|---|---|---|\n${rows.join("\n")}\n`,
+  );
+});
+
+test("docs/errors.md lists every code with its meaning and exit code", async () => {
+  const rows = Object.entries(errorCodes).map(
+    ([code, { meaning, exitCode, retryable }]) => `| ${code} | ${meaning} | ${exitCode} | ${retryable ? "yes" : ""} |`,
+  );
+  await expectDocument(
+    "errors.md",
+    `| code | meaning | exit code | retryable |\n|---|---|---|---|\n${rows.join("\n")}\n`,
+  );
+});
+
+test("docs/cli.md shows the help of every verb", async () => {
+  let text = "";
+  for (const { path } of verbTable) {
+    const { out } = await run([...path, "--help"]);
+    text += `## flotilla ${path.join(" ")}\n\n\`\`\`\n${out.trimEnd().replace(/[ \t]+$/gm, "")}\n\`\`\`\n\n`;
+  }
+  expect(new Set(verbTable.filter(({ path }) => path.length === 2).map(({ path }) => path[0]))).toEqual(
+    new Set(Object.keys(groups)),
+  );
+  await expectDocument("cli.md", text.trimEnd() + "\n");
+});
+
+test("the exit code of an error is the one in the table, and retryable is what the client says", () => {
+  for (const [code, { exitCode, retryable }] of Object.entries(errorCodes)) {
+    const error = new FlotillaError(code as keyof typeof errorCodes, "x");
+    expect([code, exitCodeOf(error), error.retryable]).toEqual([code, exitCode, retryable]);
+  }
+  expect(exitCodeOf(new FlotillaError("Timeout", "x", { outcome: "unknown" }))).toBe(3);
+  expect(exitCodeOf(new Error("anything"))).toBe(1);
+  expect(exitCodeOf(new FlotillaError("Refused", "x"), true)).toBe(2);
+});
