@@ -102,9 +102,10 @@ export class Leadership {
     const { log, members, variant, id } = this.#parts;
     if (!members.isMember(id)) return notLeader;
     if (this.#transferee !== noReplica) return transferring;
-    if (variant.checkedConfigurationChanges) {
+    if (variant.configurationChanges !== "unchecked") {
       // Thesis §4.1 and the erratum of 2015: only one at a time, and not before an own entry is committed (hazard B1).
-      if (log.applied < this.#pendingConfigurationIndex || !this.committedInTerm) return pending;
+      if (log.applied < this.#pendingConfigurationIndex) return pending;
+      if (variant.configurationChanges === "after-own-commit" && !this.committedInTerm) return pending;
       const changed = changeConfiguration(members.configuration, members.progress, change, log.lastIndex);
       if (!changed.ok) return changed.reason === "already-joint" ? pending : invalid;
     }

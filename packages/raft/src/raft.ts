@@ -92,7 +92,9 @@ export class Raft {
     this.#durableTerm = initial.hardState.term;
     this.#vote = initial.hardState.vote;
     this.#configurationIndex = initial.applied;
-    assert(log.lastTerm <= this.#term, () => `the log ends in term ${log.lastTerm}, the hard state in ${this.#term}`);
+    // An empty log may begin behind a bootstrap or a snapshot of a term in which nobody here has voted.
+    assert(log.lastTerm <= this.#term || log.lastIndex < log.firstIndex(), () =>
+      `the log ends in term ${log.lastTerm}, the hard state in ${this.#term}`);
     this.#drawElectionTimeout();
   }
 
@@ -305,7 +307,7 @@ export class Raft {
       // A learner votes, too: it may be a voter by now and not know it yet (hazard A17).
       const response: VoteResponse = { type, from: id, to: message.from, term: message.term, reject: false };
       if (preVote) {
-        outbox.send(response);
+        this.#answer(response);
       } else {
         this.#grantVote(message.from);
         outbox.sendAfterPersisted(response);
@@ -382,10 +384,8 @@ export class Raft {
       default:
         message satisfies never;
     }
-    // An answer counts only from those who were asked (hazard A19): nobody else can raise the term with one.
-    if (this.#role !== "follower" && this.members.isMember(message.from)) {
-      this.#becomeFollower(message.term, noReplica);
-    }
+    // An answer counts only from members (hazard A19): nobody else was asked, and can raise the term with one.
+    if (this.members.isMember(message.from)) this.#becomeFollower(message.term, noReplica);
     return false;
   }
 
@@ -411,7 +411,7 @@ export class Raft {
 
   /** Promises nothing but the term, which must be durable all the same. */
   #answer(message: Message): void {
-    if (this.#durableTerm === this.#term) this.#parts.outbox.send(message);
+    if (this.#parts.variant.batched && this.#durableTerm === this.#term) this.#parts.outbox.send(message);
     else this.#parts.outbox.sendAfterPersisted(message);
   }
 

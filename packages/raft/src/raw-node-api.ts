@@ -77,6 +77,11 @@ export interface ProgressStatus {
   readonly recentActive: boolean;
   readonly learner: boolean;
   readonly paused: boolean;
+  /** Appends sent and not acknowledged, and whether they fill the window. */
+  readonly inflightMessages: number;
+  readonly inflightFull: boolean;
+  /** Index of the snapshot under way; 0 unless state is `snapshot`. */
+  readonly pendingSnapshot: LogIndex;
 }
 
 export interface RawNodeStatus {

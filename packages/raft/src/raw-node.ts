@@ -229,8 +229,18 @@ export class RawNode implements RawNodeApi {
   }
 
   #progressStatus(): ProgressStatus[] {
-    return this.#raft.members.all.map(({ id, match, next, state, recentActive, learner, paused }) => ({
-      id, match, next, state, recentActive, learner, paused,
+    const self = this.#raft.id;
+    return this.#raft.members.all.map(({ id, match, next, state, recentActive, learner, paused, inflights, pendingSnapshot }) => ({
+      id,
+      match,
+      next,
+      state,
+      recentActive: recentActive || id === self,
+      learner,
+      paused,
+      inflightMessages: inflights.count,
+      inflightFull: inflights.full,
+      pendingSnapshot,
     }));
   }
 }

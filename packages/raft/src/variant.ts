@@ -12,13 +12,17 @@ export interface Variant {
   readonly stepDownOnRemoval: boolean;
   /**
    * Appends, heartbeats and reads leave in `ready()`, so that one message carries all proposals and the newest commit of
-   * a turn. False: every step sends what it causes, and commit indexes travel in empty appends.
+   * a turn, and what promises nothing that is not durable does not wait. False: every step sends what it causes, commit indexes
+   * travel in empty appends, and every answer to an append or a vote waits for a write.
    */
   readonly batched: boolean;
   /** Vote requests wait until the candidate's own term, vote and log are durable. */
   readonly durableVoteRequests: boolean;
-  /** No change of configuration before the leader has committed in its own term, while another is unapplied, or that is invalid. */
-  readonly checkedConfigurationChanges: boolean;
+  /**
+   * When a leader takes a change of configuration: `after-own-commit`, when an entry of its own term is committed and no other
+   * change is unapplied, and only a valid one; `one-at-a-time`, without the first condition; `unchecked`.
+   */
+  readonly configurationChanges: "after-own-commit" | "one-at-a-time" | "unchecked";
 }
 
 export const standardVariant: Variant = {
@@ -27,5 +31,5 @@ export const standardVariant: Variant = {
   stepDownOnRemoval: true,
   batched: true,
   durableVoteRequests: true,
-  checkedConfigurationChanges: true,
+  configurationChanges: "after-own-commit",
 };
