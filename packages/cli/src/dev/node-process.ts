@@ -35,13 +35,18 @@ export class NodeProcess {
     const environment = { ...process.env };
     for (const name of ownSettings) delete environment[`FLOTILLA_${name}`];
     const log = openSync(join(node.dataDir, "log.jsonl"), "a", 0o600);
-    // A group of its own: Ctrl-C on the terminal reaches `dev` alone, which stops the nodes in order. Should `dev` be
-    // killed, the channel closes and the node stops by itself.
-    this.#child = spawn(process.execPath, [launcher, "start", "--config", join(node.dataDir, "flotilla.toml")], {
-      detached: true,
-      env: environment,
-      stdio: ["ignore", "ignore", log, "ipc"],
-    });
+    // With the flags that Node itself was given (heap size, profiling). In a group of its own: Ctrl-C on the terminal
+    // reaches `dev` alone, which stops the nodes in order. Should `dev` be killed, the channel closes and the node stops
+    // by itself.
+    this.#child = spawn(
+      process.execPath,
+      [...process.execArgv, launcher, "start", "--config", join(node.dataDir, "flotilla.toml")],
+      {
+        detached: true,
+        env: environment,
+        stdio: ["ignore", "ignore", log, "ipc"],
+      },
+    );
     closeSync(log);
     let settle: () => void = () => {};
     this.exited = new Promise((resolve) => (settle = resolve));
