@@ -20,7 +20,13 @@ const reasons: readonly (readonly [RegExp, ChangeRefused])[] = [
 ];
 
 export function changeRun(): ScriptRun {
-  let configuration: Configuration = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  let configuration: Configuration = {
+    voters: [],
+    votersOutgoing: [],
+    learners: [],
+    learnersNext: [],
+    autoLeave: false,
+  };
   let progress: ReadonlyMap<ReplicaId, MemberProgress> = new Map();
   let commands = 0;
   return {
@@ -81,5 +87,8 @@ export function describeConfiguration(configuration: Configuration): string {
 }
 
 const describeProgress = (progress: ReadonlyMap<ReplicaId, MemberProgress>): string[] =>
-  [...progress].sort(([a], [b]) => a - b)
-    .map(([id, { match, next, learner }]) => `${id}: StateProbe match=${match} next=${next}${learner ? " learner" : ""}`);
+  [...progress]
+    .sort(([a], [b]) => a - b)
+    .map(
+      ([id, { match, next, learner }]) => `${id}: StateProbe match=${match} next=${next}${learner ? " learner" : ""}`,
+    );

@@ -7,7 +7,17 @@ import type { ReplicaId } from "@flotilla/base";
 import { encodeConfigurationChange, sortedConfiguration, standardVariant } from "@flotilla/raft";
 import type { ConfigurationChange, Entry, Message, Proposed } from "@flotilla/raft";
 import { parseChanges } from "./change-script.ts";
-import { describeChange, describeEntry, describeMessage, describeProgress, describeReady, messageNames, normalizeInteraction, roleNames, withEntries } from "./interaction-text.ts";
+import {
+  describeChange,
+  describeEntry,
+  describeMessage,
+  describeProgress,
+  describeReady,
+  messageNames,
+  normalizeInteraction,
+  roleNames,
+  withEntries,
+} from "./interaction-text.ts";
 import { bareArguments, flagOf, numberOf, valuesOf } from "./script.ts";
 import type { Case } from "./script.ts";
 import { ScriptReplica } from "./script-replica.ts";
@@ -67,7 +77,11 @@ class ScriptGroup {
     const count = Number(bareArguments(one)[0]);
     const ids = (key: string): ReplicaId[] => (valuesOf(one, key) ?? []).map((id) => replicaId(Number(id)));
     const configuration = sortedConfiguration({
-      voters: ids("voters"), votersOutgoing: [], learners: ids("learners"), learnersNext: [], autoLeave: false,
+      voters: ids("voters"),
+      votersOutgoing: [],
+      learners: ids("learners"),
+      learnersNext: [],
+      autoLeave: false,
     });
     for (let i = 0; i < count; i++) {
       this.#replicas.push(
@@ -149,7 +163,8 @@ class ScriptGroup {
         snapshot: ready.snapshot,
         persistence,
         messages: ready.messagesAfterPersisted,
-        answersItself: persistence !== undefined && (persistence.lastIndex > 0 || persistence.snapshotIndex > 0 || campaigns),
+        answersItself:
+          persistence !== undefined && (persistence.lastIndex > 0 || persistence.snapshotIndex > 0 || campaigns),
       };
       replica.appendWork.push(work);
       lines.push(...describeAppendWork(replica, work));
@@ -168,7 +183,8 @@ class ScriptGroup {
     const { persistence } = work;
     if (persistence !== undefined) {
       const acknowledge = (): void => replica.acknowledge(persistence, work.snapshot);
-      if (work.answersItself) this.#post(replica.id, "MsgStorageAppendResp", [`AppendThread->${replica.id}`], true, acknowledge);
+      if (work.answersItself)
+        this.#post(replica.id, "MsgStorageAppendResp", [`AppendThread->${replica.id}`], true, acknowledge);
       else acknowledge();
     }
     for (const message of work.messages) this.send(message);
@@ -211,9 +227,11 @@ class ScriptGroup {
     for (let round = 0; ; round++) {
       if (round > roundsMax) throw new Error("messages never end");
       const before = lines.length;
-      for (const replica of replicas) if (replica.hasReady) heading(replica, "handling Ready", this.processReady(replica));
+      for (const replica of replicas)
+        if (replica.hasReady) heading(replica, "handling Ready", this.processReady(replica));
       for (const replica of replicas) {
-        if (this.#waitsFor(replica.id)) heading(replica, "receiving messages", this.deliver(replica.id, false, undefined));
+        if (this.#waitsFor(replica.id))
+          heading(replica, "receiving messages", this.deliver(replica.id, false, undefined));
       }
       for (const replica of replicas) {
         if (replica.appendWork.length > 0) heading(replica, "processing append thread", this.#allOf(replica, "append"));
@@ -235,7 +253,8 @@ class ScriptGroup {
 
   propose(replica: ScriptReplica, data: Uint8Array): string[] {
     return this.#proposeOrForward(replica, `EntryNormal ${JSON.stringify(new TextDecoder().decode(data))}`, (leader) =>
-      leader.node.propose(leader.node.term, data));
+      leader.node.propose(leader.node.term, data),
+    );
   }
 
   proposeChange(replica: ScriptReplica, change: ConfigurationChange): string[] {
@@ -365,7 +384,11 @@ const verbs: Readonly<Record<string, Verb>> = {
   "send-snapshot": (group, one) => {
     const [from, to] = bareArguments(one).map((id) => group.at(id));
     const message: Message = {
-      type: "snapshot", from: from!.id, to: to!.id, term: from!.node.term, label: from!.snapshot(),
+      type: "snapshot",
+      from: from!.id,
+      to: to!.id,
+      term: from!.node.term,
+      label: from!.snapshot(),
     };
     group.send(message);
     return describeMessage(message);
@@ -387,4 +410,3 @@ const verbs: Readonly<Record<string, Verb>> = {
     return [];
   },
 };
-

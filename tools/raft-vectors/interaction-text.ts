@@ -103,7 +103,8 @@ export function describeReady(ready: Ready, committed: readonly Entry[]): string
 }
 
 export function describeProgress(progress: ProgressStatus): string {
-  const { id, state, match, next, learner, paused, recentActive, pendingSnapshot, inflightMessages, inflightFull } = progress;
+  const { id, state, match, next, learner, paused, recentActive, pendingSnapshot, inflightMessages, inflightFull } =
+    progress;
   let line = `${id}: ${stateNames[state]} match=${match} next=${next}`;
   if (learner) line += " learner";
   if (paused) line += " paused";

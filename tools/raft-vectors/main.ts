@@ -44,7 +44,9 @@ function main(args: readonly string[]): number {
     different += outcome.differences.length;
     for (const difference of outcome.differences) show(file, difference);
   }
-  console.log(`raft-vectors ${kind}: ${cases} cases in ${files.length} files, ${rewrite ? "rewritten" : `${different} differ`}`);
+  console.log(
+    `raft-vectors ${kind}: ${cases} cases in ${files.length} files, ${rewrite ? "rewritten" : `${different} differ`}`,
+  );
   return different === 0 ? 0 : 1;
 }
 

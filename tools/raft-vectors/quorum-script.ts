@@ -41,7 +41,11 @@ const idOf = (text: string): ReplicaId => replicaId(Number(text));
 function configurationOf(incoming: readonly string[], outgoing: readonly string[]): Configuration {
   const ids = (list: readonly string[]): ReplicaId[] => list.filter((id) => id !== "zero").map(idOf);
   return sortedConfiguration({
-    voters: ids(incoming), votersOutgoing: ids(outgoing), learners: [], learnersNext: [], autoLeave: false,
+    voters: ids(incoming),
+    votersOutgoing: ids(outgoing),
+    learners: [],
+    learnersNext: [],
+    autoLeave: false,
   });
 }
 

@@ -5,7 +5,17 @@
 import { assert, logIndex, noReplica, term as makeTerm } from "@flotilla/base";
 import type { LogIndex, RandomSource, ReplicaId, Term } from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
-import type { Configuration, Entry, LogReader, Message, Persistence, RawNodeOptions, Ready, SnapshotLabel, Variant } from "@flotilla/raft";
+import type {
+  Configuration,
+  Entry,
+  LogReader,
+  Message,
+  Persistence,
+  RawNodeOptions,
+  Ready,
+  SnapshotLabel,
+  Variant,
+} from "@flotilla/raft";
 
 export interface ReplicaSettings {
   readonly options: RawNodeOptions;
@@ -62,7 +72,10 @@ class ScriptLog implements LogReader {
   append(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     const keep = entries[0]!.index - this.#baseIndex - 1;
-    assert(keep >= 0 && keep <= this.entriesNow.length, () => `append at ${entries[0]!.index} behind ${this.lastIndex()}`);
+    assert(
+      keep >= 0 && keep <= this.entriesNow.length,
+      () => `append at ${entries[0]!.index} behind ${this.lastIndex()}`,
+    );
     this.entriesNow = [...this.entriesNow.slice(0, keep), ...entries];
   }
 

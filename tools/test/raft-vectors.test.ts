@@ -16,7 +16,9 @@ describe("the scripts of the Raft core answer as they say", () => {
       const kind = file.split(".").at(-2) as keyof typeof kinds;
       const outcome = runScript(readFileSync(scripts + file, "utf8"), kinds[kind]());
       expect(outcome.cases).toBeGreaterThan(0);
-      expect(outcome.differences.map(({ case: one, actual }) => ({ line: one.line, expected: one.expected, actual }))).toEqual([]);
+      expect(
+        outcome.differences.map(({ case: one, actual }) => ({ line: one.line, expected: one.expected, actual })),
+      ).toEqual([]);
     });
   }
 });
@@ -26,17 +28,25 @@ describe("a script that expects something else is reported", () => {
     runScript(text, kinds[kind]()).differences.map((difference) => difference.case.line);
 
   test("in a majority", () => {
-    expect(differs("quorum", "committed cfg=(1,2,3) idx=(5,4,_)\n----\n5\n\nvote cfg=(1) votes=(y)\n----\nVoteWon\n")).toEqual([1]);
+    expect(
+      differs("quorum", "committed cfg=(1,2,3) idx=(5,4,_)\n----\n5\n\nvote cfg=(1) votes=(y)\n----\nVoteWon\n"),
+    ).toEqual([1]);
     expect(differs("quorum", "committed cfg=(1,2,3) idx=(5,4)\n----\n4\n")).toEqual([1]);
   });
 
   test("in a change of configuration", () => {
-    expect(differs("confchange", "simple\nv1\n----\nvoters=(1)\n1: StateProbe match=0 next=1\n\nsimple\nv2\n----\nvoters=(1)\n")).toEqual([7]);
+    expect(
+      differs(
+        "confchange",
+        "simple\nv1\n----\nvoters=(1)\n1: StateProbe match=0 next=1\n\nsimple\nv2\n----\nvoters=(1)\n",
+      ),
+    ).toEqual([7]);
     expect(differs("confchange", "simple\nl1\n----\nmore than one voter changed\n")).toEqual([1]);
   });
 
   const group = "add-nodes 3 voters=(1,2,3) index=2\n----\nok\n\ncampaign 1\n----\nok\n\n";
-  const request = "process-ready 1\n----\nReady MustSync=true:\nLead:0 State:StateCandidate\nHardState Term:1 Vote:1 Commit:2\nMessages:\n";
+  const request =
+    "process-ready 1\n----\nReady MustSync=true:\nLead:0 State:StateCandidate\nHardState Term:1 Vote:1 Commit:2\nMessages:\n";
   const to2 = "1->2 MsgVote Term:1 Log:1/2\n";
   const to3 = "1->3 MsgVote Term:1 Log:1/2\n";
 
@@ -50,14 +60,18 @@ describe("a script that expects something else is reported", () => {
   });
 
   test("but log lines, and what a replica tells itself, have no meaning", () => {
-    expect(differs("interaction", `${group}${request}${to2}${to3}INFO 1 received MsgVoteResp from 1 at term 1\n`)).toEqual([]);
+    expect(
+      differs("interaction", `${group}${request}${to2}${to3}INFO 1 received MsgVoteResp from 1 at term 1\n`),
+    ).toEqual([]);
     expect(differs("interaction", group + request + to2 + to3 + "1->1 MsgVoteResp Term:1 Log:0/0\n")).toEqual([]);
   });
 });
 
 describe("script files", () => {
   test("have comments, lists with blanks, input, and answers with empty lines between doubled separators", () => {
-    const [one, two] = parseScript("# no\nverb 7 a=(1, 2) b=x\n# nor this\nin put\n----\n----\n\nout\n----\n----\n\nlast\n----\n");
+    const [one, two] = parseScript(
+      "# no\nverb 7 a=(1, 2) b=x\n# nor this\nin put\n----\n----\n\nout\n----\n----\n\nlast\n----\n",
+    );
     expect(one).toMatchObject({ line: 2, verb: "verb", input: ["in put"], expected: ["", "out"] });
     expect(one!.arguments).toEqual([
       { key: "7", bare: true, values: [] },
@@ -75,7 +89,9 @@ describe("script files", () => {
   test("can be rewritten with the actual answers, which then hold", () => {
     const text = "# kept\nvote cfg=(1) votes=(y)\n----\n\n# kept, too\nvote cfg=(1) votes=(_)\n----\nwrong\n";
     const { rewritten } = runScript(text, quorumRun());
-    expect(rewritten).toBe("# kept\nvote cfg=(1) votes=(y)\n----\nVoteWon\n\n# kept, too\nvote cfg=(1) votes=(_)\n----\nVotePending\n");
+    expect(rewritten).toBe(
+      "# kept\nvote cfg=(1) votes=(y)\n----\nVoteWon\n\n# kept, too\nvote cfg=(1) votes=(_)\n----\nVotePending\n",
+    );
     expect(runScript(rewritten, quorumRun()).differences).toEqual([]);
   });
 });

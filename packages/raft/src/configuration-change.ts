@@ -20,8 +20,16 @@ export const configurationChangesMax = 256;
 const changeBytes = 9;
 const headBytes = 4;
 
-const transitions = ["auto", "joint-implicit", "joint-explicit"] as const satisfies readonly ConfigurationChange["transition"][];
-const kinds = ["add-voter", "add-learner", "remove"] as const satisfies readonly ConfigurationChange["changes"][number]["type"][];
+const transitions = [
+  "auto",
+  "joint-implicit",
+  "joint-explicit",
+] as const satisfies readonly ConfigurationChange["transition"][];
+const kinds = [
+  "add-voter",
+  "add-learner",
+  "remove",
+] as const satisfies readonly ConfigurationChange["changes"][number]["type"][];
 
 export function encodeConfigurationChange(change: ConfigurationChange): Uint8Array {
   const count = change.changes.length;
@@ -46,7 +54,8 @@ export function encodeConfigurationChange(change: ConfigurationChange): Uint8Arr
 export function decodeConfigurationChange(data: Uint8Array): ConfigurationChange {
   const reader = new BinaryReader(data);
   const format = reader.uint8();
-  if (format !== configurationChangeFormat) throw new MalformedError(`configuration change of unknown format ${format}`);
+  if (format !== configurationChangeFormat)
+    throw new MalformedError(`configuration change of unknown format ${format}`);
   const transition = transitions[reader.uint8()];
   if (transition === undefined) throw new MalformedError(`configuration change with unknown transition ${data[1]}`);
   const count = reader.uint16();
@@ -60,6 +69,7 @@ export function decodeConfigurationChange(data: Uint8Array): ConfigurationChange
     changes.push({ type, id });
   }
   const context = reader.subarray(reader.uint32());
-  if (reader.remaining > 0) throw new MalformedError(`configuration change with ${reader.remaining} bytes behind its end`);
+  if (reader.remaining > 0)
+    throw new MalformedError(`configuration change with ${reader.remaining} bytes behind its end`);
   return { changes, transition, context };
 }

@@ -318,7 +318,8 @@ export class Leadership {
     for (const progress of members.all) progress.ackedLeaseRound = 0;
     this.#lease.restart();
     if (variant.batched) this.#roundOwed = true;
-    if (this.#transferee !== noReplica && !members.configuration.voters.includes(this.#transferee)) this.abortTransfer();
+    if (this.#transferee !== noReplica && !members.configuration.voters.includes(this.#transferee))
+      this.abortTransfer();
     // A smaller quorum may have been reached already (hazard B12).
     if (!this.#advanceCommit()) for (const progress of members.all) this.#oweEntries(progress);
     this.#confirmRounds();

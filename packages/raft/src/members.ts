@@ -59,7 +59,8 @@ export class Members {
   isOnlyVoter(id: ReplicaId): boolean {
     const outgoing = this.#outgoing;
     return (
-      this.#incoming.length === 1 && this.#incoming[0]!.id === id &&
+      this.#incoming.length === 1 &&
+      this.#incoming[0]!.id === id &&
       (outgoing.length === 0 || (outgoing.length === 1 && outgoing[0]!.id === id))
     );
   }

@@ -33,8 +33,12 @@ export class Outbox {
   acknowledgeAfterPersisted(message: AppendResponse): void {
     const last = this.#afterPersisted[this.#afterPersisted.length - 1];
     if (
-      last !== undefined && last.type === "append-response" && !last.reject && last.to === message.to &&
-      last.term === message.term && last.index <= message.index
+      last !== undefined &&
+      last.type === "append-response" &&
+      !last.reject &&
+      last.to === message.to &&
+      last.term === message.term &&
+      last.index <= message.index
     ) {
       this.#afterPersisted[this.#afterPersisted.length - 1] = message;
     } else {

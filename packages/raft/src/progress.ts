@@ -54,7 +54,7 @@ export class Progress {
 
   /** `after` is the index of a snapshot that is known to be there, or 0. */
   becomeProbe(after: LogIndex): void {
-    this.next = Math.max(this.match, after) + 1 as LogIndex;
+    this.next = (Math.max(this.match, after) + 1) as LogIndex;
     this.sentCommit = Math.min(this.sentCommit, this.next - 1) as LogIndex;
     this.#enter("probe");
   }

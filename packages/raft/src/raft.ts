@@ -1,5 +1,5 @@
 /**
- * One replica as a state machine: roles, terms, votes, and what a follower does. What a leader does stands in
+ * One replica as a state machine: roles, terms and votes. What a follower does stands in `follower.ts`, what a leader does in
  * `leadership.ts`. Role, term, vote and the known leader are written by the `become…` methods and nowhere else, except that
  * `#grantVote` writes the vote and `#hear` the leader of the term.
  */
@@ -9,6 +9,7 @@ import { changeConfiguration } from "./changer.ts";
 import type { Configuration } from "./configuration.ts";
 import { decodeConfigurationChange } from "./configuration-change.ts";
 import type { Entry } from "./entry.ts";
+import { Follower, accepted } from "./follower.ts";
 import { GroupLog } from "./group-log.ts";
 import { Leadership } from "./leadership.ts";
 import { VotePromise } from "./lease.ts";
@@ -46,6 +47,7 @@ export class Raft {
   readonly #parts: ReplicaParts;
   readonly #random: RandomSource;
   readonly #promise: VotePromise;
+  readonly #follower: Follower;
   #role: Role = "follower";
   /** Never goes back. */
   #term: Term;
@@ -73,8 +75,10 @@ export class Raft {
     variant: Variant,
   ) {
     assert(options.id !== noReplica, "a replica needs an id");
-    assert(options.electionTicksMin > options.heartbeatTicks && options.heartbeatTicks >= 1, () =>
-      `election timeout of ${options.electionTicksMin} ticks against heartbeats every ${options.heartbeatTicks}`);
+    assert(
+      options.electionTicksMin > options.heartbeatTicks && options.heartbeatTicks >= 1,
+      () => `election timeout of ${options.electionTicksMin} ticks against heartbeats every ${options.heartbeatTicks}`,
+    );
     const log = new GroupLog(dependencies.log, initial.hardState.commit, initial.applied);
     const { inflightMessagesMax, inflightBytesMax } = options;
     this.#parts = {
@@ -88,13 +92,16 @@ export class Raft {
     };
     this.#random = dependencies.random;
     this.#promise = new VotePromise(dependencies.clock, initial.brandNew === true ? 0 : options.leaseMs);
+    this.#follower = new Follower(this.#parts, this.#promise);
     this.#term = initial.hardState.term;
     this.#durableTerm = initial.hardState.term;
     this.#vote = initial.hardState.vote;
     this.#configurationIndex = initial.applied;
     // An empty log may begin behind a bootstrap or a snapshot of a term in which nobody here has voted.
-    assert(log.lastTerm <= this.#term || log.lastIndex < log.firstIndex(), () =>
-      `the log ends in term ${log.lastTerm}, the hard state in ${this.#term}`);
+    assert(
+      log.lastTerm <= this.#term || log.lastIndex < log.firstIndex(),
+      () => `the log ends in term ${log.lastTerm}, the hard state in ${this.#term}`,
+    );
     this.#drawElectionTimeout();
   }
 
@@ -239,7 +246,13 @@ export class Raft {
     for (const { id: to, learner } of members.all) {
       if (to === id || learner) continue;
       const request: VoteRequest = {
-        type, from: id, to, term, lastIndex: log.lastIndex, lastTerm: log.lastTerm, transfer,
+        type,
+        from: id,
+        to,
+        term,
+        lastIndex: log.lastIndex,
+        lastTerm: log.lastTerm,
+        transfer,
       };
       if (durable) outbox.sendAfterPersisted(request);
       else outbox.send(request);
@@ -318,8 +331,10 @@ export class Raft {
   }
 
   #grantVote(candidate: ReplicaId): void {
-    assert(this.#vote === noReplica || this.#vote === candidate, () =>
-      `voted for ${this.#vote} in term ${this.#term}, now for ${candidate}`);
+    assert(
+      this.#vote === noReplica || this.#vote === candidate,
+      () => `voted for ${this.#vote} in term ${this.#term}, now for ${candidate}`,
+    );
     this.#vote = candidate;
     this.#electionElapsed = 0;
   }
@@ -397,10 +412,7 @@ export class Raft {
       case "heartbeat":
       case "snapshot":
         // The old leader learns of the new term; else a replica that PreVote keeps quiet would stay stuck (hazard A9).
-        this.#answer({
-          type: "append-response", from: id, to, term: this.#term,
-          index: 0 as LogIndex, reject: false, hintIndex: 0 as LogIndex, hintTerm: 0 as Term,
-        });
+        this.#answer(accepted(id, to, this.#term, 0 as LogIndex));
         return;
       case "pre-vote":
         this.#answer({ type: "pre-vote-response", from: id, to, term: this.#term, reject: true });
@@ -409,10 +421,12 @@ export class Raft {
     }
   }
 
-  /** Promises nothing but the term, which must be durable all the same. */
+  get #termIsDurable(): boolean {
+    return this.#durableTerm === this.#term;
+  }
+
   #answer(message: Message): void {
-    if (this.#parts.variant.batched && this.#durableTerm === this.#term) this.#parts.outbox.send(message);
-    else this.#parts.outbox.sendAfterPersisted(message);
+    this.#follower.answer(message, this.#termIsDurable);
   }
 
   /** The leader of the term speaks. False: someone else claims to be it. */
@@ -429,66 +443,16 @@ export class Raft {
   }
 
   #onAppend(message: Append): void {
-    if (!this.#hearLeader(message.from) || !isWellFormed(message)) return;
-    const { log, id } = this.#parts;
-    const { prevIndex, prevTerm, entries, from: to } = message;
-    if (prevIndex < log.commit) {
-      this.#accept(to, log.commit);
-    } else if (log.matches(prevIndex, prevTerm)) {
-      log.appendFromLeader(entries);
-      const last = (prevIndex + entries.length) as LogIndex;
-      log.commitTo((message.commit < last ? message.commit : last) as LogIndex);
-      this.#accept(to, last);
-    } else {
-      const hintIndex = log.findConflictByTerm(Math.min(prevIndex, log.lastIndex) as LogIndex, prevTerm);
-      const hintTerm = log.term(hintIndex) ?? (0 as Term);
-      this.#answer({
-        type: "append-response", from: id, to, term: this.#term,
-        index: prevIndex, reject: true, hintIndex, hintTerm,
-      });
-    }
-  }
-
-  /** Says that everything up to `index` is durable here, as soon as it is. */
-  #accept(to: ReplicaId, index: LogIndex): void {
-    const { log, outbox, id, variant } = this.#parts;
-    const message: AppendResponse = {
-      type: "append-response", from: id, to, term: this.#term,
-      index, reject: false, hintIndex: 0 as LogIndex, hintTerm: 0 as Term,
-    };
-    if (!variant.batched) outbox.sendAfterPersisted(message);
-    else if (index <= log.persisted && this.#durableTerm === this.#term) outbox.send(message);
-    else outbox.acknowledgeAfterPersisted(message);
+    if (this.#hearLeader(message.from)) this.#follower.onAppend(message, this.#termIsDurable);
   }
 
   #onHeartbeat(message: Heartbeat): void {
-    if (!this.#hearLeader(message.from)) return;
-    const { log, outbox, id } = this.#parts;
-    log.commitTo(message.commit);
-    // Context 0 carries a commit index and wants no answer.
-    if (message.context === 0) return;
-    this.#promise.give(message.from, message.leaseMs);
-    outbox.send({
-      type: "heartbeat-response", from: id, to: message.from, term: this.#term, context: message.context,
-    });
+    if (this.#hearLeader(message.from)) this.#follower.onHeartbeat(message);
   }
 
   #onSnapshot(message: InstallSnapshot): void {
     if (!this.#hearLeader(message.from)) return;
-    const { log, members, id } = this.#parts;
-    const { label, from: to } = message;
-    if (label.index <= log.commit || !includes(label.configuration, id)) {
-      // Old (hazard D5), or not meant for this replica.
-      this.#accept(to, log.commit);
-    } else if (log.matches(label.index, label.term)) {
-      log.commitTo(label.index);
-      this.#accept(to, log.commit);
-    } else {
-      log.restore(label);
-      members.replace(label.configuration, log.lastIndex);
-      this.#configurationIndex = label.index;
-      this.#accept(to, log.lastIndex);
-    }
+    if (this.#follower.onSnapshot(message, this.#termIsDurable)) this.#configurationIndex = message.label.index;
   }
 
   #onAppendResponse(message: AppendResponse): void {
@@ -535,22 +499,4 @@ export class Raft {
     }
     return members.configuration;
   }
-}
-
-function includes(configuration: Configuration, id: ReplicaId): boolean {
-  return (
-    configuration.voters.includes(id) || configuration.votersOutgoing.includes(id) || configuration.learners.includes(id)
-  );
-}
-
-/** Entries follow each other and `prevIndex`, terms do not fall and are not beyond the sender's. */
-function isWellFormed(message: Append): boolean {
-  let index: number = message.prevIndex;
-  let term: number = message.prevTerm;
-  for (let i = 0; i < message.entries.length; i++) {
-    const entry = message.entries[i]!;
-    if (entry.index !== ++index || entry.term < term || entry.term > message.term) return false;
-    term = entry.term;
-  }
-  return true;
 }

@@ -140,8 +140,7 @@ export class RawNode implements RawNodeApi {
     const snapshot = log.takeSnapshot();
     const entries = log.takeTail();
     const mustSync = votedOrTermMoved || entries.length > 0 || snapshot !== undefined;
-    const persistence =
-      mustSync || outbox.waitsForPersistence ? this.#persistenceUpToNow(snapshot) : undefined;
+    const persistence = mustSync || outbox.waitsForPersistence ? this.#persistenceUpToNow(snapshot) : undefined;
     return {
       hardState,
       mustSync,
@@ -230,17 +229,19 @@ export class RawNode implements RawNodeApi {
 
   #progressStatus(): ProgressStatus[] {
     const self = this.#raft.id;
-    return this.#raft.members.all.map(({ id, match, next, state, recentActive, learner, paused, inflights, pendingSnapshot }) => ({
-      id,
-      match,
-      next,
-      state,
-      recentActive: recentActive || id === self,
-      learner,
-      paused,
-      inflightMessages: inflights.count,
-      inflightFull: inflights.full,
-      pendingSnapshot,
-    }));
+    return this.#raft.members.all.map(
+      ({ id, match, next, state, recentActive, learner, paused, inflights, pendingSnapshot }) => ({
+        id,
+        match,
+        next,
+        state,
+        recentActive: recentActive || id === self,
+        learner,
+        paused,
+        inflightMessages: inflights.count,
+        inflightFull: inflights.full,
+        pendingSnapshot,
+      }),
+    );
   }
 }

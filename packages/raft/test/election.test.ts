@@ -22,7 +22,8 @@ describe("elections", () => {
     lone.node.campaign();
     lone.pump();
     lone.receive({ type: "pre-vote-response", from: id(2), to: id(1), term: inTerm(1), reject: false });
-    for (const from of [2, 3]) lone.receive({ type: "vote-response", from: id(from), to: id(1), term: inTerm(1), reject: true });
+    for (const from of [2, 3])
+      lone.receive({ type: "vote-response", from: id(from), to: id(1), term: inTerm(1), reject: true });
     expect(lone.node.status()).toMatchObject({ role: "follower", term: 1, vote: 1 });
     expect(ofType(lone.receive(voteRequest("vote", 3, 1, [9, 1])), "vote-response")).toMatchObject([{ reject: true }]);
   });
@@ -32,8 +33,12 @@ describe("elections", () => {
     lone.receive(voteRequest("vote", 2, 5, [0, 0]));
     lone.replica.restart();
     expect(lone.node.status()).toMatchObject({ term: 5, vote: 2 });
-    expect(ofType(lone.receive(voteRequest("vote", 3, 5, [0, 0])), "vote-response")).toMatchObject([{ to: 3, reject: true }]);
-    expect(ofType(lone.receive(voteRequest("vote", 2, 5, [0, 0])), "vote-response")).toMatchObject([{ to: 2, reject: false }]);
+    expect(ofType(lone.receive(voteRequest("vote", 3, 5, [0, 0])), "vote-response")).toMatchObject([
+      { to: 3, reject: true },
+    ]);
+    expect(ofType(lone.receive(voteRequest("vote", 2, 5, [0, 0])), "vote-response")).toMatchObject([
+      { to: 2, reject: false },
+    ]);
   });
 
   it("A2 a vote leaves only after term and vote are durable", () => {
@@ -71,7 +76,17 @@ describe("elections", () => {
     const group = new Group([1, 2, 3]);
     group.elect(1);
     // Replica 3 has moved to a term of its own that nobody else knows.
-    group.at(3).node.step({ type: "vote", from: id(2), to: id(3), term: inTerm(9), lastIndex: at(9), lastTerm: inTerm(1), transfer: true });
+    group
+      .at(3)
+      .node.step({
+        type: "vote",
+        from: id(2),
+        to: id(3),
+        term: inTerm(9),
+        lastIndex: at(9),
+        lastTerm: inTerm(1),
+        transfer: true,
+      });
     group.queue = [];
     expect(group.at(3).node.term).toBe(9);
     group.tick(40);
@@ -143,7 +158,9 @@ describe("elections", () => {
 
   it("A17 a learner that does not know yet that it is a voter votes", () => {
     const lone = new Lone({ configuration: configurationOf([2, 3], { learners: [1] }) });
-    expect(ofType(lone.receive(voteRequest("pre-vote", 2, 2, [4, 1])), "pre-vote-response")).toMatchObject([{ reject: false }]);
+    expect(ofType(lone.receive(voteRequest("pre-vote", 2, 2, [4, 1])), "pre-vote-response")).toMatchObject([
+      { reject: false },
+    ]);
     expect(ofType(lone.receive(voteRequest("vote", 2, 2, [4, 1])), "vote-response")).toMatchObject([{ reject: false }]);
   });
 
@@ -198,7 +215,8 @@ describe("elections", () => {
     const { term } = lone.node;
     for (const type of ["append-response", "heartbeat-response", "vote-response", "pre-vote-response"] as const) {
       const base = { from: id(99), to: id(1), term: inTerm(term + 50) };
-      if (type === "append-response") lone.receive({ ...base, type, index: at(0), reject: true, hintIndex: at(0), hintTerm: inTerm(0) });
+      if (type === "append-response")
+        lone.receive({ ...base, type, index: at(0), reject: true, hintIndex: at(0), hintTerm: inTerm(0) });
       else if (type === "heartbeat-response") lone.receive({ ...base, type, context: 1 });
       else lone.receive({ ...base, type, reject: true });
     }
@@ -214,7 +232,9 @@ describe("elections", () => {
 
   it("A19 a vote request of a candidate that this replica's configuration does not know yet is answered", () => {
     const lone = new Lone();
-    expect(ofType(lone.receive(voteRequest("vote", 7, 3, [4, 2])), "vote-response")).toMatchObject([{ to: 7, reject: false }]);
+    expect(ofType(lone.receive(voteRequest("vote", 7, 3, [4, 2])), "vote-response")).toMatchObject([
+      { to: 7, reject: false },
+    ]);
   });
 
   it("a second voice claiming to lead the term is not heard", () => {
@@ -240,7 +260,9 @@ describe("elections", () => {
     expect(lone.receive(voteRequest("pre-vote", 3, 5, [9, 4]))).toEqual([]);
     lone.node.forgetLeader();
     expect(lone.node.leader).toBe(0);
-    expect(ofType(lone.receive(voteRequest("pre-vote", 3, 5, [9, 4])), "pre-vote-response")).toMatchObject([{ reject: false }]);
+    expect(ofType(lone.receive(voteRequest("pre-vote", 3, 5, [9, 4])), "pre-vote-response")).toMatchObject([
+      { reject: false },
+    ]);
   });
 
   it("after a sleep a leader gets a whole election timeout before its quorum is checked", () => {

@@ -9,12 +9,19 @@ import { at, entry, id, inTerm } from "./support/replica.ts";
 
 const preVotes = (lone: Lone, ...from: number[]): void => {
   for (const voter of from) {
-    lone.receive({ type: "pre-vote-response", from: id(voter), to: id(1), term: inTerm(lone.node.term + 1), reject: false });
+    lone.receive({
+      type: "pre-vote-response",
+      from: id(voter),
+      to: id(1),
+      term: inTerm(lone.node.term + 1),
+      reject: false,
+    });
   }
 };
 
 const votes = (lone: Lone, ...from: number[]): void => {
-  for (const voter of from) lone.receive({ type: "vote-response", from: id(voter), to: id(1), term: lone.node.term, reject: false });
+  for (const voter of from)
+    lone.receive({ type: "vote-response", from: id(voter), to: id(1), term: lone.node.term, reject: false });
 };
 
 describe("state", () => {
@@ -86,7 +93,9 @@ describe("AppendEntries RPC, receiver", () => {
     const lone = new Lone();
     lone.receive(heartbeat(3, 5));
     // The answer's own term is what refuses.
-    expect(ofType(lone.receive(append(2, 4, [0, 0], [entry(1, 4)])), "append-response")).toMatchObject([{ term: 5, index: 0 }]);
+    expect(ofType(lone.receive(append(2, 4, [0, 0], [entry(1, 4)])), "append-response")).toMatchObject([
+      { term: 5, index: 0 },
+    ]);
     expect(lone.node.lastIndex).toBe(0);
   });
 
@@ -129,10 +138,16 @@ describe("RequestVote RPC, receiver", () => {
   it("2. grants its vote if votedFor is null or candidateId, and the candidate's log is at least as up-to-date", () => {
     const log = { entries: [entry(1, 1), entry(2, 2)], hardState: { term: 2 } };
     for (const [last, granted] of [
-      [[2, 2], true], [[3, 2], true], [[1, 3], true], [[1, 2], false], [[9, 1], false],
+      [[2, 2], true],
+      [[3, 2], true],
+      [[1, 3], true],
+      [[1, 2], false],
+      [[9, 1], false],
     ] as const) {
       const lone = new Lone(log);
-      expect(ofType(lone.receive(voteRequest("vote", 2, 4, last)), "vote-response")).toMatchObject([{ reject: !granted }]);
+      expect(ofType(lone.receive(voteRequest("vote", 2, 4, last)), "vote-response")).toMatchObject([
+        { reject: !granted },
+      ]);
       if (!granted) continue;
       expect(ofType(lone.receive(voteRequest("vote", 2, 4, last)), "vote-response")).toMatchObject([{ reject: false }]);
       expect(ofType(lone.receive(voteRequest("vote", 3, 4, last)), "vote-response")).toMatchObject([{ reject: true }]);
@@ -148,7 +163,12 @@ describe("all servers", () => {
   });
 
   it("convert to follower and take the term when a request or an answer carries a higher one", () => {
-    for (const message of [heartbeat(2, 9), append(2, 9, [0, 0]), voteRequest("vote", 2, 9, [9, 9], true), appendResponse(2, 9, 0)]) {
+    for (const message of [
+      heartbeat(2, 9),
+      append(2, 9, [0, 0]),
+      voteRequest("vote", 2, 9, [9, 9], true),
+      appendResponse(2, 9, 0),
+    ]) {
       const lone = new Lone().lead();
       lone.receive(message);
       expect(lone.node.status()).toMatchObject({ role: "follower", term: 9 });
@@ -189,7 +209,10 @@ describe("candidates", () => {
     const lone = new Lone();
     lone.node.campaign();
     lone.pump();
-    expect(ofType(lone.sent, "pre-vote")).toMatchObject([{ to: 2, term: 1 }, { to: 3, term: 1 }]);
+    expect(ofType(lone.sent, "pre-vote")).toMatchObject([
+      { to: 2, term: 1 },
+      { to: 3, term: 1 },
+    ]);
     expect(lone.node.term).toBe(0);
     preVotes(lone, 2);
     expect(lone.node.status()).toMatchObject({ role: "candidate", term: 1, vote: 1 });
@@ -300,7 +323,8 @@ describe("figure 8", () => {
     group.settle();
     // (b) S5 leads with votes of S3 and S4, and writes a different index 2 to itself only.
     const side = (replica: number): boolean => replica <= 2;
-    group.loses = (message) => side(message.from) !== side(message.to) || (message.from === 5 && message.type === "append");
+    group.loses = (message) =>
+      side(message.from) !== side(message.to) || (message.from === 5 && message.type === "append");
     for (const replica of [3, 4, 5]) group.at(replica).node.forgetLeader();
     group.at(5).node.campaign();
     group.settle();
@@ -315,7 +339,8 @@ describe("figure 8", () => {
     for (const replica of [1, 2, 3, 4]) group.at(replica).node.forgetLeader();
     group.at(1).node.campaign();
     group.loses = (message) =>
-      message.from === 5 || message.to === 5 ||
+      message.from === 5 ||
+      message.to === 5 ||
       (message.type === "append" && message.entries.some((e) => e.term > fifth));
     group.settle();
     expect(group.at(1).node.role).toBe("leader");

@@ -10,13 +10,24 @@ const fixed = { seed: 20_26, numRuns: 300 };
 
 const operation = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("push" as const), bytes: fc.nat(5) }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("receive" as const), back: fc.nat(4), count: fc.nat(3), newTerm: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("receive" as const),
+      back: fc.nat(4),
+      count: fc.nat(3),
+      newTerm: fc.boolean(),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("hand-over" as const) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("persist" as const) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("commit" as const), by: fc.nat(3) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("apply" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("truncate" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("snapshot" as const), ahead: fc.integer({ min: 1, max: 5 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("snapshot" as const), ahead: fc.integer({ min: 1, max: 5 }) }),
+  },
 );
 
 type ValueOf<A> = A extends fc.Arbitrary<infer V> ? V : never;
@@ -77,7 +88,8 @@ class Model {
     }
     const conflict = entries.findIndex((e) => this.model[e.index - this.first]?.term !== e.term);
     this.log.appendFromLeader(entries);
-    if (conflict >= 0) this.model = [...this.model.slice(0, prev + 1 + conflict - this.first), ...entries.slice(conflict)];
+    if (conflict >= 0)
+      this.model = [...this.model.slice(0, prev + 1 + conflict - this.first), ...entries.slice(conflict)];
   }
 
   handOver(): void {
@@ -129,13 +141,16 @@ class Model {
 
 describe("a group's log", () => {
   it("is one sequence, however much of it was handed over, made durable, replaced or truncated", () => {
-    fc.assert(fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
-      const model = new Model();
-      for (const op of operations) {
-        model.run(op);
-        model.check();
-      }
-    }), fixed);
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+        const model = new Model();
+        for (const op of operations) {
+          model.run(op);
+          model.check();
+        }
+      }),
+      fixed,
+    );
   });
 
   it("a message that took the tail keeps it as it was", () => {
@@ -171,26 +186,36 @@ describe("a window of appends", () => {
       fc.record({ free: fc.nat(30) }),
       fc.record({ reset: fc.constant(true) }),
     );
-    fc.assert(fc.property(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 200 }), fc.array(step2, { maxLength: 60 }), (messagesMax, bytesMax, steps) => {
-      const window = new Inflights(messagesMax, bytesMax);
-      let model: { index: number; bytes: number }[] = [];
-      let index = 0;
-      for (const made of steps) {
-        if ("add" in made) {
-          if (window.full) continue;
-          model.push({ index: ++index, bytes: made.add });
-          window.add(at(index), made.add);
-        } else if ("free" in made) {
-          window.freeUpTo(at(made.free));
-          model = model.filter((message) => message.index > made.free);
-        } else {
-          window.reset();
-          model = [];
-        }
-        expect(window.count).toBe(model.length);
-        expect(window.full).toBe(model.length === messagesMax || model.reduce((sum, m) => sum + m.bytes, 0) >= bytesMax);
-      }
-    }), fixed);
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 200 }),
+        fc.array(step2, { maxLength: 60 }),
+        (messagesMax, bytesMax, steps) => {
+          const window = new Inflights(messagesMax, bytesMax);
+          let model: { index: number; bytes: number }[] = [];
+          let index = 0;
+          for (const made of steps) {
+            if ("add" in made) {
+              if (window.full) continue;
+              model.push({ index: ++index, bytes: made.add });
+              window.add(at(index), made.add);
+            } else if ("free" in made) {
+              window.freeUpTo(at(made.free));
+              model = model.filter((message) => message.index > made.free);
+            } else {
+              window.reset();
+              model = [];
+            }
+            expect(window.count).toBe(model.length);
+            expect(window.full).toBe(
+              model.length === messagesMax || model.reduce((sum, m) => sum + m.bytes, 0) >= bytesMax,
+            );
+          }
+        },
+      ),
+      fixed,
+    );
   });
 
   it("more than it takes is a broken invariant", () => {

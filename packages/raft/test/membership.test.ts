@@ -12,19 +12,25 @@ type Transition = ConfigurationChange["transition"];
 /** `v4` add voter 4, `l4` add learner 4, `r4` remove 4; nothing: leave. */
 function change(text: string, transition: Transition = "auto"): ConfigurationChange {
   const kinds = { v: "add-voter", l: "add-learner", r: "remove" } as const;
-  const changes = text.split(" ").filter((word) => word !== "").map((word) => ({
-    type: kinds[word[0] as keyof typeof kinds], id: id(Number(word.slice(1))),
-  }));
+  const changes = text
+    .split(" ")
+    .filter((word) => word !== "")
+    .map((word) => ({
+      type: kinds[word[0] as keyof typeof kinds],
+      id: id(Number(word.slice(1))),
+    }));
   return { changes, transition, context: new Uint8Array(0) };
 }
 
 const propose = (replica: TestReplica, text: string, transition?: Transition): unknown =>
   replica.node.proposeConfigurationChange(replica.node.term, change(text, transition));
 
-const based = (configuration = configurationOf([1, 2, 3])) => (replica: number) =>
-  [...configuration.voters, ...configuration.votersOutgoing, ...configuration.learners].includes(id(replica))
-    ? { log: new MemoryLog(1, 1), applied: 1, configuration }
-    : { configuration: configurationOf([]) };
+const based =
+  (configuration = configurationOf([1, 2, 3])) =>
+  (replica: number) =>
+    [...configuration.voters, ...configuration.votersOutgoing, ...configuration.learners].includes(id(replica))
+      ? { log: new MemoryLog(1, 1), applied: 1, configuration }
+      : { configuration: configurationOf([]) };
 
 function grown(voters: number[], others: number[]): Group {
   return new Group(voters, { others, setup: based(configurationOf(voters)) });
@@ -101,7 +107,8 @@ describe("changes of membership", () => {
     expect(propose(leader, "r2")).toEqual({ ok: false, reason: "configuration-pending" });
     expect(propose(leader, "")).toMatchObject({ ok: true });
     group.tick(3);
-    for (const replica of group.replicas.values()) expect(replica.configuration).toEqual(configurationOf([1, 2, 3, 4, 5]));
+    for (const replica of group.replicas.values())
+      expect(replica.configuration).toEqual(configurationOf([1, 2, 3, 4, 5]));
   });
 
   it("a change that cannot be is refused as invalid", () => {
@@ -197,7 +204,11 @@ describe("changes of membership", () => {
   });
 
   it("B5 in a joint configuration both majorities are needed for the quorum check", () => {
-    for (const [active, leads] of [[[2, 3], false], [[4, 5], false], [[2, 4], true]] as const) {
+    for (const [active, leads] of [
+      [[2, 3], false],
+      [[4, 5], false],
+      [[2, 4], true],
+    ] as const) {
       const lone = new Lone({ configuration: configurationOf([1, 2, 3], { outgoing: [1, 4, 5] }) }).lead();
       for (let i = 0; i < 20; i++) {
         for (const from of active) lone.acknowledge(from);
@@ -218,8 +229,10 @@ describe("changes of membership", () => {
       }
       propose(leader, "v4 v5 r2 r3", "joint-explicit");
       group.loses = (message) =>
-        message.from === 1 && (message.type === "append" || message.type === "heartbeat") &&
-        message.commit > group.at(2).node.commit && !told.includes(message.to);
+        message.from === 1 &&
+        (message.type === "append" || message.type === "heartbeat") &&
+        message.commit > group.at(2).node.commit &&
+        !told.includes(message.to);
       group.settle();
       group.loses = (message) => message.from === 1 || message.to === 1;
       group.tick(60, [2, 3, 4, 5]);
@@ -236,7 +249,9 @@ describe("changes of membership", () => {
     lone.acknowledge(2);
     expect(lone.node.status()).toMatchObject({ role: "follower", configuration: configurationOf([2, 3]) });
     // The others were told of the commit in the same Ready that handed it out.
-    const told = lone.sent.filter((message) => (message.type === "heartbeat" || message.type === "append") && message.commit === 2);
+    const told = lone.sent.filter(
+      (message) => (message.type === "heartbeat" || message.type === "append") && message.commit === 2,
+    );
     expect(told.map((message) => Number(message.to))).toContain(2);
   });
 

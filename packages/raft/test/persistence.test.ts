@@ -24,7 +24,9 @@ describe("persistence acknowledgements", () => {
     lone.receive(append(2, 1, [0, 0], [entry(1, 1)]));
     lone.replica.autoPersist = false;
     expect(ofType(lone.receive(append(2, 1, [1, 1], [])), "append-response")).toMatchObject([{ index: 1 }]);
-    expect(ofType(lone.receive(append(2, 1, [7, 1], [])), "append-response")).toMatchObject([{ index: 7, reject: true }]);
+    expect(ofType(lone.receive(append(2, 1, [7, 1], [])), "append-response")).toMatchObject([
+      { index: 7, reject: true },
+    ]);
   });
 
   it("A4 the only voter commits nothing before its own write is durable", () => {
@@ -133,7 +135,10 @@ describe("persistence acknowledgements", () => {
   it("a Ready owes a sync for entries, term and vote, not for a commit index alone", () => {
     const lone = new Lone();
     lone.receive(append(2, 1, [0, 0], [entry(1, 1)]));
-    expect(lone.replica.readys.at(-1)).toMatchObject({ mustSync: true, persistence: { term: 1, lastIndex: 1, lastTerm: 1 } });
+    expect(lone.replica.readys.at(-1)).toMatchObject({
+      mustSync: true,
+      persistence: { term: 1, lastIndex: 1, lastTerm: 1 },
+    });
     lone.node.step(heartbeat(2, 1, { commit: 1, context: 0 }));
     expect(lone.node.hasReady()).toBe(true);
     const ready = lone.node.ready();
@@ -157,7 +162,12 @@ describe("persistence acknowledgements", () => {
     lone.acknowledge(2);
     expect(lone.node.hasReady()).toBe(false);
     const ready = lone.node.ready();
-    expect(ready).toMatchObject({ hardState: undefined, mustSync: false, persistence: undefined, softState: undefined });
+    expect(ready).toMatchObject({
+      hardState: undefined,
+      mustSync: false,
+      persistence: undefined,
+      softState: undefined,
+    });
     for (const list of ["entries", "messages", "messagesAfterPersisted", "committedEntries", "readStates"] as const) {
       expect(ready[list]).toHaveLength(0);
     }

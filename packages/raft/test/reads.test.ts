@@ -5,7 +5,11 @@ import { configurationOf, entry, id, inTerm } from "./support/replica.ts";
 import type { Message } from "@flotilla/raft";
 
 const answer = (from: number, term: number, context: number): Message => ({
-  type: "heartbeat-response", from: id(from), to: id(1), term: inTerm(term), context,
+  type: "heartbeat-response",
+  from: id(from),
+  to: id(1),
+  term: inTerm(term),
+  context,
 });
 
 /** The round of the last heartbeats. */
@@ -280,7 +284,9 @@ describe("leader lease", () => {
   it("answers under an old configuration do not count in a new one", () => {
     const lone = leased();
     lone.node.proposeConfigurationChange(lone.node.term, {
-      changes: [{ type: "add-voter", id: id(4) }], transition: "auto", context: new Uint8Array(0),
+      changes: [{ type: "add-voter", id: id(4) }],
+      transition: "auto",
+      context: new Uint8Array(0),
     });
     lone.pump();
     lone.acknowledge(2);
@@ -315,11 +321,16 @@ describe("leader lease", () => {
   it("a transfer ordered by the leader passes the promise", () => {
     const lone = new Lone({ options });
     lone.receive(heartbeat(2, 1, { leaseMs: 800 }));
-    expect(ofType(lone.receive(voteRequest("vote", 3, 2, [9, 1], true)), "vote-response")).toMatchObject([{ reject: false }]);
+    expect(ofType(lone.receive(voteRequest("vote", 3, 2, [9, 1], true)), "vote-response")).toMatchObject([
+      { reject: false },
+    ]);
     const ordered = new Lone({ options });
     ordered.receive(heartbeat(2, 1, { leaseMs: 800 }));
     ordered.receive({ type: "timeout-now", from: id(2), to: id(1), term: inTerm(1) });
-    expect(ofType(ordered.sent, "vote")).toMatchObject([{ term: 2, transfer: true }, { term: 2, transfer: true }]);
+    expect(ofType(ordered.sent, "vote")).toMatchObject([
+      { term: 2, transfer: true },
+      { term: 2, transfer: true },
+    ]);
   });
 
   it("a voter's clock, not its ticks, ends the promise", () => {

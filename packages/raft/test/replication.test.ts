@@ -4,7 +4,8 @@ import { Lone, append, appendResponse, heartbeat, ofType, rejection } from "./su
 import { MemoryLog } from "./support/memory-log.ts";
 import { at, bytes, configurationOf, entry, id, inTerm } from "./support/replica.ts";
 
-const terms = (lone: Lone): (readonly [number, number])[] => lone.replica.log.all().map((e) => [e.index, e.term] as const);
+const terms = (lone: Lone): (readonly [number, number])[] =>
+  lone.replica.log.all().map((e) => [e.index, e.term] as const);
 
 describe("a follower's log", () => {
   it("A6 an append that arrives after a later one does not shorten the log", () => {
@@ -19,7 +20,12 @@ describe("a follower's log", () => {
     const lone = new Lone();
     lone.receive(append(2, 1, [0, 0], [entry(1, 1), entry(2, 1), entry(3, 1)]));
     lone.receive(append(3, 2, [1, 1], [entry(2, 1), entry(3, 2), entry(4, 2)]));
-    expect(terms(lone)).toEqual([[1, 1], [2, 1], [3, 2], [4, 2]]);
+    expect(terms(lone)).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 2],
+      [4, 2],
+    ]);
   });
 
   it("A6 a doubled append changes nothing and is acknowledged again", () => {
@@ -62,7 +68,9 @@ describe("a follower's log", () => {
   it("an append that begins below the commit index changes nothing and is answered with the commit index", () => {
     const lone = new Lone();
     lone.receive(append(2, 1, [0, 0], [entry(1, 1), entry(2, 1)], 2));
-    expect(ofType(lone.receive(append(3, 2, [0, 0], [entry(1, 2)])), "append-response")).toMatchObject([{ index: 2, reject: false }]);
+    expect(ofType(lone.receive(append(3, 2, [0, 0], [entry(1, 2)])), "append-response")).toMatchObject([
+      { index: 2, reject: false },
+    ]);
     expect(lone.node.status()).toMatchObject({ commit: 2, lastIndex: 2 });
   });
 });
@@ -124,7 +132,9 @@ describe("a leader's appends", () => {
     const sent = ofType(lone.sent, "append").filter((message) => message.to === 2);
     expect(sent).toHaveLength(1);
     expect(sent[0]!.entries).toHaveLength(1);
-    expect(ofType(lone.acknowledge(2, lone.node.lastIndex - 1), "append").filter((message) => message.to === 2)).toHaveLength(1);
+    expect(
+      ofType(lone.acknowledge(2, lone.node.lastIndex - 1), "append").filter((message) => message.to === 2),
+    ).toHaveLength(1);
   });
 
   it("split what does not fit into one message", () => {
@@ -146,7 +156,11 @@ describe("a leader's appends", () => {
   });
 
   it("A14 find where the logs meet in one round trip a term, skipping terms on the leader's side", () => {
-    const leader = [entry(1, 1), ...Array.from({ length: 200 }, (_, i) => entry(i + 2, i < 100 ? 4 : 5)), entry(202, 6)];
+    const leader = [
+      entry(1, 1),
+      ...Array.from({ length: 200 }, (_, i) => entry(i + 2, i < 100 ? 4 : 5)),
+      entry(202, 6),
+    ];
     const follower = [entry(1, 1), ...Array.from({ length: 200 }, (_, i) => entry(i + 2, i < 100 ? 2 : 3))];
     expect(roundTrips(leader, follower)).toBeLessThanOrEqual(4);
   });
@@ -161,7 +175,17 @@ describe("a leader's appends", () => {
     });
     group.elect(1);
     group.tick(2);
-    expect(group.at(2).log.all().map((e) => e.term)).toEqual(group.at(1).log.all().map((e) => e.term));
+    expect(
+      group
+        .at(2)
+        .log.all()
+        .map((e) => e.term),
+    ).toEqual(
+      group
+        .at(1)
+        .log.all()
+        .map((e) => e.term),
+    );
     return ofType(group.sent, "append-response").filter((message) => message.reject && message.from === 2).length;
   }
 
@@ -193,7 +217,8 @@ describe("a leader's appends", () => {
       const now = group.leader!;
       now.propose("c");
       group.tick(3);
-      for (const progress of now.node.status().progress) expect(progress).toMatchObject({ state: "replicate", match: now.node.lastIndex });
+      for (const progress of now.node.status().progress)
+        expect(progress).toMatchObject({ state: "replicate", match: now.node.lastIndex });
       for (const replica of group.replicas.values()) expect(replica.state).toEqual(["a", "b", "c"]);
     }
   });

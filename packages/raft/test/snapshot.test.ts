@@ -7,16 +7,40 @@ import { at, configurationOf, entry, id, inTerm } from "./support/replica.ts";
 
 const base = { setup: () => ({ log: new MemoryLog(1, 1), applied: 1 }) };
 
-const install = (from: number, term: number, index: number, labelTerm: number, configuration = configurationOf([1, 2, 3])): InstallSnapshot => ({
-  type: "snapshot", from: id(from), to: id(1), term: inTerm(term), label: { index: at(index), term: inTerm(labelTerm), configuration },
+const install = (
+  from: number,
+  term: number,
+  index: number,
+  labelTerm: number,
+  configuration = configurationOf([1, 2, 3]),
+): InstallSnapshot => ({
+  type: "snapshot",
+  from: id(from),
+  to: id(1),
+  term: inTerm(term),
+  label: { index: at(index), term: inTerm(labelTerm), configuration },
 });
 
 /** A leader whose follower 2 lags behind a truncated log, and has just been heard. */
 function behind(): Lone {
   const entries = Array.from({ length: 10 }, (_, i) => entry(i + 11, 1));
-  const lone = new Lone({ base: { index: 10, term: 1 }, entries, hardState: { term: 1, commit: 20 }, applied: 20 }).lead();
+  const lone = new Lone({
+    base: { index: 10, term: 1 },
+    entries,
+    hardState: { term: 1, commit: 20 },
+    applied: 20,
+  }).lead();
   lone.acknowledge(3);
-  lone.receive({ type: "append-response", from: id(2), to: id(1), term: inTerm(2), index: at(20), reject: true, hintIndex: at(4), hintTerm: inTerm(1) });
+  lone.receive({
+    type: "append-response",
+    from: id(2),
+    to: id(1),
+    term: inTerm(2),
+    index: at(20),
+    reject: true,
+    hintIndex: at(4),
+    hintTerm: inTerm(1),
+  });
   return lone;
 }
 
@@ -26,13 +50,21 @@ describe("snapshots, the leader's side", () => {
   it("what is truncated is sent as a snapshot of the applied state, with its configuration", () => {
     const lone = behind();
     const [order] = ofType(lone.sent, "snapshot");
-    expect(order).toMatchObject({ to: 2, label: { index: lone.replica.appliedIndex, configuration: configurationOf([1, 2, 3]) } });
+    expect(order).toMatchObject({
+      to: 2,
+      label: { index: lone.replica.appliedIndex, configuration: configurationOf([1, 2, 3]) },
+    });
     expect(follower2(lone)).toMatchObject({ state: "snapshot", paused: true });
   });
 
   it("nobody is sent one who has not been heard since the last quorum check", () => {
     const entries = [entry(11, 1)];
-    const lone = new Lone({ base: { index: 10, term: 1 }, entries, hardState: { term: 1, commit: 11 }, applied: 11 }).lead();
+    const lone = new Lone({
+      base: { index: 10, term: 1 },
+      entries,
+      hardState: { term: 1, commit: 11 },
+      applied: 11,
+    }).lead();
     lone.acknowledge(3);
     lone.tick(5);
     expect(ofType(lone.sent, "snapshot")).toEqual([]);
@@ -107,7 +139,11 @@ describe("snapshots, the follower's side", () => {
     const lone = new Lone({ entries: [entry(1, 1), entry(2, 1)], hardState: { term: 1, commit: 1 }, applied: 1 });
     lone.replica.autoPersist = false;
     expect(lone.receive(install(2, 3, 9, 2))).toEqual([]);
-    expect(lone.replica.readys.at(-1)).toMatchObject({ snapshot: { index: 9 }, mustSync: true, persistence: { snapshotIndex: 9 } });
+    expect(lone.replica.readys.at(-1)).toMatchObject({
+      snapshot: { index: 9 },
+      mustSync: true,
+      persistence: { snapshotIndex: 9 },
+    });
     expect(lone.node.status()).toMatchObject({ commit: 9, lastIndex: 9, firstIndex: 10 });
     lone.replica.persist();
     expect(ofType(lone.sent, "append-response")).toMatchObject([{ to: 2, index: 9, reject: false }]);
@@ -181,7 +217,11 @@ describe("snapshots, the follower's side", () => {
   it("B9 a configuration entry below the snapshot changes nothing when it comes after it", () => {
     const group = new Group([1, 2, 3], base);
     const leader = group.elect(1);
-    leader.node.proposeConfigurationChange(leader.node.term, { changes: [{ type: "add-learner", id: id(4) }], transition: "auto", context: new Uint8Array(0) });
+    leader.node.proposeConfigurationChange(leader.node.term, {
+      changes: [{ type: "add-learner", id: id(4) }],
+      transition: "auto",
+      context: new Uint8Array(0),
+    });
     group.settle();
     const old = leader.applied.find((e) => e.kind === "configuration")!;
     const lone = new Lone();
@@ -212,6 +252,11 @@ describe("snapshots, the follower's side", () => {
   it("a replica with nothing takes a snapshot of a leader it has never heard of", () => {
     const lone = new Lone({ configuration: configurationOf([]) });
     lone.receive(heartbeat(7, 4), install(7, 4, 9, 3, configurationOf([7], { learners: [1] })));
-    expect(lone.node.status()).toMatchObject({ term: 4, leader: 7, commit: 9, configuration: configurationOf([7], { learners: [1] }) });
+    expect(lone.node.status()).toMatchObject({
+      term: 4,
+      leader: 7,
+      commit: 9,
+      configuration: configurationOf([7], { learners: [1] }),
+    });
   });
 });

@@ -90,7 +90,9 @@ describe("transfer of leadership", () => {
     const leader = group.elect(1);
     group.loses = (message) => message.to === 4 && message.type === "append";
     leader.node.proposeConfigurationChange(leader.node.term, {
-      changes: [{ type: "remove", id: id(4) }], transition: "auto", context: new Uint8Array(0),
+      changes: [{ type: "remove", id: id(4) }],
+      transition: "auto",
+      context: new Uint8Array(0),
     });
     leader.node.transferLeader(id(4));
     group.settle();
@@ -104,7 +106,9 @@ describe("transfer of leadership", () => {
     const leader = group.elect(1);
     group.at(2).autoApply = false;
     leader.node.proposeConfigurationChange(leader.node.term, {
-      changes: [{ type: "add-learner", id: id(4) }], transition: "auto", context: new Uint8Array(0),
+      changes: [{ type: "add-learner", id: id(4) }],
+      transition: "auto",
+      context: new Uint8Array(0),
     });
     group.tick(1);
     leader.node.transferLeader(id(2));
@@ -123,7 +127,7 @@ describe("transfer of leadership", () => {
 
   it("a learner that is told to campaign does not", () => {
     const lone = new Lone({ configuration: configurationOf([2, 3], { learners: [1] }) });
-    lone.receive({ type: "timeout-now", from: id(2), to: id(1), term: lone.node.term + 1 as never });
+    lone.receive({ type: "timeout-now", from: id(2), to: id(1), term: (lone.node.term + 1) as never });
     expect(lone.node.role).toBe("follower");
   });
 });

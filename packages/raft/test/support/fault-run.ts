@@ -69,7 +69,12 @@ export class FaultRun {
       this.#check();
     }
     this.#heal();
-    return { applied: this.#chosen.length, terms: this.#leaders.size, leaseReads: this.#leaseReads, indexReads: this.#indexReads };
+    return {
+      applied: this.#chosen.length,
+      terms: this.#leaders.size,
+      leaseReads: this.#leaseReads,
+      indexReads: this.#indexReads,
+    };
   }
 
   #pick(): TestReplica {
@@ -132,8 +137,11 @@ export class FaultRun {
   #read(replica: TestReplica): void {
     if (replica.node.leaseHolds()) {
       this.#leaseReads++;
-      assert(replica.node.commit > this.#chosen.length, () =>
-        `${replica.id} read at ${replica.node.commit} under a lease, ${this.#chosen.length} was applied elsewhere`);
+      assert(
+        replica.node.commit > this.#chosen.length,
+        () =>
+          `${replica.id} read at ${replica.node.commit} under a lease, ${this.#chosen.length} was applied elsewhere`,
+      );
     }
     const context = ++this.#contexts;
     if (replica.node.readIndex(context)) this.#reads.set(`${replica.id}/${context}`, this.#chosen.length + 1);
@@ -163,7 +171,11 @@ export class FaultRun {
     if (type !== "add-voter" && voters.length <= 3 && voters.includes(change.id)) return;
     const changes = [change];
     if (this.#random.below(2) === 0) changes.push({ type: "add-voter", id: id(this.#random.below(5) + 1) });
-    replica.node.proposeConfigurationChange(replica.node.term, { changes, transition: "auto", context: new Uint8Array(0) });
+    replica.node.proposeConfigurationChange(replica.node.term, {
+      changes,
+      transition: "auto",
+      context: new Uint8Array(0),
+    });
   }
 
   #check(): void {
@@ -175,16 +187,24 @@ export class FaultRun {
     if (message.type === "vote-response" && !message.reject) {
       const key = `${message.term}/${message.from}`;
       const before = this.#votes.get(key);
-      assert(before === undefined || before === message.to, () => `${message.from} voted for ${before} and ${message.to} in term ${message.term}`);
+      assert(
+        before === undefined || before === message.to,
+        () => `${message.from} voted for ${before} and ${message.to} in term ${message.term}`,
+      );
       this.#votes.set(key, message.to);
       const { hardState } = this.#group.at(message.from).durable;
-      assert(hardState.term > message.term || (hardState.term === message.term && hardState.vote === message.to), () =>
-        `vote of ${message.from} for ${message.to} in term ${message.term} left before it was durable`);
+      assert(
+        hardState.term > message.term || (hardState.term === message.term && hardState.vote === message.to),
+        () => `vote of ${message.from} for ${message.to} in term ${message.term} left before it was durable`,
+      );
     }
     if (message.type === "append-response" && !message.reject && message.index > 0) {
       const { durable } = this.#group.at(message.from);
-      assert(durable.hardState.term >= message.term && (durable.log.lastIndex() >= message.index || durable.hardState.term > message.term), () =>
-        `${message.from} acknowledged ${message.index} with ${durable.log.lastIndex()} durable`);
+      assert(
+        durable.hardState.term >= message.term &&
+          (durable.log.lastIndex() >= message.index || durable.hardState.term > message.term),
+        () => `${message.from} acknowledged ${message.index} with ${durable.log.lastIndex()} durable`,
+      );
     }
   }
 
@@ -192,7 +212,10 @@ export class FaultRun {
     const { node } = replica;
     if (node.role === "leader") {
       const known = this.#leaders.get(node.term);
-      assert(known === undefined || known === replica.id, () => `term ${node.term} has leaders ${known} and ${replica.id}`);
+      assert(
+        known === undefined || known === replica.id,
+        () => `term ${node.term} has leaders ${known} and ${replica.id}`,
+      );
       if (known === undefined) {
         this.#leaders.set(node.term, replica.id);
         this.#checkCompleteness(replica);
@@ -204,12 +227,19 @@ export class FaultRun {
       const entry = replica.applied[i]!;
       const chosen = this.#chosen[i];
       if (chosen === undefined) this.#chosen[i] = entry;
-      else assert(chosen.index === entry.index && chosen.term === entry.term, () => `${replica.id} applied ${entry.term}/${entry.index}, others ${chosen.term}/${chosen.index}`);
+      else
+        assert(
+          chosen.index === entry.index && chosen.term === entry.term,
+          () => `${replica.id} applied ${entry.term}/${entry.index}, others ${chosen.term}/${chosen.index}`,
+        );
       assert(entry.index === i + 2, () => `${replica.id} applied ${entry.index} at place ${i}`);
     }
     for (const read of replica.reads.splice(0)) {
       const least = this.#reads.get(`${replica.id}/${read.context}`);
-      assert(least !== undefined && read.index >= least, () => `read at ${read.index}, ${least} was applied before it began`);
+      assert(
+        least !== undefined && read.index >= least,
+        () => `read at ${read.index}, ${least} was applied before it began`,
+      );
       this.#indexReads++;
     }
   }
@@ -218,7 +248,10 @@ export class FaultRun {
   #checkCompleteness(leader: TestReplica): void {
     for (const chosen of this.#chosen) {
       if (chosen.index < leader.log.firstIndex()) continue;
-      assert(leader.log.term(chosen.index) === chosen.term, () => `leader ${leader.id} of term ${leader.node.term} lacks ${chosen.term}/${chosen.index}`);
+      assert(
+        leader.log.term(chosen.index) === chosen.term,
+        () => `leader ${leader.id} of term ${leader.node.term} lacks ${chosen.term}/${chosen.index}`,
+      );
     }
   }
 
@@ -233,7 +266,8 @@ export class FaultRun {
       replica.autoApply = true;
       // A host reports the end of every snapshot, also of those that were lost.
       for (const { id: to, state } of replica.node.status().progress) {
-        if (state === "snapshot") replica.node.reportSnapshot(to, { index: at(0), term: inTerm(0), configuration: configurationOf([]) }, false);
+        if (state === "snapshot")
+          replica.node.reportSnapshot(to, { index: at(0), term: inTerm(0), configuration: configurationOf([]) }, false);
       }
     }
     let done = false;
@@ -243,9 +277,15 @@ export class FaultRun {
       const leader = group.leader;
       if (leader === undefined || ticks < 100) continue;
       const members = leader.node.status().progress.map((p) => group.at(p.id));
-      done = members.every((m) => m.appliedIndex === leader.node.lastIndex) && leader.configuration.votersOutgoing.length === 0;
+      done =
+        members.every((m) => m.appliedIndex === leader.node.lastIndex) &&
+        leader.configuration.votersOutgoing.length === 0;
     }
-    assert(done, () => `seed ${this.#options.seed}: the group does not recover: ${JSON.stringify([...group.replicas.values()].map((r) => r.node.status()))}`);
+    assert(
+      done,
+      () =>
+        `seed ${this.#options.seed}: the group does not recover: ${JSON.stringify([...group.replicas.values()].map((r) => r.node.status()))}`,
+    );
     const leader = group.leader!;
     const index = leader.node.lastIndex;
     assert(leader.propose("the last").ok, "the healed leader takes a proposal");

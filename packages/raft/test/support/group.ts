@@ -29,7 +29,12 @@ export class Group {
   constructor(voters: readonly number[], options: GroupOptions = {}) {
     this.#options = options;
     const configuration = options.configuration ?? configurationOf(voters);
-    const ids = new Set([...voters, ...configuration.votersOutgoing, ...configuration.learners, ...(options.others ?? [])]);
+    const ids = new Set([
+      ...voters,
+      ...configuration.votersOutgoing,
+      ...configuration.learners,
+      ...(options.others ?? []),
+    ]);
     for (const replica of ids) this.add(replica, configuration);
   }
 
@@ -104,14 +109,16 @@ export class Group {
     const candidate = this.at(replica);
     candidate.node.campaign();
     this.settle();
-    if (candidate.node.role !== "leader") throw new Error(`${replica} is ${candidate.node.role} in term ${candidate.node.term}`);
+    if (candidate.node.role !== "leader")
+      throw new Error(`${replica} is ${candidate.node.role} in term ${candidate.node.term}`);
     return candidate;
   }
 
   get leader(): TestReplica | undefined {
     let found: TestReplica | undefined;
     for (const replica of this.replicas.values()) {
-      if (replica.node.role === "leader" && (found === undefined || replica.node.term > found.node.term)) found = replica;
+      if (replica.node.role === "leader" && (found === undefined || replica.node.term > found.node.term))
+        found = replica;
     }
     return found;
   }

@@ -1,6 +1,15 @@
 /** One replica whose peers are played by the test: what it sends is collected, what it receives is written by hand. */
 import type {
-  Append, AppendResponse, Configuration, Entry, Heartbeat, HardState, Message, MessageType, RawNodeOptions, VoteRequest,
+  Append,
+  AppendResponse,
+  Configuration,
+  Entry,
+  Heartbeat,
+  HardState,
+  Message,
+  MessageType,
+  RawNodeOptions,
+  VoteRequest,
 } from "@flotilla/raft";
 import { MemoryLog } from "./memory-log.ts";
 import { TestReplica, at, configurationOf, id, inTerm } from "./replica.ts";
@@ -94,35 +103,86 @@ export class Lone {
   }
 }
 
-export const ofType = <Type extends MessageType>(messages: readonly Message[], ...types: Type[]): Extract<Message, { type: Type }>[] =>
-  messages.filter((message): message is Extract<Message, { type: Type }> => (types as MessageType[]).includes(message.type));
+export const ofType = <Type extends MessageType>(
+  messages: readonly Message[],
+  ...types: Type[]
+): Extract<Message, { type: Type }>[] =>
+  messages.filter((message): message is Extract<Message, { type: Type }> =>
+    (types as MessageType[]).includes(message.type),
+  );
 
 export function append(
-  from: number, term: number, prev: readonly [index: number, term: number], entries: readonly Entry[] = [], commit = 0,
+  from: number,
+  term: number,
+  prev: readonly [index: number, term: number],
+  entries: readonly Entry[] = [],
+  commit = 0,
 ): Append {
   return {
-    type: "append", from: id(from), to: id(1), term: inTerm(term),
-    prevIndex: at(prev[0]), prevTerm: inTerm(prev[1]), entries, commit: at(commit),
+    type: "append",
+    from: id(from),
+    to: id(1),
+    term: inTerm(term),
+    prevIndex: at(prev[0]),
+    prevTerm: inTerm(prev[1]),
+    entries,
+    commit: at(commit),
   };
 }
 
 export const appendResponse = (from: number, term: number, index: number): AppendResponse => ({
-  type: "append-response", from: id(from), to: id(1), term: inTerm(term),
-  index: at(index), reject: false, hintIndex: at(0), hintTerm: inTerm(0),
+  type: "append-response",
+  from: id(from),
+  to: id(1),
+  term: inTerm(term),
+  index: at(index),
+  reject: false,
+  hintIndex: at(0),
+  hintTerm: inTerm(0),
 });
 
-export const rejection = (from: number, term: number, index: number, hint: readonly [index: number, term: number]): AppendResponse => ({
-  type: "append-response", from: id(from), to: id(1), term: inTerm(term),
-  index: at(index), reject: true, hintIndex: at(hint[0]), hintTerm: inTerm(hint[1]),
+export const rejection = (
+  from: number,
+  term: number,
+  index: number,
+  hint: readonly [index: number, term: number],
+): AppendResponse => ({
+  type: "append-response",
+  from: id(from),
+  to: id(1),
+  term: inTerm(term),
+  index: at(index),
+  reject: true,
+  hintIndex: at(hint[0]),
+  hintTerm: inTerm(hint[1]),
 });
 
-export const heartbeat = (from: number, term: number, rest: { commit?: number; context?: number; leaseMs?: number } = {}): Heartbeat => ({
-  type: "heartbeat", from: id(from), to: id(1), term: inTerm(term),
-  commit: at(rest.commit ?? 0), context: rest.context ?? 1, leaseMs: rest.leaseMs ?? 0,
+export const heartbeat = (
+  from: number,
+  term: number,
+  rest: { commit?: number; context?: number; leaseMs?: number } = {},
+): Heartbeat => ({
+  type: "heartbeat",
+  from: id(from),
+  to: id(1),
+  term: inTerm(term),
+  commit: at(rest.commit ?? 0),
+  context: rest.context ?? 1,
+  leaseMs: rest.leaseMs ?? 0,
 });
 
 export const voteRequest = (
-  type: "pre-vote" | "vote", from: number, term: number, last: readonly [index: number, term: number], transfer = false,
+  type: "pre-vote" | "vote",
+  from: number,
+  term: number,
+  last: readonly [index: number, term: number],
+  transfer = false,
 ): VoteRequest => ({
-  type, from: id(from), to: id(1), term: inTerm(term), lastIndex: at(last[0]), lastTerm: inTerm(last[1]), transfer,
+  type,
+  from: id(from),
+  to: id(1),
+  term: inTerm(term),
+  lastIndex: at(last[0]),
+  lastTerm: inTerm(last[1]),
+  transfer,
 });

@@ -37,7 +37,10 @@ export class MemoryLog implements LogReader {
   }
 
   entries(low: LogIndex, high: LogIndex, bytesMax: number): Entry[] {
-    assert(low > this.#baseIndex && high <= this.lastIndex() + 1, `entries ${low}..${high} of ${this.firstIndex()}..${this.lastIndex()}`);
+    assert(
+      low > this.#baseIndex && high <= this.lastIndex() + 1,
+      `entries ${low}..${high} of ${this.firstIndex()}..${this.lastIndex()}`,
+    );
     const found: Entry[] = [];
     let bytes = 0;
     for (let index: number = low; index < high; index++) {
@@ -52,7 +55,10 @@ export class MemoryLog implements LogReader {
   append(entries: readonly Entry[]): void {
     const first = entries[0];
     if (first === undefined) return;
-    assert(first.index > this.#baseIndex && first.index <= this.lastIndex() + 1, `append at ${first.index} behind ${this.lastIndex()}`);
+    assert(
+      first.index > this.#baseIndex && first.index <= this.lastIndex() + 1,
+      `append at ${first.index} behind ${this.lastIndex()}`,
+    );
     this.#entries.length = first.index - this.#baseIndex - 1;
     this.#entries.push(...entries);
   }

@@ -4,7 +4,17 @@
  */
 import type { LogIndex, ReplicaId, Term } from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
-import type { Configuration, Entry, HardState, Message, Persistence, RawNodeOptions, ReadState, Ready, SnapshotLabel } from "@flotilla/raft";
+import type {
+  Configuration,
+  Entry,
+  HardState,
+  Message,
+  Persistence,
+  RawNodeOptions,
+  ReadState,
+  Ready,
+  SnapshotLabel,
+} from "@flotilla/raft";
 import { MemoryLog } from "./memory-log.ts";
 import { TestRandom } from "./world.ts";
 import type { TestClock } from "./world.ts";
@@ -16,10 +26,21 @@ export const bytes = (text: string): Uint8Array => Uint8Array.from(text, (c) => 
 export const text = (data: Uint8Array): string => String.fromCharCode(...data);
 
 export const entry = (index: number, term: number, data = ""): Entry => ({
-  index: at(index), term: inTerm(term), kind: "normal", data: bytes(data),
+  index: at(index),
+  term: inTerm(term),
+  kind: "normal",
+  data: bytes(data),
 });
 
-export function configurationOf(voters: readonly number[], rest: { outgoing?: readonly number[]; learners?: readonly number[]; learnersNext?: readonly number[]; autoLeave?: boolean } = {}): Configuration {
+export function configurationOf(
+  voters: readonly number[],
+  rest: {
+    outgoing?: readonly number[];
+    learners?: readonly number[];
+    learnersNext?: readonly number[];
+    autoLeave?: boolean;
+  } = {},
+): Configuration {
   return {
     voters: voters.map(id),
     votersOutgoing: (rest.outgoing ?? []).map(id),
