@@ -76,17 +76,15 @@ describe("elections", () => {
     const group = new Group([1, 2, 3]);
     group.elect(1);
     // Replica 3 has moved to a term of its own that nobody else knows.
-    group
-      .at(3)
-      .node.step({
-        type: "vote",
-        from: id(2),
-        to: id(3),
-        term: inTerm(9),
-        lastIndex: at(9),
-        lastTerm: inTerm(1),
-        transfer: true,
-      });
+    group.at(3).node.step({
+      type: "vote",
+      from: id(2),
+      to: id(3),
+      term: inTerm(9),
+      lastIndex: at(9),
+      lastTerm: inTerm(1),
+      transfer: true,
+    });
     group.queue = [];
     expect(group.at(3).node.term).toBe(9);
     group.tick(40);
