@@ -18,6 +18,7 @@ describe("NodeFiles conforms to Files", () => {
         const directory = await mkdtemp(join(tmpdir(), "flotilla-files-"));
         made.push(directory);
         return new NodeFiles(directory);
-      }));
+      }),
+    );
   }
 });

@@ -74,7 +74,9 @@ function parseArguments(given: readonly string[]): Arguments {
     else throw new UsageError(`one file at a time: ${file} and ${argument}`);
   }
   if (model !== "register" && model !== "kv") {
-    throw new UsageError(model === undefined ? "--model is missing: register or kv" : `no model ${model}: register or kv`);
+    throw new UsageError(
+      model === undefined ? "--model is missing: register or kv" : `no model ${model}: register or kv`,
+    );
   }
   if (output !== "table" && output !== "json") throw new UsageError(`-o is table or json, not ${output}`);
   if (!Number.isInteger(stepsMax) || stepsMax < 1) throw new UsageError("--steps must be a whole number from 1");
@@ -98,7 +100,9 @@ function check({ model, file, stepsMax }: Arguments): HistoryVerdict<Operation> 
 /** The operation as a line of the file would say it, its place in the file in front. */
 function printable({ line, return: returned, ...rest }: Operation): string {
   const until = returned === Infinity ? "…" : String(returned);
-  const fields = Object.entries(rest).filter(([name, value]) => name !== "invoke" && name !== "key" && value !== undefined);
+  const fields = Object.entries(rest).filter(
+    ([name, value]) => name !== "invoke" && name !== "key" && value !== undefined,
+  );
   const shown = fields.map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
   return `  line ${line}: [${rest.invoke}, ${until}] ${shown.join(" ")}`;
 }
@@ -111,7 +115,9 @@ function report(verdict: HistoryVerdict<Operation>): string {
       continue;
     }
     const { cut, operations } = failure.contradiction;
-    lines.push(`key ${failure.key}: no order explains these together${cut === -Infinity ? "" : ", whatever was before"}:`);
+    lines.push(
+      `key ${failure.key}: no order explains these together${cut === -Infinity ? "" : ", whatever was before"}:`,
+    );
     for (const operation of operations) lines.push(printable(operation));
   }
   return lines.join("\n") + "\n";

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import type { SeedReport } from "./cluster/run-seed.ts";
 import { printableNote, Trace } from "./time/trace.ts";
-import { SeedPool } from "./seed-pool.ts";
+import { SeedPool } from "./command/seed-pool.ts";
 
 const help = `Usage: npm run sim -- [--seeds N] [--from SEED] [-o table|json] [--keep-going] [--jobs N]
 
@@ -34,7 +34,8 @@ class UsageError extends Error {}
 
 function wholeNumber(name: string, text: string, min: number): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < min) throw new UsageError(`${name} must be a whole number from ${min}, not ${text}`);
+  if (!Number.isSafeInteger(value) || value < min)
+    throw new UsageError(`${name} must be a whole number from ${min}, not ${text}`);
   return value;
 }
 
@@ -56,7 +57,8 @@ function parseArguments(given: string[]): Arguments | "help" {
     throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
   }
   if (values.help) return "help";
-  if (values.output !== "table" && values.output !== "json") throw new UsageError(`-o is table or json, not ${values.output}`);
+  if (values.output !== "table" && values.output !== "json")
+    throw new UsageError(`-o is table or json, not ${values.output}`);
   const seeds = wholeNumber("--seeds", values.seeds, 1);
   return {
     seeds,
@@ -103,7 +105,7 @@ function summary(reports: readonly SeedReport[]): Record<string, unknown> {
     failedSeeds: failed.map(({ seed }) => seed),
     simulatedSeconds: Math.round(simulatedSeconds * 1000) / 1000,
     operations,
-    faults: Object.fromEntries(Object.entries(faults).sort()),
+    faults: Object.fromEntries(Object.entries(faults).sort(([a], [b]) => (a < b ? -1 : 1))),
     traceHash: ordered.length === 1 ? ordered[0]!.traceHash : trace.digest(),
     violations: failed.map(({ seed, violation }) => ({ seed, ...violation, replay: replayCommand(seed) })),
   };

@@ -119,7 +119,11 @@ export const filesConformance: readonly FilesCase[] = [
       await file.write(6000, [text("end")]);
       equal(await file.size(), 6003, "size");
       const bytes = await file.read(0, 6003);
-      equal(bytes.slice(0, 6000).every((byte) => byte === 0), true, "zeros");
+      equal(
+        bytes.slice(0, 6000).every((byte) => byte === 0),
+        true,
+        "zeros",
+      );
       equal(string(bytes.slice(6000)), "end", "end");
       await file.close();
     },
@@ -131,7 +135,11 @@ export const filesConformance: readonly FilesCase[] = [
       const file = await files.open("file", "create");
       await file.write(0, [new Uint8Array(8192).fill(7)]);
       await file.write(0, [new Uint8Array(8192)]);
-      equal((await file.read(0, 8192)).every((byte) => byte === 0), true, "zeros");
+      equal(
+        (await file.read(0, 8192)).every((byte) => byte === 0),
+        true,
+        "zeros",
+      );
       await file.close();
     },
   },

@@ -5,7 +5,7 @@
 import type { Remains } from "../disk/disk-tree.ts";
 import type { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
-import type { SimulatedNode } from "./simulated-node.ts";
+import type { NodePhase, SimulatedNode } from "./simulated-node.ts";
 
 export const faultKinds = [
   "partition",
@@ -22,6 +22,7 @@ export const faultKinds = [
   "slowDisk",
   "stuckDisk",
   "failedSync",
+  "fullDisk",
   "clockJump",
   "clockDrift",
 ] as const;
@@ -35,6 +36,9 @@ export interface FaultOptions {
   readonly gapMsMax: number;
   readonly durationMsMax: number;
 }
+
+/** Of a disk that is not full. */
+const diskBytes = 1e12;
 
 export class FaultDriver {
   /** How often each was done. */
@@ -54,7 +58,7 @@ export class FaultDriver {
     this.#cluster = cluster;
     this.#random = cluster.random.fork("faults");
     this.kinds = options.kinds ?? this.#chooseKinds();
-    cluster.onEnd = (node, error) => this.#ended(node, error);
+    cluster.onEnd = (node, error, phase) => this.#ended(node, error, phase);
   }
 
   #chooseKinds(): FaultKind[] {
@@ -89,6 +93,7 @@ export class FaultDriver {
       node.time.drift(0);
       node.disk.faults.slowness = 1;
       node.disk.faults.failingSyncs = 0;
+      node.disk.faults.capacityBytes = diskBytes;
       node.disk.release();
       if (!node.alive) void node.start();
     }
@@ -106,7 +111,9 @@ export class FaultDriver {
   #do(kind: FaultKind): void {
     const { nodes } = this.#cluster;
     const node = this.#random.pick(nodes);
-    this.#cluster.note(kind === "powerLossAll" || kind === "slowNetwork" || kind === "messageLoss" ? kind : `${kind} of ${node.name}`);
+    this.#cluster.note(
+      kind === "powerLossAll" || kind === "slowNetwork" || kind === "messageLoss" ? kind : `${kind} of ${node.name}`,
+    );
     switch (kind) {
       case "partition":
       case "oneWayPartition":
@@ -146,6 +153,11 @@ export class FaultDriver {
         this.#failing.add(node);
         node.disk.faults.failingSyncs = 1;
         return;
+      case "fullDisk":
+        node.disk.faults.capacityBytes = node.disk.usedBytes() + this.#random.pick([0, 4096, 65_536]);
+        return this.#until(() => {
+          node.disk.faults.capacityBytes = diskBytes;
+        });
       case "clockJump":
         node.time.jumpWall(this.#random.between(-5000, 5000));
         return;
@@ -239,10 +251,14 @@ export class FaultDriver {
     this.#until(start, 3000);
   }
 
-  /** A process that ended by an error of the disk which was wanted is started again; any other end is a violation. */
-  #ended(node: SimulatedNode, error: unknown): void {
+  /**
+   * A process that ended by an error of the disk which was wanted is started again; any other end is a violation. A full
+   * disk may keep a process from starting; one that runs has to live with it.
+   */
+  #ended(node: SimulatedNode, error: unknown, phase: NodePhase): void {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code !== "EIO" || !this.#failing.delete(node)) {
+    const wanted = code === "EIO" ? this.#failing.delete(node) : code === "ENOSPC" && phase === "start";
+    if (!wanted) {
       this.#cluster.violateByEnd(node, error);
       return;
     }

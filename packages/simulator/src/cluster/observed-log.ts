@@ -134,7 +134,8 @@ export class ObservedLog extends ForwardingLog {
     const before = this.#checkpoints.get(range) ?? 0;
     const replica = this.inner.group(range)?.replicaId;
     assert(replica !== undefined, () => `a checkpoint of range ${range}, which the log does not know`);
-    if (index < before) this.#claims.wentBack(this.#node, range, replica, "an applied index that was made durable", before, index);
+    if (index < before)
+      this.#claims.wentBack(this.#node, range, replica, "an applied index that was made durable", before, index);
     this.#checkpoints.set(range, index);
     super.checkpoint(range, index);
   }

@@ -12,7 +12,10 @@ export interface ReplicaDifference {
 }
 
 /** The first difference; undefined when all are equal. Engines in the order of the plan's stores. */
-export async function compareReplicas(plan: ClusterPlan, engines: readonly Engine[]): Promise<ReplicaDifference | undefined> {
+export async function compareReplicas(
+  plan: ClusterPlan,
+  engines: readonly Engine[],
+): Promise<ReplicaDifference | undefined> {
   for (const range of plan.ranges) {
     const contents: Map<string, string>[] = [];
     const applied: number[] = [];
@@ -27,7 +30,8 @@ export async function compareReplicas(plan: ClusterPlan, engines: readonly Engin
       const other = applied.indexOf(applied[i]!);
       if (other === i) continue;
       const facts = differences(contents[other]!, contents[i]!, `store ${stores[other]}`, `store ${stores[i]}`);
-      if (facts.length > 0) return { rangeId: range.rangeId, facts: [`both have applied up to ${applied[i]}`, ...facts] };
+      if (facts.length > 0)
+        return { rangeId: range.rangeId, facts: [`both have applied up to ${applied[i]}`, ...facts] };
     }
   }
   return undefined;
@@ -61,9 +65,15 @@ const text = (bytes: Uint8Array): string => nodeByteOperations.binaryString(byte
 
 const differencesShown = 5;
 
-function differences(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>, nameA: string, nameB: string): string[] {
+function differences(
+  a: ReadonlyMap<string, string>,
+  b: ReadonlyMap<string, string>,
+  nameA: string,
+  nameB: string,
+): string[] {
   const facts: string[] = [];
-  const show = (value: string | undefined): string => (value === undefined ? "nothing" : printableKey(value.slice(0, 80)));
+  const show = (value: string | undefined): string =>
+    value === undefined ? "nothing" : printableKey(value.slice(0, 80));
   for (const key of new Set([...a.keys(), ...b.keys()])) {
     if (a.get(key) === b.get(key) || facts.length >= differencesShown) continue;
     facts.push(`${printableKey(key)}: ${nameA} has ${show(a.get(key))}, ${nameB} has ${show(b.get(key))}`);

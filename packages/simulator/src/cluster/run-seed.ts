@@ -34,7 +34,7 @@ export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
   workload: { clients: 3, sessions: 3, keys: 20, thinkMsMax: 60, timeoutMs: 3000 },
   faults: { kinds: undefined, gapMsMin: 50, gapMsMax: 1500, durationMsMax: 2500 },
   chaosMs: 20_000,
-  healMsMax: 60_000,
+  healMsMax: 30_000,
   lyingDisks: false,
 };
 
@@ -54,14 +54,17 @@ export interface SeedReport {
 
 const notesShown = 60;
 
-export async function runSeed(options: SeedOptions): Promise<SeedReport> {
+/** Calls back with every rejection in this process that nobody heard of, until the function it returns is called. */
+export type WatchRejections = (hear: (error: unknown) => void) => () => void;
+
+/** Without `watchRejections` it is for the caller to see to it that a rejection which nobody hears of is a failure. */
+export async function runSeed(options: SeedOptions, watchRejections?: WatchRejections): Promise<SeedReport> {
   const run = new SeedRun(options);
-  const onRejection = (error: unknown): void => run.rejected(error);
-  process.on("unhandledRejection", onRejection);
+  const unwatch = watchRejections?.((error) => run.rejected(error));
   try {
     await run.go();
   } finally {
-    process.off("unhandledRejection", onRejection);
+    unwatch?.();
   }
   return run.report();
 }
@@ -93,7 +96,11 @@ class SeedRun {
     } catch (error) {
       if (error instanceof ClaimViolated) return;
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      claims.violate(error instanceof Deadlock ? "everything that was begun comes to an end" : "nothing fails unexpectedly", 0, [what]);
+      claims.violate(
+        error instanceof Deadlock ? "everything that was begun comes to an end" : "nothing fails unexpectedly",
+        0,
+        [what],
+      );
     }
   }
 
@@ -126,10 +133,22 @@ class SeedRun {
         const line = this.#workload.nextLine();
         const version = entry?.version ?? 0;
         const value = entry?.value ?? null;
-        this.#workload.record({ line, client: "reader", key, invoke, return: time.nowMicros, result: "ok", op: "get", value, version });
+        this.#workload.record({
+          line,
+          client: "reader",
+          key,
+          invoke,
+          return: time.nowMicros,
+          result: "ok",
+          op: "get",
+          value,
+          version,
+        });
       } catch (error) {
         if (!isFlotillaError(error)) throw error;
-        claims.violate("a healed cluster answers", 0, [`get of ${key} within ${healMsMax} ms: ${error.code}: ${error.message}`]);
+        claims.violate("a healed cluster answers", 0, [
+          `get of ${key} within ${healMsMax} ms: ${error.code}: ${error.message}`,
+        ]);
         throw new ClaimViolated();
       }
     }
@@ -142,10 +161,14 @@ class SeedRun {
     const failure = verdict.failures[0];
     if (failure === undefined) return;
     const contradiction = failure.contradiction;
-    claims.violate("every answer can be explained by one order of the operations on its key (linearizability)", this.#rangeOf(failure.key), [
-      `key ${failure.key}: ${failure.verdict}`,
-      ...(contradiction === undefined ? [] : contradictionFacts(contradiction)),
-    ]);
+    claims.violate(
+      "every answer can be explained by one order of the operations on its key (linearizability)",
+      this.#rangeOf(failure.key),
+      [
+        `key ${failure.key}: ${failure.verdict}`,
+        ...(contradiction === undefined ? [] : contradictionFacts(contradiction)),
+      ],
+    );
     throw new ClaimViolated();
   }
 
@@ -213,7 +236,7 @@ class SeedRun {
 
 function contradictionFacts({ operations, cut }: Contradiction<KvOperation>): string[] {
   const facts = operations.map((operation) => {
-    const { line, invoke, return: returned, key, ...rest } = operation;
+    const { line, invoke, return: returned, key: _key, ...rest } = operation;
     const from = (invoke / 1e6).toFixed(6);
     const to = returned === Infinity ? "…" : (returned / 1e6).toFixed(6);
     return `operation ${line}, ${from} to ${to} s: ${JSON.stringify(rest)}`;

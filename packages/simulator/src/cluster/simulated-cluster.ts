@@ -14,6 +14,7 @@ import { SeededRandom } from "../time/seeded-random.ts";
 import { VirtualTime } from "../time/virtual-time.ts";
 import { Claims } from "./claims.ts";
 import { SimulatedNode, nodeAddress } from "./simulated-node.ts";
+import type { NodePhase } from "./simulated-node.ts";
 
 export interface SimulatedClusterOptions {
   readonly seed: number;
@@ -37,10 +38,16 @@ export const simulatedClusterDefault: Omit<SimulatedClusterOptions, "seed"> = {
     heartbeatTicks: 2,
     flushBytes: 8 * kibibyte,
     storeDeadMs: 2000,
+    scanPageBytes: 256,
     snapshotChunkBytes: 2 * kibibyte,
     snapshotCreditBytes: 8 * kibibyte,
   },
-  log: { segmentBytes: 32 * kibibyte, shortSegmentBytes: 16 * kibibyte, logBytesTarget: 64 * kibibyte, cacheBytes: 16 * kibibyte },
+  log: {
+    segmentBytes: 32 * kibibyte,
+    shortSegmentBytes: 16 * kibibyte,
+    logBytesTarget: 64 * kibibyte,
+    cacheBytes: 16 * kibibyte,
+  },
   engineWriteBufferBytes: 16 * kibibyte,
 };
 
@@ -56,7 +63,7 @@ export class SimulatedCluster {
   readonly clientHosts: string[] = [];
   readonly random: SeededRandom;
   /** Called when a process ends by itself. The default: a claim is violated. */
-  onEnd: (node: SimulatedNode, error: unknown) => void;
+  onEnd: (node: SimulatedNode, error: unknown, phase: NodePhase) => void;
 
   constructor(options: SimulatedClusterOptions) {
     this.random = new SeededRandom(options.seed);
@@ -80,7 +87,7 @@ export class SimulatedCluster {
             network: this.network,
             random: this.random.fork(`node ${i + 1}`),
             claims: this.claims,
-            onEnd: (node, error) => this.onEnd(node, error),
+            onEnd: (node, error, phase) => this.onEnd(node, error, phase),
           },
         ),
     );

@@ -39,8 +39,10 @@ export interface SimulatedNodeDependencies {
   readonly random: SeededRandom;
   readonly claims: Claims;
   /** The process cannot go on: the store halted, or could not be opened. */
-  onEnd(node: SimulatedNode, error: unknown): void;
+  onEnd(node: SimulatedNode, error: unknown, phase: NodePhase): void;
 }
+
+export type NodePhase = "start" | "running";
 
 export const nodeName = (number: number): string => `node-${number}`;
 export const nodeAddress = (number: number): string => `${nodeName(number)}:7400`;
@@ -96,7 +98,7 @@ export class SimulatedNode {
     try {
       await this.#open();
     } catch (error) {
-      if (life === this.time.life) this.#dependencies.onEnd(this, error);
+      if (life === this.time.life) this.#dependencies.onEnd(this, error, "start");
     }
   }
 
@@ -137,7 +139,7 @@ export class SimulatedNode {
         codec: observedCodec(createCodec(nodeByteOperations), this.name, claims),
         dialer: endpoint,
         listeners: endpoint,
-        onHalt: (error) => this.#dependencies.onEnd(this, error),
+        onHalt: (error) => this.#dependencies.onEnd(this, error, this.#store === undefined ? "start" : "running"),
       },
     );
     this.#store = store;
@@ -156,8 +158,8 @@ export class SimulatedNode {
   #logger(): Logger {
     const write = (fields: object, message: string): void => {
       const range = "rangeId" in fields && typeof fields.rangeId === "number" ? fields.rangeId : 0;
-      const { error } = fields as { error?: unknown };
-      this.note(error === undefined ? message : `${message}: ${String(error).split("\n", 1)[0]!}`, range);
+      const error = "error" in fields && typeof fields.error === "string" ? fields.error.split("\n", 1)[0]! : undefined;
+      this.note(error === undefined ? message : `${message}: ${error}`, range);
     };
     return { debug: () => undefined, info: write, warn: write, error: write };
   }

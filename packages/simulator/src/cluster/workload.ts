@@ -26,7 +26,7 @@ export class Workload {
   readonly #random: SeededRandom;
   readonly #stops: (() => void)[] = [];
   #values = 0;
-  #unexpected: unknown;
+  #unexpected: Error | undefined;
 
   constructor(options: WorkloadOptions, cluster: SimulatedCluster) {
     this.#options = options;
@@ -91,9 +91,12 @@ export class Workload {
 
   /** An error that the client must never give. */
   unexpected(error: unknown): void {
-    this.#unexpected ??= error;
+    this.#unexpected ??= error instanceof Error ? error : new Error(String(error));
   }
 }
+
+/** A scan counts as a read of every key. */
+const scanChance = 0.02;
 
 type Call = Pick<KvOperation, "client" | "key" | "invoke">;
 
@@ -105,7 +108,13 @@ class Session {
   readonly #known: Map<string, number>;
   readonly #workload: Workload;
 
-  constructor(name: string, client: SimulatedClient, random: SeededRandom, known: Map<string, number>, workload: Workload) {
+  constructor(
+    name: string,
+    client: SimulatedClient,
+    random: SeededRandom,
+    known: Map<string, number>,
+    workload: Workload,
+  ) {
     this.#name = name;
     this.#client = client;
     this.#random = random;
@@ -114,6 +123,7 @@ class Session {
   }
 
   async step(keys: number): Promise<void> {
+    if (this.#random.chance(scanChance)) return this.#scan(keys);
     const key = keyName(this.#random.below(keys));
     const call: Call = { client: this.#name, key, invoke: this.#workload.nowMicros() };
     const kind = this.#random.below(10);
@@ -137,10 +147,42 @@ class Session {
     }
   }
 
+  /** Of all keys: what is not in it was absent. Each key has its own instant between the scan's begin and end. */
+  async #scan(keys: number): Promise<void> {
+    const invoke = this.#workload.nowMicros();
+    const found = new Map<string, { readonly value: string; readonly version: number }>();
+    try {
+      for await (const { key, value, version } of this.#client.scan({ start: keyName(0), end: keyName(keys) })) {
+        if (found.has(key)) this.#workload.unexpected(new Error(`a scan gave ${key} twice`));
+        found.set(key, { value, version });
+      }
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    for (let i = 0; i < keys; i++) {
+      const key = keyName(i);
+      const record = found.get(key);
+      const answered = this.#answered({ client: this.#name, key, invoke });
+      this.#workload.record({
+        ...answered,
+        result: "ok",
+        op: "get",
+        value: record?.value ?? null,
+        version: record?.version ?? 0,
+      });
+    }
+  }
+
   async #put(call: Call): Promise<void> {
     const value = this.#workload.nextValue(this.#name);
     const condition = this.#condition(call.key);
-    const options = condition.kind === "if-absent" ? { ifAbsent: true } : condition.kind === "if-version" ? { ifVersion: condition.expected } : {};
+    const options =
+      condition.kind === "if-absent"
+        ? { ifAbsent: true }
+        : condition.kind === "if-version"
+          ? { ifVersion: condition.expected }
+          : {};
     try {
       const { version } = await this.#client.put(call.key, value, options);
       this.#known.set(call.key, version);
@@ -158,10 +200,25 @@ class Session {
       const options = on.kind === "if-version" ? { ifVersion: on.expected } : {};
       const { deleted } = await this.#client.delete(call.key, options);
       this.#known.set(call.key, 0);
-      this.#workload.record({ ...this.#answered(call), result: "ok", op: "delete", condition: on, version: undefined, existed: deleted });
+      this.#workload.record({
+        ...this.#answered(call),
+        result: "ok",
+        op: "delete",
+        condition: on,
+        version: undefined,
+        existed: deleted,
+      });
     } catch (error) {
       const { result, version, ended } = this.#writeFailed(error);
-      this.#workload.record({ ...this.#answered(call), ...ended, result, op: "delete", condition: on, version, existed: undefined });
+      this.#workload.record({
+        ...this.#answered(call),
+        ...ended,
+        result,
+        op: "delete",
+        condition: on,
+        version,
+        existed: undefined,
+      });
     }
   }
 

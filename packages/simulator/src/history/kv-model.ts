@@ -13,7 +13,12 @@ export type Condition =
 export type KvOperation = Operation &
   (
     | { readonly op: "get"; readonly value: string | null; readonly version: number | undefined }
-    | { readonly op: "put"; readonly value: string; readonly condition: Condition; readonly version: number | undefined }
+    | {
+        readonly op: "put";
+        readonly value: string;
+        readonly condition: Condition;
+        readonly version: number | undefined;
+      }
     | {
         readonly op: "delete";
         readonly condition: Condition;
@@ -83,7 +88,13 @@ export class KvModel implements Model<KvOperation> {
     return this.#delete(number, state, operation.existed, version, floor);
   }
 
-  #delete(number: number, state: KvState, existed: boolean | undefined, version: number | undefined, floor: number): number {
+  #delete(
+    number: number,
+    state: KvState,
+    existed: boolean | undefined,
+    version: number | undefined,
+    floor: number,
+  ): number {
     if (existed === false) return this.#foundAbsent(number, state);
     if (existed === true && state.presence === "absent") return -1;
     if (existed === undefined && state.presence === "absent") return number;

@@ -5,7 +5,17 @@
 import { Failure } from "@flotilla/base";
 import type { ErrorCode } from "@flotilla/base";
 import { commonProtocol } from "@flotilla/transport";
-import type { Admission, Dialer, Hello, Listener, ListenerFactory, Purpose, Stream, StreamClosed, StreamHandlers } from "@flotilla/transport";
+import type {
+  Admission,
+  Dialer,
+  Hello,
+  Listener,
+  ListenerFactory,
+  Purpose,
+  Stream,
+  StreamClosed,
+  StreamHandlers,
+} from "@flotilla/transport";
 import type { NodeTime } from "../time/node-time.ts";
 import type { SeededRandom } from "../time/seeded-random.ts";
 import type { VirtualTime } from "../time/virtual-time.ts";

@@ -105,7 +105,8 @@ export class VirtualStream implements Stream {
   reset(): void {
     // Not by `deliver`: two ends that are both gone would answer each other for ever.
     this.node.deliver(0, () => {
-      if (this.node.life === this.#life) this.end({ code: undefined, message: "the connection was reset", local: false });
+      if (this.node.life === this.#life)
+        this.end({ code: undefined, message: "the connection was reset", local: false });
     });
   }
 

@@ -9,7 +9,7 @@ import type { VirtualEvent } from "./event-queue.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** Simulations begin at 2026-01-01 UTC. */
-export const wallStartMs: number = Date.UTC(2026, 0, 1);
+export const wallStartMs = 1_767_225_600_000;
 
 /** A clock that runs straight between two changes: value = base + (now - since) × rate. */
 class SkewedClock {

@@ -130,6 +130,7 @@ export class VirtualTime {
       };
       const refill = (): void => {
         inBatch = immediatesPerBatch;
+        // oxlint-disable-next-line no-restricted-globals -- says only "when all promises are followed up", see above
         for (let i = 0; i < immediatesPerBatch; i++) setImmediate(step);
       };
       refill();

@@ -61,12 +61,18 @@ class EagerCheckpointLog extends ForwardingLog {
 
 describe("the simulator finds within a few seeds", () => {
   test("F1 a build whose fdatasync does nothing", async () => {
-    const report = await firstViolation(3, { lyingDisks: true, faults: { ...seedOptionsDefault.faults, kinds: ["powerLoss", "powerLossAll"] } });
+    const report = await firstViolation(3, {
+      lyingDisks: true,
+      faults: { ...seedOptionsDefault.faults, kinds: ["powerLoss", "powerLossAll"] },
+    });
     expect(durability).toContain(report?.violation?.claim);
   });
 
   test("A2 a build that acknowledges before its fsync", async () => {
-    const faults = { ...seedOptionsDefault.faults, kinds: ["powerLoss", "powerLossAll", "slowDisk", "partition"] as const };
+    const faults = {
+      ...seedOptionsDefault.faults,
+      kinds: ["powerLoss", "powerLossAll", "slowDisk", "partition"] as const,
+    };
     const report = await firstViolation(3, { faults, wrapLog: (log) => new HastyLog(log) });
     expect(durability).toContain(report?.violation?.claim);
   });

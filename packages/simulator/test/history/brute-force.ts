@@ -5,7 +5,10 @@
 import type { KvOperation, Operation, RegisterOperation } from "@flotilla/simulator";
 
 /** All orders that respect real time, of all completed operations and any of the others. */
-function someOrder<Op extends Operation>(operations: readonly Op[], explains: (order: readonly Op[]) => boolean): boolean {
+function someOrder<Op extends Operation>(
+  operations: readonly Op[],
+  explains: (order: readonly Op[]) => boolean,
+): boolean {
   const order: Op[] = [];
   const rest = new Set(operations);
   const visit = (): boolean => {
@@ -61,7 +64,13 @@ function versionsOf(operations: readonly KvOperation[]): number[] {
 export function kvIsLinearizable(operations: readonly KvOperation[]): boolean {
   const relevant = operations.filter((operation) => operation.result !== "fail");
   const versions = versionsOf(relevant);
-  const follow = (order: readonly KvOperation[], at: number, value: string | null, version: number, last: number): boolean => {
+  const follow = (
+    order: readonly KvOperation[],
+    at: number,
+    value: string | null,
+    version: number,
+    last: number,
+  ): boolean => {
     const operation = order[at];
     if (operation === undefined) return true;
     const unknown = operation.result === "unknown";
@@ -75,7 +84,8 @@ export function kvIsLinearizable(operations: readonly KvOperation[]): boolean {
     const { condition } = operation;
     const present = value !== null;
     const holds =
-      condition.kind === "none" || (condition.kind === "if-absent" ? !present : present && condition.expected === version);
+      condition.kind === "none" ||
+      (condition.kind === "if-absent" ? !present : present && condition.expected === version);
     if (operation.result === "mismatch") {
       return !holds && operation.version === (present ? version : 0) && go(value, version, last);
     }

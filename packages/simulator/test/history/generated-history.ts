@@ -84,7 +84,11 @@ export function kvHistory(shape: HistoryShape, random: SeededRandom): KvOperatio
     if (kind < 2) return { ...answered, result, op: "get", value: record?.value ?? null, version: present };
     const expected = random.chance(0.6) ? present : random.below(last + 2);
     const condition: Condition =
-      kind === 2 ? { kind: "none" } : present === 0 || random.chance(0.2) ? { kind: "if-absent" } : { kind: "if-version", expected };
+      kind === 2
+        ? { kind: "none" }
+        : present === 0 || random.chance(0.2)
+          ? { kind: "if-absent" }
+          : { kind: "if-version", expected };
     const holds =
       condition.kind === "none" || (condition.kind === "if-absent" ? present === 0 : condition.expected === present);
     if (!holds && !unknown) {

@@ -14,7 +14,10 @@ describe("a history file", () => {
 
   test("takes info for unknown, and an answer that never came for any time to come", () => {
     const operations = parseRegisterHistory(
-      [{ ...write, result: "info", return: 9 }, { ...write, result: "unknown", return: null }]
+      [
+        { ...write, result: "info", return: 9 },
+        { ...write, result: "unknown", return: null },
+      ]
         .map((line) => JSON.stringify(line))
         .join("\n"),
     );

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { KvModel, RegisterModel, SeededRandom, checkHistory, parseKvHistory, parseRegisterHistory } from "@flotilla/simulator";
+import {
+  KvModel,
+  RegisterModel,
+  SeededRandom,
+  checkHistory,
+  parseKvHistory,
+  parseRegisterHistory,
+} from "@flotilla/simulator";
 import type { HistoryVerdict, KvOperation, Operation, RegisterOperation } from "@flotilla/simulator";
 import { kvIsLinearizable, registerIsLinearizable } from "./brute-force.ts";
 import { kvHistory, registerHistory } from "./generated-history.ts";
@@ -175,7 +182,16 @@ describe("a history of versioned keys", () => {
     const history = kv([
       { op: "put", value: "a", condition: "if-absent", version: 5, invoke: 0, return: 1 },
       { op: "put", value: "b", condition: "if-version", expected: 5, version: 9, invoke: 2, return: 3 },
-      { op: "put", value: "c", condition: "if-version", expected: 5, version: 9, result: "mismatch", invoke: 4, return: 5 },
+      {
+        op: "put",
+        value: "c",
+        condition: "if-version",
+        expected: 5,
+        version: 9,
+        result: "mismatch",
+        invoke: 4,
+        return: 5,
+      },
       { op: "delete", existed: true, version: 11, invoke: 6, return: 7 },
       { op: "get", value: null, version: 0, invoke: 8, return: 9 },
       { op: "delete", existed: false, invoke: 10, return: 11 },
@@ -201,7 +217,13 @@ describe("a history of versioned keys", () => {
 
   test("passes when a put without an answer shows its version later, and fails when it shows two", () => {
     const unknown = { op: "put", value: "a", result: "unknown", invoke: 0, return: null };
-    const seen = (version: number, at: number): object => ({ op: "get", value: "a", version, invoke: at, return: at + 1 });
+    const seen = (version: number, at: number): object => ({
+      op: "get",
+      value: "a",
+      version,
+      invoke: at,
+      return: at + 1,
+    });
     expect(checkKv(kv([unknown, seen(7, 1), seen(7, 3)])).verdict).toBe("pass");
     expect(checkKv(kv([unknown, seen(7, 1), seen(8, 3)])).verdict).toBe("fail");
   });
@@ -277,7 +299,9 @@ describe("the checker agrees with brute force", () => {
       const lines = new Set(operations.map((operation) => operation.line));
       // Nothing of the others is relied on but that those before the cut are over by then.
       const weakened = history
-        .filter((operation) => operation.return >= cut && (lines.has(operation.line) || operation.result !== "mismatch"))
+        .filter(
+          (operation) => operation.return >= cut && (lines.has(operation.line) || operation.result !== "mismatch"),
+        )
         .map((operation): RegisterOperation =>
           lines.has(operation.line) ? operation : { ...operation, return: Infinity, result: "unknown" },
         );

@@ -61,9 +61,7 @@ class End {
 async function connected(w: World, purpose: Purpose = "client"): Promise<{ a: End; b: End }> {
   const [a, b] = [new End(), new End()];
   const there = w.endpoint("b");
-  await w.time.complete(
-    there.listen("b:7400", () => ({ ok: true, hello: hello(purpose), accept: b.accept })),
-  );
+  await w.time.complete(there.listen("b:7400", () => ({ ok: true, hello: hello(purpose), accept: b.accept })));
   w.endpoint("a").dial("b:7400", hello(purpose), { onOpen: a.accept, onFailed: () => undefined });
   await w.time.runFor(100_000);
   expect(a.stream).toBeDefined();
@@ -233,7 +231,9 @@ describe("VirtualNetwork", () => {
     a.stream!.close();
     await w.time.runFor(second);
     expect([a.closes.length, b.closes.length, w.network.openStreams]).toEqual([1, 1, 0]);
-    await w.time.complete(w.endpoint("c").listen("c:7400", () => ({ ok: true, hello: hello("client"), accept: b.accept })));
+    await w.time.complete(
+      w.endpoint("c").listen("c:7400", () => ({ ok: true, hello: hello("client"), accept: b.accept })),
+    );
     for (let i = 0; i < 5; i++) {
       w.endpoint("a").dial("c:7400", hello("client"), { onOpen: a.accept, onFailed: () => undefined });
     }

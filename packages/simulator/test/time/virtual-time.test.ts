@@ -29,7 +29,7 @@ describe("VirtualTime", () => {
     const deep = async (name: string): Promise<void> => {
       for (let i = 0; i < 200; i++) await Promise.resolve();
       await new Promise<void>((resolve) => process.nextTick(resolve));
-      for (let i = 0; i < 200; i++) await null;
+      for (let i = 0; i < 200; i++) await Promise.resolve();
       log.push(`${name} done`);
     };
     for (let i = 0; i < 300; i++) {

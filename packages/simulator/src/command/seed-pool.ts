@@ -1,6 +1,6 @@
 /** Threads that run seeds: each seed by itself in one thread, as many at once as there are threads. */
 import { Worker } from "node:worker_threads";
-import type { SeedReport } from "./cluster/run-seed.ts";
+import type { SeedReport } from "../cluster/run-seed.ts";
 
 export class SeedPool {
   readonly #threads: number;
