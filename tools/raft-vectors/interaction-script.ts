@@ -335,7 +335,7 @@ function raftState(group: ScriptGroup): string[] {
 
 function raftLog(replica: ScriptReplica): string[] {
   const { stable } = replica;
-  const entries: readonly Entry[] = stable.entriesNow;
+  const entries: readonly Entry[] = stable.all();
   if (entries.length > 0) return entries.map(describeEntry);
   return [`log is empty: first index=${stable.firstIndex()}, last index=${stable.lastIndex()}`];
 }

@@ -3,12 +3,11 @@
  * writes durable and the one that applies. Without asynchronous writes both are done with the Ready itself.
  */
 import { assert, logIndex, noReplica, term as makeTerm } from "@flotilla/base";
-import type { LogIndex, RandomSource, ReplicaId, Term } from "@flotilla/base";
-import { RawNode } from "@flotilla/raft";
+import type { RandomSource, ReplicaId } from "@flotilla/base";
+import { MemoryLog, RawNode } from "@flotilla/raft";
 import type {
   Configuration,
   Entry,
-  LogReader,
   Message,
   Persistence,
   RawNodeOptions,
@@ -35,65 +34,6 @@ export interface AppendWork {
   readonly answersItself: boolean;
 }
 
-class ScriptLog implements LogReader {
-  #baseIndex: number;
-  #baseTerm: number;
-  entriesNow: Entry[] = [];
-
-  constructor(baseIndex: number, baseTerm: number) {
-    this.#baseIndex = baseIndex;
-    this.#baseTerm = baseTerm;
-  }
-
-  firstIndex(): LogIndex {
-    return logIndex(this.#baseIndex + 1);
-  }
-
-  lastIndex(): LogIndex {
-    return logIndex(this.#baseIndex + this.entriesNow.length);
-  }
-
-  term(index: LogIndex): Term | undefined {
-    if (index === this.#baseIndex) return makeTerm(this.#baseTerm);
-    return this.entriesNow[index - this.#baseIndex - 1]?.term;
-  }
-
-  entries(low: LogIndex, high: LogIndex, bytesMax: number): Entry[] {
-    const found: Entry[] = [];
-    let bytes = 0;
-    for (const entry of this.entriesNow.slice(low - this.#baseIndex - 1, high - this.#baseIndex - 1)) {
-      bytes += entry.data.length;
-      if (found.length > 0 && bytes > bytesMax) break;
-      found.push(entry);
-    }
-    return found;
-  }
-
-  append(entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
-    const keep = entries[0]!.index - this.#baseIndex - 1;
-    assert(
-      keep >= 0 && keep <= this.entriesNow.length,
-      () => `append at ${entries[0]!.index} behind ${this.lastIndex()}`,
-    );
-    this.entriesNow = [...this.entriesNow.slice(0, keep), ...entries];
-  }
-
-  install(label: SnapshotLabel): void {
-    this.entriesNow = [];
-    this.#baseIndex = label.index;
-    this.#baseTerm = label.term;
-  }
-
-  compact(index: LogIndex): void {
-    const term = this.term(index);
-    if (term === undefined || index <= this.#baseIndex) return;
-    this.entriesNow = this.entriesNow.slice(index - this.#baseIndex);
-    this.#baseIndex = index;
-    this.#baseTerm = term;
-  }
-}
-
 /** Draws the longest timeout unless told otherwise. */
 class ScriptRandom implements RandomSource {
   next = 0xffffffff;
@@ -114,9 +54,9 @@ export class ScriptReplica {
   readonly #options: RawNodeOptions;
   readonly #random = new ScriptRandom();
   /** What the node reads: a Ready's entries are in it at once. */
-  readonly #log: ScriptLog;
+  readonly #log: MemoryLog;
   /** What is durable. */
-  readonly stable: ScriptLog;
+  readonly stable: MemoryLog;
   configuration: Configuration;
   /** Messages that a client gave to a follower, on their way to the leader with its next Ready. */
   forwarded: { readonly text: string; readonly to: ReplicaId; readonly propose: () => void }[] = [];
@@ -129,8 +69,8 @@ export class ScriptReplica {
     this.asynchronous = settings.asynchronous;
     this.configuration = settings.configuration;
     const baseTerm = settings.index > 0 ? 1 : 0;
-    this.#log = new ScriptLog(settings.index, baseTerm);
-    this.stable = new ScriptLog(settings.index, baseTerm);
+    this.#log = new MemoryLog(settings.index, baseTerm);
+    this.stable = new MemoryLog(settings.index, baseTerm);
     const index = logIndex(settings.index);
     this.node = new RawNode(
       settings.options,
@@ -163,13 +103,13 @@ export class ScriptReplica {
   /** Takes a Ready into the log that the node reads. */
   takeReady(): Ready {
     const ready = this.node.ready();
-    if (ready.snapshot !== undefined) this.#log.install(ready.snapshot);
+    if (ready.snapshot !== undefined) this.#log.install(ready.snapshot.index, ready.snapshot.term);
     this.#log.append(ready.entries);
     return ready;
   }
 
   makeDurable(work: Pick<AppendWork, "entries" | "snapshot">): void {
-    if (work.snapshot !== undefined) this.stable.install(work.snapshot);
+    if (work.snapshot !== undefined) this.stable.install(work.snapshot.index, work.snapshot.term);
     this.stable.append(work.entries);
   }
 
@@ -193,8 +133,7 @@ export class ScriptReplica {
   }
 
   compact(index: number): void {
-    this.#log.compact(logIndex(index));
-    this.stable.compact(logIndex(index));
+    for (const log of [this.#log, this.stable]) if (index >= log.firstIndex()) log.truncateTo(logIndex(index));
   }
 
   snapshot(): SnapshotLabel {

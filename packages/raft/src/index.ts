@@ -3,6 +3,7 @@ export * from "./configuration.ts";
 export * from "./configuration-change.ts";
 export * from "./entry.ts";
 export * from "./log-reader.ts";
+export * from "./memory-log.ts";
 export * from "./message.ts";
 export * from "./quorum.ts";
 export * from "./raw-node.ts";

@@ -490,12 +490,10 @@ export class Raft {
     // The same entry is refused by every replica, for all have the same configuration before it.
     if (!changed.ok) return members.configuration;
     members.change(changed);
-    const voter = members.isVoter(this.id);
+    // A candidate has nothing to apply (hazard B2), so only a leader can find itself without a vote.
     if (this.#leadership !== undefined) {
-      if (voter || !variant.stepDownOnRemoval) this.#leadership.configurationChanged();
+      if (members.isVoter(this.id) || !variant.stepDownOnRemoval) this.#leadership.configurationChanged();
       else this.#becomeFollower(this.#term, noReplica);
-    } else if (!voter && this.#role !== "follower") {
-      this.#becomeFollower(this.#term, noReplica);
     }
     return members.configuration;
   }

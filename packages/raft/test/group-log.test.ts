@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import fc from "fast-check";
+import { MemoryLog } from "@flotilla/raft";
 import type { Entry } from "@flotilla/raft";
 import { GroupLog } from "../src/group-log.ts";
 import { Inflights } from "../src/inflights.ts";
-import { MemoryLog } from "./support/memory-log.ts";
 import { at, configurationOf, entry, inTerm } from "./support/replica.ts";
 
 const fixed = { seed: 20_26, numRuns: 300 };

@@ -19,6 +19,13 @@ describe("persistence acknowledgements", () => {
     expect(answers).toMatchObject([{ type: "append-response", index: 2 }]);
   });
 
+  it("A2 a late append in the same turn takes nothing from the acknowledgement of a longer one", () => {
+    const lone = new Lone();
+    const [one, two] = [entry(1, 1), entry(2, 1)];
+    const answers = lone.receive(append(2, 1, [0, 0], [one, two]), append(2, 1, [0, 0], [one]));
+    expect(ofType(answers, "append-response").map((answer) => answer.index)).toEqual([2, 1]);
+  });
+
   it("what promises nothing new leaves at once", () => {
     const lone = new Lone();
     lone.receive(append(2, 1, [0, 0], [entry(1, 1)]));

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { MemoryLog } from "@flotilla/raft";
 import type { InstallSnapshot } from "@flotilla/raft";
 import { Group } from "./support/group.ts";
 import { Lone, append, heartbeat, ofType } from "./support/lone-replica.ts";
-import { MemoryLog } from "./support/memory-log.ts";
 import { at, configurationOf, entry, id, inTerm } from "./support/replica.ts";
 
 const base = { setup: () => ({ log: new MemoryLog(1, 1), applied: 1 }) };
@@ -58,16 +58,22 @@ describe("snapshots, the leader's side", () => {
   });
 
   it("nobody is sent one who has not been heard since the last quorum check", () => {
-    const entries = [entry(11, 1)];
-    const lone = new Lone({
-      base: { index: 10, term: 1 },
-      entries,
-      hardState: { term: 1, commit: 11 },
-      applied: 11,
-    }).lead();
+    const lone = new Lone({ base: { index: 10, term: 1 }, hardState: { term: 1, commit: 10 }, applied: 10 }).lead();
+    lone.acknowledge(2);
+    for (let i = 0; i < 25; i++) {
+      lone.acknowledge(3);
+      lone.tick(1);
+    }
+    lone.replica.propose("a");
+    lone.pump();
     lone.acknowledge(3);
-    lone.tick(5);
+    lone.replica.log.truncateTo(lone.replica.appliedIndex);
+    lone.node.reportUnreachable(id(2));
+    lone.replica.propose("b");
+    lone.pump();
     expect(ofType(lone.sent, "snapshot")).toEqual([]);
+    lone.receive({ type: "heartbeat-response", from: id(2), to: id(1), term: inTerm(2), context: 1 });
+    expect(ofType(lone.sent, "snapshot")).toMatchObject([{ to: 2 }]);
   });
 
   it("nothing is appended while one is under way", () => {
@@ -155,6 +161,13 @@ describe("snapshots, the follower's side", () => {
     const before = lone.node.status();
     expect(ofType(lone.receive(install(2, 1, 2, 1)), "append-response")).toMatchObject([{ index: 3, reject: false }]);
     expect(lone.node.status()).toEqual(before);
+  });
+
+  it("D5 one that is older than the first entry changes nothing", () => {
+    const lone = new Lone({ base: { index: 10, term: 3 }, hardState: { term: 3, commit: 10 }, applied: 10 });
+    const before = lone.node.status();
+    expect(ofType(lone.receive(install(2, 3, 4, 2)), "append-response")).toMatchObject([{ index: 10, reject: false }]);
+    expect(lone.node.status()).toEqual({ ...before, leader: 2 });
   });
 
   it("one whose last entry the log holds only moves the commit index", () => {

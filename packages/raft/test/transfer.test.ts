@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { MemoryLog } from "@flotilla/raft";
 import { Group } from "./support/group.ts";
 import { Lone, ofType } from "./support/lone-replica.ts";
-import { MemoryLog } from "./support/memory-log.ts";
 import { configurationOf, id } from "./support/replica.ts";
 
 describe("transfer of leadership", () => {

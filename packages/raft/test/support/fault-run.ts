@@ -3,9 +3,9 @@
  * snapshots and membership changes, with the safety properties of figure 3 of the Raft paper checked after every step.
  */
 import { assert } from "@flotilla/base";
+import { MemoryLog } from "@flotilla/raft";
 import type { Entry, Message } from "@flotilla/raft";
 import { Group } from "./group.ts";
-import { MemoryLog } from "./memory-log.ts";
 import { at, configurationOf, id, inTerm } from "./replica.ts";
 import type { TestReplica } from "./replica.ts";
 import { TestRandom } from "./world.ts";

@@ -1,4 +1,5 @@
 /** One replica whose peers are played by the test: what it sends is collected, what it receives is written by hand. */
+import { MemoryLog } from "@flotilla/raft";
 import type {
   Append,
   AppendResponse,
@@ -11,7 +12,6 @@ import type {
   RawNodeOptions,
   VoteRequest,
 } from "@flotilla/raft";
-import { MemoryLog } from "./memory-log.ts";
 import { TestReplica, at, configurationOf, id, inTerm } from "./replica.ts";
 import { TestClock } from "./world.ts";
 

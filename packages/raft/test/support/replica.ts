@@ -3,7 +3,7 @@
  * list of applied entries, and a crash that forgets everything not durable.
  */
 import type { LogIndex, ReplicaId, Term } from "@flotilla/base";
-import { RawNode } from "@flotilla/raft";
+import { MemoryLog, RawNode } from "@flotilla/raft";
 import type {
   Configuration,
   Entry,
@@ -15,7 +15,6 @@ import type {
   Ready,
   SnapshotLabel,
 } from "@flotilla/raft";
-import { MemoryLog } from "./memory-log.ts";
 import { TestRandom } from "./world.ts";
 import type { TestClock } from "./world.ts";
 

@@ -1,12 +1,14 @@
-/** A log in memory, as a host keeps it: entries behind a truncated prefix. */
 import { assert } from "@flotilla/base";
 import type { LogIndex, Term } from "@flotilla/base";
-import type { Entry, LogReader } from "@flotilla/raft";
+import type { Entry } from "./entry.ts";
+import type { LogReader } from "./log-reader.ts";
 
+/** A log in memory, as a host keeps one: entries behind a truncated prefix. For tests, examples and simulations. */
 export class MemoryLog implements LogReader {
   /** Index and term of the entry before the first. */
   #baseIndex: number;
   #baseTerm: number;
+  /** #entries[i].index === #baseIndex + 1 + i */
   #entries: Entry[];
 
   constructor(baseIndex = 0, baseTerm = 0, entries: readonly Entry[] = []) {
@@ -39,7 +41,7 @@ export class MemoryLog implements LogReader {
   entries(low: LogIndex, high: LogIndex, bytesMax: number): Entry[] {
     assert(
       low > this.#baseIndex && high <= this.lastIndex() + 1,
-      `entries ${low}..${high} of ${this.firstIndex()}..${this.lastIndex()}`,
+      () => `entries ${low}..${high} of ${this.firstIndex()}..${this.lastIndex()}`,
     );
     const found: Entry[] = [];
     let bytes = 0;
@@ -52,27 +54,28 @@ export class MemoryLog implements LogReader {
     return found;
   }
 
+  /** The first may overwrite: then everything from its index on is void. */
   append(entries: readonly Entry[]): void {
     const first = entries[0];
     if (first === undefined) return;
     assert(
       first.index > this.#baseIndex && first.index <= this.lastIndex() + 1,
-      `append at ${first.index} behind ${this.lastIndex()}`,
+      () => `append at ${first.index} to ${this.firstIndex()}..${this.lastIndex()}`,
     );
     this.#entries.length = first.index - this.#baseIndex - 1;
-    this.#entries.push(...entries);
+    for (const entry of entries) this.#entries.push(entry);
   }
 
-  install(index: number, term: number): void {
-    const keep = this.term(index as LogIndex) === term ? this.#entries.slice(index - this.#baseIndex) : [];
+  /** A snapshot: void up to `index`, and behind it unless the log holds that very entry. */
+  install(index: LogIndex, term: Term): void {
+    this.#entries = this.term(index) === term ? this.#entries.slice(index - this.#baseIndex) : [];
     this.#baseIndex = index;
     this.#baseTerm = term;
-    this.#entries = keep;
   }
 
-  truncateTo(index: number): void {
-    const term = this.term(index as LogIndex);
-    assert(term !== undefined, `cannot truncate to ${index}`);
+  truncateTo(index: LogIndex): void {
+    const term = this.term(index);
+    assert(term !== undefined, () => `cannot truncate ${this.firstIndex()}..${this.lastIndex()} to ${index}`);
     this.#entries = this.#entries.slice(index - this.#baseIndex);
     this.#baseIndex = index;
     this.#baseTerm = term;
