@@ -1,31 +1,92 @@
-/** One client's stream: answers of a turn are collected and leave as one payload at its end. */
+/**
+ * One client's stream: answers of a turn are collected and leave at its end. What the client has not taken yet is its
+ * backlog: past one limit its reads and scans wait, past another one its stream is closed.
+ */
 import type { ErrorCode, Version } from "@flotilla/base";
-import type { CommandResult, RangeRefused, RouteEntry, ServerMessage, Stream } from "@flotilla/transport";
+import type { CommandResult, RangeRefused, ReadBatch, RouteEntry, ServerMessage, Stream } from "@flotilla/transport";
 import type { ScanCursor } from "./scan-cursor.ts";
 
 /** Open scans of one client; more are refused. */
 export const scansPerClientMax = 128;
+/** Batches of reads that wait until their client has taken earlier answers; more are refused. */
+export const waitingReadsMax = 4096;
+
+export interface ClientConnectionHost {
+  /** Backlog from which reads and scans wait. */
+  readonly backlogBytesMax: number;
+  bytesOf(message: ServerMessage): number;
+  onOutgoing(connection: ClientConnection): void;
+  /** The client goes on asking and takes nothing. */
+  onOverflow(connection: ClientConnection): void;
+}
 
 export class ClientConnection {
   readonly stream: Stream;
-  outgoing: ServerMessage[] = [];
   readonly scans: Map<number, ScanCursor> = new Map();
-  /** Batches given to replicas and not answered yet: bounds what one client can make the store hold. */
-  readonly #onOutgoing: (connection: ClientConnection) => void;
+  #outgoing: ServerMessage[] = [];
+  #outgoingBytes = 0;
+  #waitingReads: ReadBatch[] = [];
+  readonly #waitingScans: Set<ScanCursor> = new Set();
+  readonly #host: ClientConnectionHost;
 
-  constructor(stream: Stream, onOutgoing: (connection: ClientConnection) => void) {
+  constructor(stream: Stream, host: ClientConnectionHost) {
     this.stream = stream;
-    this.#onOutgoing = onOutgoing;
+    this.#host = host;
   }
 
   get closed(): boolean {
     return this.stream.closed;
   }
 
+  /** Reads and scans wait. */
+  get congested(): boolean {
+    return this.#outgoingBytes + this.stream.unconfirmedBytes > this.#host.backlogBytesMax;
+  }
+
   push(message: ServerMessage): void {
     if (this.stream.closed) return;
-    if (this.outgoing.length === 0) this.#onOutgoing(this);
-    this.outgoing.push(message);
+    if (this.#outgoing.length === 0) this.#host.onOutgoing(this);
+    this.#outgoing.push(message);
+    this.#outgoingBytes += this.#host.bytesOf(message);
+    if (this.#outgoingBytes + this.stream.unconfirmedBytes > 8 * this.#host.backlogBytesMax) this.#host.onOverflow(this);
+  }
+
+  takeOutgoing(): readonly ServerMessage[] {
+    const messages = this.#outgoing;
+    this.#outgoing = [];
+    this.#outgoingBytes = 0;
+    return messages;
+  }
+
+  /** False when too many wait already. */
+  waitWithReads(batch: ReadBatch): boolean {
+    if (this.#waitingReads.length >= waitingReadsMax) return false;
+    this.#waitingReads.push(batch);
+    return true;
+  }
+
+  waitWithScan(scan: ScanCursor): void {
+    this.#waitingScans.add(scan);
+  }
+
+  /** The client has taken something: what waits goes on as long as there is room. */
+  confirmed(read: (batch: ReadBatch) => void): void {
+    if (this.#waitingScans.size === 0 && this.#waitingReads.length === 0) return;
+    if (this.congested) return;
+    const scans = [...this.#waitingScans];
+    const reads = this.#waitingReads;
+    this.#waitingScans.clear();
+    this.#waitingReads = [];
+    for (const scan of scans) scan.run();
+    for (const batch of reads) read(batch);
+  }
+
+  /** The stream is closed: whatever waits is forgotten. */
+  forget(): void {
+    this.#waitingReads = [];
+    this.#waitingScans.clear();
+    this.takeOutgoing();
+    for (const scan of [...this.scans.values()]) scan.close();
   }
 
   answerCommands(batchId: number, seen: Version, results: readonly CommandResult[]): void {

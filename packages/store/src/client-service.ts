@@ -19,7 +19,7 @@ import type {
   StreamHandlers,
 } from "@flotilla/transport";
 import { ClientConnection, scansPerClientMax } from "./client-connection.ts";
-import type { RoutingRefusal } from "./client-connection.ts";
+import type { ClientConnectionHost, RoutingRefusal } from "./client-connection.ts";
 import { sendInPayloads } from "./payloads.ts";
 import type { Replica, QueuedRead, StoreCounters } from "./replica.ts";
 import { ScanCursor, absent } from "./scan-cursor.ts";
@@ -57,12 +57,23 @@ export class ClientService {
   #withOutgoing: ClientConnection[] = [];
   #draining = false;
   readonly #encode: (messages: readonly ServerMessage[]) => Uint8Array;
-  readonly #answerBytes: (message: ServerMessage) => number;
+  readonly #connectionHost: ClientConnectionHost;
 
   constructor(host: ClientServiceHost) {
     this.#host = host;
-    const { bytes } = host.dependencies.environment;
-    this.#answerBytes = (message) => answerBytes(message, bytes);
+    const { bytes, logger } = host.dependencies.environment;
+    this.#connectionHost = {
+      backlogBytesMax: host.settings.clientUnconfirmedBytesMax,
+      bytesOf: (message) => answerBytes(message, bytes),
+      onOutgoing: (connection) => {
+        this.#withOutgoing.push(connection);
+        host.schedule();
+      },
+      onOverflow: (connection) => {
+        logger.warn({ client: connection.stream.remoteAddress }, "a client does not read its answers; its stream is closed");
+        connection.stream.close();
+      },
+    };
     this.#encode = (messages) => host.dependencies.codec.encodeServer(messages);
   }
 
@@ -83,18 +94,26 @@ export class ClientService {
   }
 
   #accept(stream: Stream): StreamHandlers {
-    const connection = new ClientConnection(stream, (dirty) => {
-      this.#withOutgoing.push(dirty);
-      this.#host.schedule();
-    });
+    const connection = new ClientConnection(stream, this.#connectionHost);
     this.#connections.add(connection);
+    const read = (batch: ReadBatch): void => this.#reads(connection, batch);
     return {
-      onMessage: (payload) => this.#receive(connection, payload),
+      onMessage: (payload) => this.#guarded(() => this.#receive(connection, payload)),
+      onConfirmed: () => this.#guarded(() => connection.confirmed(read)),
       onClose: () => {
         this.#connections.delete(connection);
-        for (const scan of [...connection.scans.values()]) scan.close();
+        connection.forget();
       },
     };
+  }
+
+  /** What a client's message runs into is the store's failure, not the transport's. */
+  #guarded(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#host.fail(error);
+    }
   }
 
   #receive(connection: ClientConnection, payload: Uint8Array): void {
@@ -111,7 +130,10 @@ export class ClientService {
       connection.stream.close();
       return;
     }
-    for (const message of messages) this.#handle(connection, message);
+    for (const message of messages) {
+      if (connection.closed) return;
+      this.#handle(connection, message);
+    }
   }
 
   #handle(connection: ClientConnection, message: ClientMessage): void {
@@ -199,6 +221,13 @@ export class ClientService {
       connection.refuseRouting("reads", batch.batchId, this.#mismatch(replica));
       return;
     }
+    if (connection.congested) {
+      // Read again, and confirmed again, when the client has taken what it has got.
+      if (!connection.waitWithReads(batch)) {
+        connection.refuse("reads", batch.batchId, "Busy", "too many answers wait for this client to take them", 100);
+      }
+      return;
+    }
     const results: ReadResult[] = [];
     let bytes = 0;
     for (const key of batch.keys) {
@@ -280,25 +309,20 @@ export class ClientService {
     if (connections.length === 0) return;
     this.#withOutgoing = [];
     for (const connection of connections) {
-      const messages = connection.outgoing;
-      connection.outgoing = [];
-      if (!connection.closed) sendInPayloads(connection.stream, messages, this.#answerBytes, this.#encode);
+      const messages = connection.takeOutgoing();
+      if (!connection.closed) sendInPayloads(connection.stream, messages, this.#connectionHost.bytesOf, this.#encode);
     }
   }
 
-  /** Closes what is idle, and clients that do not read. */
+  /** Closes scans that nobody reads on. */
   tick(): void {
     const now = this.#nowMs();
     for (const connection of this.#connections) {
       for (const scan of connection.scans.values()) {
+        if (scan.running) scan.touchedMs = now;
         if (now - scan.touchedMs <= scanIdleMsMax) continue;
         scan.close();
         connection.refuse("scan", scan.request.scanId, "Timeout", `nothing was asked of the scan for ${scanIdleMsMax / 1000} s`, 0);
-      }
-      if (connection.stream.unconfirmedBytes > 8 * this.#host.settings.clientUnconfirmedBytesMax) {
-        const { logger } = this.#host.dependencies.environment;
-        logger.warn({ client: connection.stream.remoteAddress }, "a client does not read its answers; its stream is closed");
-        connection.stream.close();
       }
     }
   }

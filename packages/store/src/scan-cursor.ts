@@ -22,7 +22,7 @@ export class ScanCursor {
   readonly request: ScanRequest;
   /** Bytes that may still be sent. */
   credit: number;
-  /** When the client last gave credit: idle cursors are closed. */
+  /** When the client last gave credit, or a page was made: idle cursors are closed. */
   touchedMs: number;
   #closed = false;
   #running = false;
@@ -77,6 +77,11 @@ export class ScanCursor {
     this.#cells = request.reverse ? cells.reverse() : cells;
   }
 
+  /** A page is being made. */
+  get running(): boolean {
+    return this.#running;
+  }
+
   addCredit(bytes: number, nowMs: number): void {
     this.credit += bytes;
     this.touchedMs = nowMs;
@@ -94,7 +99,8 @@ export class ScanCursor {
       },
       (error: unknown) => {
         this.#running = false;
-        this.close();
+        if (this.#closed) this.#free();
+        else this.close();
         this.#onFailure(error);
       },
     );
@@ -119,6 +125,10 @@ export class ScanCursor {
     let records: ScanRecord[] = [];
     let bytes = 0;
     while (!this.#closed && this.credit > 0) {
+      if (this.connection.congested) {
+        this.connection.waitWithScan(this);
+        break;
+      }
       if (this.#pageAt === this.#page.length && !this.#engineDone) {
         this.#page = await this.#iterator.next(recordsPerRead, this.#pageBytes);
         this.#pageAt = 0;
