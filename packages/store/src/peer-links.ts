@@ -3,13 +3,14 @@
  * to receive; what it sends goes out on the streams that others have dialled to it. Messages of a turn leave together.
  */
 import type { Clock, Environment, StoreId, Timer } from "@flotilla/base";
-import { MalformedError, randomBelow } from "@flotilla/base";
+import { Failure, MalformedError, randomBelow } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import { sendInPayloads } from "./payloads.ts";
 import type { Admission, Codec, Dialer, Hello, PeerMessage, Purpose, Stream, StreamHandlers } from "@flotilla/transport";
 
 export type Lane = "heartbeat" | "append" | "snapshot";
 const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
+const disownedHint = "each store has one directory and one process; if this is a copied or restored directory, do not start it beside the other";
 const redialMsMin = 100;
 const redialMsMax = 1000;
 
@@ -37,6 +38,8 @@ export interface PeerEvents {
   onSendBroken(peer: Peer, lane: Lane): void;
   /** A stream in either direction was opened. */
   onConnected(peer: Peer): void;
+  /** Another store knows somebody else as this store. */
+  onDisowned(failure: Failure): void;
 }
 
 export class PeerLinks {
@@ -186,7 +189,7 @@ export class PeerLinks {
   }
 
   #identityRefusal(hello: Hello): Admission | undefined {
-    const refuse = (code: "WrongCluster" | "Refused", message: string): Admission => ({ ok: false, code, message });
+    const refuse = (code: "WrongCluster" | "Refused" | "InUse", message: string): Admission => ({ ok: false, code, message });
     if (hello.clusterId !== this.#plan.clusterId) {
       return refuse("WrongCluster", `store ${hello.storeId} belongs to cluster ${hello.clusterId}, this is ${this.#plan.clusterId}`);
     }
@@ -195,11 +198,18 @@ export class PeerLinks {
       return refuse("Refused", `store ${hello.storeId} is not a store that this one may speak with`);
     }
     if (planned.storeKey !== hello.storeKey) {
-      return refuse("Refused", `store ${hello.storeId} shows another store key: its directory is not the one that the cluster knows`);
+      return refuse("InUse", `store ${hello.storeId} shows another store key: its directory is not the one that the cluster knows`);
+    }
+    const { leaseMs } = this.#hello("heartbeat");
+    if (hello.leaseMs !== leaseMs) {
+      return refuse("Refused", `store ${hello.storeId} grants leases of ${hello.leaseMs} ms, this one of ${leaseMs} ms: set tickMs, electionTicksMin and leasePercent alike on all nodes`);
     }
     const peer = this.peers.get(hello.storeId)!;
     if (hello.incarnation < peer.incarnation) {
-      return refuse("Refused", `store ${hello.storeId} was started again since: incarnation ${peer.incarnation}, not ${hello.incarnation}`);
+      return refuse("InUse", `store ${hello.storeId} was started again since: incarnation ${peer.incarnation}, not ${hello.incarnation}`);
+    }
+    if (hello.incarnation === peer.incarnation && hello.address !== peer.address) {
+      return refuse("InUse", `store ${hello.storeId} runs at ${peer.address} already: ${hello.address} is started from a copy of its directory`);
     }
     return undefined;
   }
@@ -246,6 +256,8 @@ export class PeerLinks {
     const dial = this.#dialer.dial(peer.address, this.#hello(lane), {
       onFailed: (reason) => {
         this.#dials.delete(name);
+        // Two that claim to be one store must not both vote: whom another store refuses as the second one ends.
+        if (reason.code === "InUse" && !this.#closed) return this.#events.onDisowned(new Failure("Refused", reason.message, { hint: disownedHint }));
         if (reason.code !== undefined) {
           this.#environment.logger.warn({ storeId: peer.storeId, address: peer.address, code: reason.code, lane }, reason.message);
         }

@@ -89,7 +89,7 @@ export class Replica {
   readonly #host: ReplicaHost;
 
   constructor(
-    options: { readonly replicaId: ReplicaId; readonly hardState: HardState; readonly raft: Omit<RawNodeOptions, "id"> },
+    options: { readonly replicaId: ReplicaId; readonly hardState: HardState; readonly brandNew: boolean; readonly raft: Omit<RawNodeOptions, "id"> },
     machine: StateMachine,
     log: LogReader,
     host: ReplicaHost,
@@ -103,7 +103,12 @@ export class Replica {
     this.node = new RawNode(
       { ...options.raft, id: options.replicaId },
       { log, random: environment.random, clock: environment.clock },
-      { hardState: options.hardState, configuration: machine.configuration, applied: machine.appliedIndex },
+      {
+        hardState: options.hardState,
+        configuration: machine.configuration,
+        applied: machine.appliedIndex,
+        brandNew: options.brandNew,
+      },
     );
   }
 

@@ -119,7 +119,12 @@ export class SnapshotService {
     const name = receiptName(from.storeId, chunk.transferId);
     const receipt = this.#receipts.get(name);
     if (receipt === undefined) return;
-    this.#write(from, name, receipt, chunk).catch((error: unknown) => this.#host.fail(error));
+    this.#write(from, name, receipt, chunk).catch((error: unknown) => {
+      // A full disk is no failure: the old replica is untouched, and the sender tries again later.
+      if (!isDiskFull(error)) return this.#host.fail(error);
+      if (this.#receipts.get(name) === receipt) this.#drop(name, receipt);
+      this.#answer(from.storeId, receipt.transferId, "refused", 0, "the disk is full");
+    });
   }
 
   async #write(from: Peer, name: string, receipt: SnapshotReceipt, chunk: SnapshotChunk): Promise<void> {
@@ -197,6 +202,10 @@ export class SnapshotService {
     for (const sender of [...this.#senders.values()]) sender.finish(false);
     for (const [name, receipt] of this.#receipts) this.#drop(name, receipt);
   }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOSPC";
 }
 
 const receiptName = (from: StoreId, transferId: number): string => `${from}/${transferId}`;

@@ -47,7 +47,6 @@ export class SnapshotReceipt {
   }
 
   async #open(): Promise<void> {
-    await this.#files.makeDirectory(directory);
     if (await this.#files.exists(this.#path)) await this.#files.remove(this.#path);
     this.#file = await this.#files.open(this.#path, "create");
   }
@@ -84,7 +83,8 @@ export class SnapshotReceipt {
   async cancel(): Promise<void> {
     if (this.#cancelled) return;
     this.#cancelled = true;
-    await this.#work;
+    // Whatever became of the last write, the file goes.
+    await this.#work.catch(() => {});
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
@@ -132,8 +132,13 @@ async function verifySnapshot(
   }
 }
 
-/** Whole snapshots found at start; what was never finished is removed. */
+/**
+ * Whole snapshots found at start; what was never finished is removed. Makes the directory, durably: a file in it is only
+ * as durable as its own name.
+ */
 export async function recoverStaging(files: Files): Promise<string[]> {
+  await files.makeDirectory(directory);
+  await files.syncDirectory("");
   const whole: string[] = [];
   for (const name of await files.list(directory)) {
     if (name.endsWith(".snapshot")) whole.push(`${directory}/${name}`);

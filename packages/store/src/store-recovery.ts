@@ -45,12 +45,19 @@ interface RecoveryDependencies {
   readonly engine: Engine;
 }
 
-/** The state machines of every range that has a replica here. */
-export async function recoverStore(options: StoreOptions, dependencies: RecoveryDependencies): Promise<StateMachine[]> {
+export interface RecoveredStore {
+  /** Of every range that has a replica here. */
+  readonly machines: readonly StateMachine[];
+  /** The replicas were made in this very start: no message was ever sent for them. */
+  readonly brandNew: boolean;
+}
+
+export async function recoverStore(options: StoreOptions, dependencies: RecoveryDependencies): Promise<RecoveredStore> {
   const { engine, log, environment } = dependencies;
   const operations = environment.bytes;
   const bootstrapped = storeRecordKey(bootstrappedName, operations);
-  if (engine.getNow(bootstrapped) === undefined) await bootstrap(options, dependencies, bootstrapped);
+  const brandNew = engine.getNow(bootstrapped) === undefined;
+  if (brandNew) await bootstrap(options, dependencies, bootstrapped);
   const loaded = await finishInstalls(dependencies);
   const machines: StateMachine[] = [];
   for (const descriptor of await readDescriptors(engine, operations)) {
@@ -64,7 +71,7 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     throw broken(group.rangeId, `the log has a replica of range ${group.rangeId} that the data directory does not know`);
   }
   environment.logger.info({ ranges: machines.length, snapshotsLoaded: loaded }, "recovered");
-  return machines;
+  return { machines, brandNew };
 }
 
 /**

@@ -5,6 +5,8 @@ export interface StoreSettings {
   /** The election timeout is drawn from [electionTicksMin, 2 × electionTicksMin) ticks. */
   readonly electionTicksMin: number;
   readonly heartbeatTicks: number;
+  /** Length of a leader's lease, in percent of the shortest election timeout; 0 = none. The same on all stores of a cluster. */
+  readonly leasePercent: number;
   readonly appendBytesMax: number;
   readonly inflightMessagesMax: number;
   readonly inflightBytesMax: number;
@@ -39,6 +41,7 @@ export const defaultStoreSettings: StoreSettings = {
   storeHeartbeatMs: 250,
   electionTicksMin: 20,
   heartbeatTicks: 3,
+  leasePercent: 80,
   appendBytesMax: 128 * KiB,
   inflightMessagesMax: 64,
   inflightBytesMax: 4 * MiB,
@@ -55,3 +58,8 @@ export const defaultStoreSettings: StoreSettings = {
   storeDeadMs: 3000,
   diskFreeBytesMin: 256 * MiB,
 };
+
+/** What a leader's heartbeat grants, and what a voter keeps to after its own start (rule: lease). */
+export function leaseMs({ electionTicksMin, tickMs, leasePercent }: StoreSettings): number {
+  return Math.floor((electionTicksMin * tickMs * leasePercent) / 100);
+}

@@ -24,6 +24,7 @@ import type { QueuedRead, ReplicaHost, StoreCounters } from "./replica.ts";
 import { SnapshotService } from "./snapshot-service.ts";
 import { recoverStore } from "./store-recovery.ts";
 import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
+import { leaseMs } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 const housekeepingMs = 500;
@@ -99,6 +100,7 @@ class Store implements StoreApi, ReplicaHost {
         onMessage: (peer, message) => this.#onPeerMessage(peer, message),
         onSendBroken: (peer, lane) => this.#onSendBroken(peer, lane),
         onConnected: () => this.schedule(),
+        onDisowned: fail,
       },
     );
     this.#persist = new PersistBatches(log, {
@@ -178,16 +180,21 @@ class Store implements StoreApi, ReplicaHost {
       inflightBytesMax: settings.inflightBytesMax,
       uncommittedBytesMax: settings.uncommittedBytesMax,
       committedBytesMax: 4 * 1024 * 1024,
-      leaseMs: 0,
+      leaseMs: leaseMs(settings),
     };
-    for (const machine of await recoverStore(this.#options, this.#dependencies)) {
+    const { machines, brandNew } = await recoverStore(this.#options, this.#dependencies);
+    for (const machine of machines) {
       const { rangeId } = machine.descriptor;
       const { replicaId, hardState } = log.group(rangeId)!;
-      this.#replicas.set(rangeId, new Replica({ replicaId, hardState, raft }, machine, log.reader(rangeId), this));
+      this.#replicas.set(rangeId, new Replica({ replicaId, hardState, brandNew, raft }, machine, log.reader(rangeId), this));
     }
     this.#listener = await this.#dependencies.listeners.listen(this.#options.address, (hello) => this.#admit(hello));
     this.#links.start();
-    for (const replica of this.#replicas.values()) this.markDirty(replica);
+    for (const replica of this.#replicas.values()) {
+      // Nobody to wait for.
+      if (replica.descriptor.replicas.length === 1) this.#campaignFirst(replica);
+      this.markDirty(replica);
+    }
     this.#scheduleTick();
     this.#scheduleHousekeeping();
   }
@@ -404,7 +411,7 @@ class Store implements StoreApi, ReplicaHost {
       storeKey: purpose === "client" ? "" : storeKey,
       incarnation,
       wallMs: this.environment.clock.wallMs(),
-      leaseMs: 0,
+      leaseMs: leaseMs(this.settings),
       purpose,
       address: this.address,
     };

@@ -181,6 +181,12 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
   storeHeartbeatMs: ["milliseconds", 10, 60_000, "interval of heartbeats between stores"],
   electionTicksMin: ["count", 3, 10_000, "shortest election timeout, in ticks; the longest is twice that"],
   heartbeatTicks: ["count", 1, 1000, "interval of a leader's heartbeat, in ticks"],
+  leasePercent: [
+    "count",
+    0,
+    90,
+    "lease of a leader, in percent of the shortest election timeout; 0 = none; the same on all nodes of a cluster",
+  ],
   appendBytesMax: ["bytes", KiB, 16 * MiB, "entries in one append message"],
   inflightMessagesMax: ["count", 1, 65_536, "append messages on their way to one follower of one range"],
   inflightBytesMax: ["bytes", 64 * KiB, GiB, "append bytes on their way to one follower of one range"],

@@ -52,7 +52,7 @@ export class VirtualNetwork implements Path {
   readonly #listeners = new Map<string, BoundListener>();
   /** Which host an address belongs to, also while nobody listens. */
   readonly #hostOfAddress = new Map<string, string>();
-  readonly #links = new Map<string, LinkFaults>();
+  readonly #links = new Map<string, Map<string, LinkFaults>>();
   readonly #whenFree = new Map<string, (() => void)[]>();
   readonly #streams = new Set<VirtualStream>();
   readonly #purposes = new WeakMap<VirtualStream, Purpose>();
@@ -92,8 +92,12 @@ export class VirtualNetwork implements Path {
 
   /** The way from one host to another, to be changed at will (but blocked and freed with `block` and `free`). */
   link(from: string, to: string): LinkFaults {
-    const name = linkName(from, to);
-    let link = this.#links.get(name);
+    let links = this.#links.get(from);
+    if (links === undefined) {
+      links = new Map();
+      this.#links.set(from, links);
+    }
+    let link = links.get(to);
     if (link === undefined) {
       link = {
         blocked: false,
@@ -103,7 +107,7 @@ export class VirtualNetwork implements Path {
         duplicateChance: 0,
         reorderChance: 0,
       };
-      this.#links.set(name, link);
+      links.set(to, link);
     }
     return link;
   }
@@ -142,14 +146,15 @@ export class VirtualNetwork implements Path {
 
   /** All ways are free, fast and faithful again. */
   heal(): void {
-    for (const [name, link] of this.#links) {
-      const [from, to] = name.split(" ") as [string, string];
-      this.free(from, to);
-      link.delayMicrosMin = this.#timing.delayMicrosMin;
-      link.delayMicrosMax = this.#timing.delayMicrosMax;
-      link.dropChance = 0;
-      link.duplicateChance = 0;
-      link.reorderChance = 0;
+    for (const [from, links] of this.#links) {
+      for (const [to, link] of links) {
+        this.free(from, to);
+        link.delayMicrosMin = this.#timing.delayMicrosMin;
+        link.delayMicrosMax = this.#timing.delayMicrosMax;
+        link.dropChance = 0;
+        link.duplicateChance = 0;
+        link.reorderChance = 0;
+      }
     }
   }
 
@@ -257,10 +262,11 @@ export class VirtualNetwork implements Path {
   }
 
   #dial(host: string, node: NodeTime, address: string, hello: Hello, callbacks: DialCallbacks): { cancel(): void } {
-    const attempt: Attempt = { settled: false };
+    // Who dialled may end and start again meanwhile: its next life knows nothing of this attempt.
+    const attempt: Attempt = { settled: false, life: node.life };
     const fail = (delayMicros: number, code: ErrorCode | undefined, message: string): void => {
       node.deliver(delayMicros, () => {
-        if (attempt.settled) return;
+        if (attempt.settled || attempt.life !== node.life) return;
         attempt.settled = true;
         callbacks.onFailed({ code, message, local: false });
       });
@@ -325,7 +331,7 @@ export class VirtualNetwork implements Path {
     });
     const open = (): void => {
       node.deliver(this.delayMicros(listener.host, host) ?? this.#timing.delayMicrosMax, () => {
-        if (attempt.settled || dialled.closed || !this.#streams.has(accepted)) {
+        if (attempt.settled || attempt.life !== node.life || dialled.closed || !this.#streams.has(accepted)) {
           dialled.close();
           fail(0, undefined, "the connection broke");
           return;
@@ -345,6 +351,8 @@ export class VirtualNetwork implements Path {
 interface Attempt {
   /** One of `onOpen` and `onFailed` has been called, or will be next. */
   settled: boolean;
+  /** Of the node that dialled. */
+  readonly life: number;
 }
 
 interface Dialled {
