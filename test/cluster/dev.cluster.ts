@@ -175,6 +175,24 @@ describe("an emptied directory", () => {
     expect((await cluster.run(["get", "k"])).out).toBe("v");
   });
 
+  test("A8 of a node that is down does not bring the old store back, whatever of it is left", async () => {
+    const cluster = await RealCluster.start();
+    const start = (): ReturnType<RealCluster["run"]> =>
+      cluster.run(["start", "--config", cluster.path("node-2", "flotilla.toml")]);
+    cluster.kill(2);
+    await cluster.dev.line(/^node 2 {2}died of SIGKILL/m);
+    for (const name of ["log", "data"]) await rm(cluster.path("node-2", name), { recursive: true });
+    const forgotten = await start();
+    expect(forgotten).toMatchObject({ exitCode: 2, notes: expect.stringContaining("forgotten its votes") });
+    expect(forgotten.notes).toContain("put the directory back");
+    for (const name of await readdir(cluster.path("node-2"))) {
+      if (name !== "flotilla.toml") await rm(cluster.path("node-2", name), { recursive: true });
+    }
+    expect(await start()).toMatchObject({ exitCode: 2, notes: expect.stringContaining("this node has no cluster") });
+    expect(await readdir(cluster.path("node-2"))).toEqual(["flotilla.toml"]);
+    expect((await cluster.run(["put", "k", "v"])).exitCode).toBe(0);
+  });
+
   test("is no node: start says what to run, exit code 2, and leaves it empty", async () => {
     const cluster = await RealCluster.prepare();
     await mkdir(cluster.path("node-9"), { recursive: true });

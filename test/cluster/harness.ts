@@ -7,12 +7,13 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { createServer } from "node:net";
+import { Readable } from "node:stream";
 import { tmpdir } from "node:os";
 import type { constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createClient } from "@flotilla/client";
-import type { Client } from "@flotilla/client";
+import type { Client, ConnectionOptions } from "@flotilla/client";
 
 const launcher: string = fileURLToPath(new URL("../../packages/cli/dist/flotilla.cjs", import.meta.url));
 const httpPortOffset = 80;
@@ -45,6 +46,20 @@ export interface ClusterEntry {
   readonly path: string;
 }
 
+export interface RangeRow {
+  readonly rangeId: number;
+  /** First key; empty for the first of the user's ranges, and for the meta range. */
+  readonly start: string;
+  readonly leaderStoreId: number | null;
+  readonly replicas: readonly { readonly storeId: number; readonly state: string | null }[];
+}
+
+/** What a process reads: all at once, or as it asks for more. */
+export type Input = string | Uint8Array | AsyncIterable<string>;
+
+/** `npm run test:long` does more of the same. */
+export const isLong: boolean = process.env["FLOTILLA_TEST_LONG"] === "1";
+
 /** A process that was started here, with all it said. */
 export class StartedProcess {
   readonly child: ChildProcess;
@@ -58,7 +73,7 @@ export class StartedProcess {
     args: readonly string[],
     directory: string,
     environment: Readonly<Record<string, string>> = {},
-    input?: string | Uint8Array,
+    input?: Input,
     stderr?: number,
   ) {
     const startedMs = performance.now();
@@ -69,7 +84,8 @@ export class StartedProcess {
       stdio: ["pipe", "pipe", stderr ?? "pipe"],
     });
     this.child.stdin!.on("error", () => {});
-    this.child.stdin!.end(input);
+    if (input === undefined || typeof input === "string" || input instanceof Uint8Array) this.child.stdin!.end(input);
+    else Readable.from(input, { highWaterMark: 1 }).pipe(this.child.stdin!);
     this.child.stdout!.setEncoding("utf8").on("data", (text: string) => this.#heard("out", text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => this.#heard("notes", text));
     this.ended = new Promise((resolve) => {
@@ -235,7 +251,7 @@ export class RealCluster {
   spawn(
     args: readonly string[],
     environment: Readonly<Record<string, string>> = {},
-    input?: string | Uint8Array,
+    input?: Input,
     stderr?: number,
   ): StartedProcess {
     const started = new StartedProcess(args, this.directory, environment, input, stderr);
@@ -245,15 +261,52 @@ export class RealCluster {
   }
 
   /** A command to its end. */
-  async run(args: readonly string[], input?: string | Uint8Array): Promise<CommandResult> {
+  async run(args: readonly string[], input?: Input): Promise<CommandResult> {
     return this.spawn(args, {}, input).ended;
   }
 
   /** Closed with the cluster. */
-  client(options: { readonly timeoutMs?: number } = {}): Client {
+  client(options: Partial<ConnectionOptions> = {}): Client {
     const client = createClient({ endpoints: this.endpoints, ...options });
     this.#clients.push(client);
     return client;
+  }
+
+  async ranges(): Promise<RangeRow[]> {
+    const { out, notes } = await this.run(["range", "list", "-o", "json"]);
+    if (out === "") throw new Error(notes);
+    return JSON.parse(out) as RangeRow[];
+  }
+
+  /** How many ranges each node leads. */
+  async leaders(): Promise<number[]> {
+    return Promise.all(this.entries().map(({ node }) => this.metric(node, "flotilla_leaders")));
+  }
+
+  /** Resolves with the time it took until every range is led, and no node leads many more than another. */
+  async untilEven(ranges: number, timeoutMs: number = 20_000): Promise<number> {
+    const startedMs = performance.now();
+    await until(
+      "leaders are spread evenly",
+      async () => {
+        const counts = await this.leaders().catch(() => []);
+        const sum = counts.reduce((a, b) => a + b, 0);
+        return sum === ranges && Math.max(...counts) - Math.min(...counts) <= 1;
+      },
+      timeoutMs,
+    );
+    return performance.now() - startedMs;
+  }
+
+  /** While the other nodes stand still: what this one answers comes from its own replicas. */
+  async alone<T>(node: number, job: () => Promise<T>): Promise<T> {
+    const others = this.entries().filter((entry) => entry.node !== node && entry.pid !== null);
+    for (const other of others) this.pause(other.node);
+    try {
+      return await job();
+    } finally {
+      for (const other of others) this.resume(other.node);
+    }
   }
 
   /** A number from a node's `/metrics`. */

@@ -36,6 +36,8 @@ const firstIndex = logIndex(1);
 const firstTerm = term(1);
 const bootstrapVersion = version(1);
 const bootstrappedName = "bootstrapped";
+/** Beside log and engine, durable before the store first speaks: with it and without them the votes are forgotten. */
+const begunPath = "begun";
 const settleTries = 200;
 
 interface RecoveryDependencies {
@@ -56,8 +58,14 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
   const { engine, log, environment } = dependencies;
   const operations = environment.bytes;
   const bootstrapped = storeRecordKey(bootstrappedName, operations);
+  const { files } = dependencies;
   const brandNew = engine.getNow(bootstrapped) === undefined;
-  if (brandNew) await bootstrap(options, dependencies, bootstrapped);
+  const begun = await files.exists(begunPath);
+  if (brandNew) {
+    if (begun) throw emptied(options.dataDir);
+    await bootstrap(options, dependencies, bootstrapped);
+  }
+  if (!begun) await markBegun(files);
   const loaded = await finishInstalls(dependencies);
   const machines: StateMachine[] = [];
   for (const descriptor of await readDescriptors(engine, operations)) {
@@ -72,6 +80,20 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
   }
   environment.logger.info({ ranges: machines.length, snapshotsLoaded: loaded }, "recovered");
   return { machines, brandNew };
+}
+
+async function markBegun(files: Files): Promise<void> {
+  const file = await files.open(begunPath, "create");
+  await file.close();
+  await files.syncDirectory("");
+}
+
+/** Rule: identity. A store that would begin anew under its old id could vote twice in one term. */
+function emptied(dataDir: string): Failure {
+  return new Failure("Refused", `the data of ${dataDir} is gone: a store that has forgotten its votes does not come back under its old id`, {
+    hint: "put the directory back as it was; the other nodes have all acknowledged data, and go on without it",
+    details: { dataDir },
+  });
 }
 
 /**
