@@ -133,6 +133,13 @@ export class PeerLinks {
     return this.peers.get(store)?.out[lane].stream !== undefined;
   }
 
+  /** Streams of this lane are open both ways: what is asked there can be answered. */
+  mutual(store: StoreId, lane: Lane): boolean {
+    if (!this.reachable(store, lane)) return false;
+    for (const { hello } of this.#incoming) if (hello.storeId === store && hello.purpose === lane) return true;
+    return false;
+  }
+
   snapshotStream(store: StoreId): Stream | undefined {
     return this.peers.get(store)?.out.snapshot.stream;
   }

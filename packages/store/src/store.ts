@@ -520,7 +520,7 @@ class Store implements StoreApi, ReplicaHost {
     if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || this.#diskFull) return;
     const { replicas } = replica.descriptor;
     if (replicas[0]?.storeId !== this.storeId) return;
-    const reachable = replicas.filter(({ storeId }) => storeId === this.storeId || this.#links.reachable(storeId, "heartbeat")).length;
+    const reachable = replicas.filter(({ storeId }) => storeId === this.storeId || this.#links.mutual(storeId, "heartbeat")).length;
     if (reachable * 2 <= replicas.length) return;
     replica.node.campaign();
     this.markDirty(replica);
