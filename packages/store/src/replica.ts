@@ -54,8 +54,6 @@ export interface StoreCounters {
   readsServed: number;
   entriesProposed: number;
   elections: number;
-  snapshotsSent: number;
-  snapshotsInstalled: number;
 }
 
 export class Replica {

@@ -7,12 +7,13 @@ import { metaRangeId, noStore } from "@flotilla/base";
 import type { Environment, RangeDescriptor, StoreId, Timer } from "@flotilla/base";
 import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
 import { protocolMax, protocolMin } from "@flotilla/transport";
-import type { Admission, Hello, Listener, PeerMessage, Purpose, RangeReport, RouteEntry, RouteRequest, StoreStatus } from "@flotilla/transport";
+import type { Admission, Hello, Listener, PeerMessage, Purpose, RouteEntry, RouteRequest } from "@flotilla/transport";
 import { AdminService } from "./admin-service.ts";
 import type { RoutingRefusal } from "./client-connection.ts";
 import { ClientService } from "./client-service.ts";
 import { EngineQueue } from "./engine-queue.ts";
 import { Flusher } from "./flusher.ts";
+import { HandOver } from "./hand-over.ts";
 import { MetaDirectory } from "./meta-directory.ts";
 import { PeerLinks } from "./peer-links.ts";
 import type { Lane, Peer } from "./peer-links.ts";
@@ -21,7 +22,9 @@ import { PlacementHost } from "./placement-host.ts";
 import { RangeMeters } from "./range-meters.ts";
 import { Replica } from "./replica.ts";
 import type { QueuedRead, ReplicaHost, StoreCounters } from "./replica.ts";
+import { routingRefusal } from "./routing-refusal.ts";
 import { SnapshotService } from "./snapshot-service.ts";
+import { StoreReporter } from "./store-reporter.ts";
 import { recoverStore } from "./store-recovery.ts";
 import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { leaseMs } from "./store-settings.ts";
@@ -47,8 +50,6 @@ class Store implements StoreApi, ReplicaHost {
     readsServed: 0,
     entriesProposed: 0,
     elections: 0,
-    snapshotsSent: 0,
-    snapshotsInstalled: 0,
   };
 
   readonly #options: StoreOptions;
@@ -64,6 +65,8 @@ class Store implements StoreApi, ReplicaHost {
   readonly #admin: AdminService;
   readonly #directory: MetaDirectory;
   readonly #meters: RangeMeters;
+  readonly #reporter: StoreReporter;
+  readonly #handOver: HandOver;
   #listener: Listener | undefined = undefined;
   #dirty: Replica[] = [];
   #scheduled = false;
@@ -74,8 +77,6 @@ class Store implements StoreApi, ReplicaHost {
   #housekeepingTimer: Timer | undefined = undefined;
   #heartbeatAtMs = 0;
   #ticks = 0;
-  #startedMs = 0;
-  #freeBytes: number = Number.MAX_SAFE_INTEGER;
   #diskFull = false;
   #stalled = false;
   #housekeeping = false;
@@ -92,6 +93,15 @@ class Store implements StoreApi, ReplicaHost {
     this.#queue = new EngineQueue(fail);
     this.#flusher = new Flusher(() => this.#replicas.values(), { engine, log, queue: this.#queue, environment });
     this.#meters = new RangeMeters(engine, environment);
+    this.#handOver = new HandOver(this.#replicas, environment, (changed) => this.markDirty(changed));
+    this.#reporter = new StoreReporter(options, {
+      clock: environment.clock,
+      log,
+      meters: this.#meters,
+      replicas: this.#replicas,
+      counters: this.counters,
+      address: () => this.address,
+    });
     this.#directory = new MetaDirectory(() => replica(metaRangeId)?.machine, engine, environment.bytes);
     this.#links = new PeerLinks(
       { plan: options.plan, addresses: options.peerAddresses, selfId: options.storeId, unconfirmedBytesMax: options.settings.peerUnconfirmedBytesMax },
@@ -129,8 +139,8 @@ class Store implements StoreApi, ReplicaHost {
         links: this.#links,
         replica,
         replicas: () => this.#replicas.values(),
-        status: () => this.#status(),
-        rangeReport: (led) => this.#rangeReport(led),
+        status: () => this.#reporter.status(),
+        rangeReport: (led) => this.#reporter.range(led),
       },
     );
     const leaderOf = (rangeId: number): StoreId => replica(rangeId)?.leaderStore ?? noStore;
@@ -167,9 +177,8 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   async open(): Promise<void> {
-    const { environment, log } = this.#dependencies;
-    this.#startedMs = environment.clock.monotonicMs();
-    this.#freeBytes = await this.#dependencies.files.freeBytes();
+    const { log } = this.#dependencies;
+    this.#reporter.freeBytes = await this.#dependencies.files.freeBytes();
     this.#noteFreeBytes();
     const { settings } = this;
     const raft = {
@@ -213,7 +222,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#stopping = true;
     this.#clients.drain();
     this.schedule();
-    await this.#handOver(options.transferMs);
+    await this.#handOver.all(options.transferMs, () => this.#halted);
     if (this.#halted) return;
     this.#tickTimer?.cancel();
     this.#housekeepingTimer?.cancel();
@@ -239,32 +248,6 @@ class Store implements StoreApi, ReplicaHost {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.environment.scheduler.after(ms, resolve));
-  }
-
-  /** Every leadership goes to a member that is level and heard of; waits for that, within bounds. */
-  async #handOver(transferMs: number): Promise<void> {
-    const until = this.environment.clock.monotonicMs() + transferMs;
-    while (!this.#halted && this.environment.clock.monotonicMs() < until) {
-      let leading = 0;
-      for (const replica of this.#replicas.values()) if (replica.leads && this.#transferAway(replica)) leading++;
-      if (leading === 0) return;
-      this.schedule();
-      await this.#pause(20);
-    }
-  }
-
-  /** True while there is somebody to lead instead. */
-  #transferAway(replica: Replica): boolean {
-    const { progress, transferee } = replica.node.status();
-    if (transferee !== 0) return true;
-    const candidates = progress
-      .filter((member) => member.id !== replica.replicaId && !member.learner && member.recentActive)
-      .sort((a, b) => b.match - a.match);
-    const best = candidates[0];
-    if (best === undefined) return false;
-    replica.node.transferLeader(best.id);
-    this.markDirty(replica);
-    return true;
   }
 
   #halt(error: unknown): void {
@@ -383,19 +366,7 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   routingRefusal(replica: Replica): RoutingRefusal {
-    const leader = replica.leaderStore;
-    const ranges: RouteEntry[] = [{ descriptor: replica.descriptor, leader: leader === this.storeId && !replica.leads ? noStore : leader }];
-    if (leader !== noStore && leader !== this.storeId) {
-      return { reason: "not-leader", code: undefined, message: `store ${leader} leads range ${replica.rangeId}`, retryAfterMs: 0, ranges };
-    }
-    const missing = replica.descriptor.replicas
-      .filter(({ storeId }) => !this.#links.alive(storeId, this.settings.storeDeadMs))
-      .map(({ storeId }) => storeId);
-    const message =
-      missing.length === 0
-        ? `range ${replica.rangeId} has no leader at this moment`
-        : `range ${replica.rangeId} has no leader; ${missing.length === 1 ? "store" : "stores"} ${missing.join(", ")} ${missing.length === 1 ? "does" : "do"} not answer`;
-    return { reason: "not-leader", code: "NoQuorum", message, retryAfterMs: 50, ranges };
+    return routingRefusal(replica, this.storeId, (store) => this.#links.alive(store, this.settings.storeDeadMs));
   }
 
   // ---- what arrives ----
@@ -474,8 +445,7 @@ class Store implements StoreApi, ReplicaHost {
 
   #writeRefusal(): ReturnType<ConstructorParameters<typeof ClientService>[0]["writeRefusal"]> {
     if (this.#diskFull) {
-      const { freeBytes } = this.#status();
-      const message = `the disk of store ${this.storeId} has ${freeBytes} bytes free, it takes writes from ${this.settings.diskFreeBytesMin}`;
+      const message = `the disk of store ${this.storeId} has ${this.#reporter.freeBytes} bytes free, it takes writes from ${this.settings.diskFreeBytesMin}`;
       return { code: "DiskFull", message, retryAfterMs: 1000 };
     }
     if (this.#memtableBytes() > this.settings.memtableBytesMax) {
@@ -564,7 +534,7 @@ class Store implements StoreApi, ReplicaHost {
     const { files, log } = this.#dependencies;
     this.#clients.tick();
     this.#snapshots.tick();
-    this.#freeBytes = await files.freeBytes();
+    this.#reporter.freeBytes = await files.freeBytes();
     this.#noteFreeBytes();
     await this.#meters.measure(this.#replicas.values());
     await this.#flusher.check();
@@ -579,89 +549,28 @@ class Store implements StoreApi, ReplicaHost {
 
   #noteFreeBytes(): void {
     const { diskFreeBytesMin } = this.settings;
-    const full = this.#diskFull ? this.#freeBytes < diskFreeBytesMin * 1.25 : this.#freeBytes < diskFreeBytesMin;
+    const { freeBytes } = this.#reporter;
+    const full = this.#diskFull ? freeBytes < diskFreeBytesMin * 1.25 : freeBytes < diskFreeBytesMin;
     if (full !== this.#diskFull) {
       this.#diskFull = full;
-      const fields = { freeBytes: this.#freeBytes, diskFreeBytesMin };
+      const fields = { freeBytes, diskFreeBytesMin };
       if (full) this.environment.logger.error(fields, "the disk is full: no writes are taken, leaderships are handed over");
       else this.environment.logger.info(fields, "the disk has room again");
     }
-    if (this.#diskFull) for (const replica of this.#replicas.values()) if (replica.leads) this.#transferAway(replica);
+    if (this.#diskFull) for (const replica of this.#replicas.values()) if (replica.leads) this.#handOver.one(replica);
   }
 
   // ---- what is told ----
 
-  #status(): StoreStatus {
-    const { storeId, nodeId, httpAddress, pid, serverVersion, dataDir, labels } = this.#options;
-    const log = this.#dependencies.log.statistics();
-    let leaders = 0;
-    for (const replica of this.#replicas.values()) if (replica.leads) leaders++;
-    return {
-      storeId,
-      nodeId,
-      address: this.address,
-      httpAddress,
-      pid,
-      serverVersion,
-      uptimeMs: Math.round(this.environment.clock.monotonicMs() - this.#startedMs),
-      dataDir,
-      replicas: this.#replicas.size,
-      leaders,
-      sizeBytes: this.#meters.sizeBytes,
-      freeBytes: this.#freeBytes,
-      logBytes: log.logBytes,
-      fsyncs: log.fsyncs,
-      labels,
-    };
-  }
-
-  #rangeReport(replica: Replica): RangeReport {
-    const status = replica.node.status();
-    const { sizeBytes, writesPerSecond, readsPerSecond } = this.#meters.of(replica);
-    return {
-      descriptor: replica.descriptor,
-      term: status.term,
-      leaderStoreId: this.storeId,
-      sizeBytes,
-      keys: null,
-      writesPerSecond,
-      readsPerSecond,
-      asleep: false,
-      replicas: status.progress.map((member) => ({
-        replicaId: member.id,
-        storeId: replica.storeOf(member.id),
-        match: member.match,
-        state: member.state,
-        active: member.id === replica.replicaId || member.recentActive,
-      })),
-    };
-  }
-
   statistics(): StoreStatistics {
-    let pendingCommands = 0;
-    let rangesWithoutLeader = 0;
-    for (const replica of this.#replicas.values()) {
-      pendingCommands += replica.pendingCommands;
-      if (replica.node.leader === 0) rangesWithoutLeader++;
-    }
-    const { commandsApplied, commandsRefused, readsServed, entriesProposed, elections } = this.counters;
-    return {
-      status: this.#status(),
-      commandsApplied,
-      commandsRefused,
-      readsServed,
-      entriesProposed,
+    return this.#reporter.statistics({
       flushes: this.#flusher.flushes,
       flushedRecords: this.#flusher.records,
       memtableBytes: this.#memtableBytes(),
-      pendingCommands,
       snapshotsSent: this.#snapshots.sent,
       snapshotsInstalled: this.#snapshots.installed,
-      elections,
-      rangesWithoutLeader,
       clientStreams: this.#clients.streams,
       peerStreams: this.#links.streams,
-    };
+    });
   }
 }
-

@@ -1,0 +1,110 @@
+/** What a store says of itself and of the ranges it leads: for placement, for operators, for metrics. */
+import type { Clock } from "@flotilla/base";
+import type { SharedLog } from "@flotilla/raft-log";
+import type { RangeReport, StoreStatus } from "@flotilla/transport";
+import type { RangeMeters } from "./range-meters.ts";
+import type { Replica, StoreCounters } from "./replica.ts";
+import type { StoreOptions, StoreStatistics } from "./store-api.ts";
+
+interface StoreReporterDependencies {
+  readonly clock: Clock;
+  readonly log: SharedLog;
+  readonly meters: RangeMeters;
+  readonly replicas: ReadonlyMap<number, Replica>;
+  readonly counters: StoreCounters;
+  address(): string;
+}
+
+/** Numbers that other parts of the store keep. */
+type PartStatistics = Pick<
+  StoreStatistics,
+  | "flushes"
+  | "flushedRecords"
+  | "memtableBytes"
+  | "snapshotsSent"
+  | "snapshotsInstalled"
+  | "clientStreams"
+  | "peerStreams"
+>;
+
+export class StoreReporter {
+  /** Of the disk, as last asked. */
+  freeBytes: number = Number.MAX_SAFE_INTEGER;
+  readonly #startedMs: number;
+  readonly #options: StoreOptions;
+  readonly #dependencies: StoreReporterDependencies;
+
+  constructor(options: StoreOptions, dependencies: StoreReporterDependencies) {
+    this.#options = options;
+    this.#dependencies = dependencies;
+    this.#startedMs = dependencies.clock.monotonicMs();
+  }
+
+  status(): StoreStatus {
+    const { storeId, nodeId, httpAddress, pid, serverVersion, dataDir, labels } = this.#options;
+    const { clock, log, meters, replicas, address } = this.#dependencies;
+    const { logBytes, fsyncs } = log.statistics();
+    let leaders = 0;
+    for (const replica of replicas.values()) if (replica.leads) leaders++;
+    return {
+      storeId,
+      nodeId,
+      address: address(),
+      httpAddress,
+      pid,
+      serverVersion,
+      uptimeMs: Math.round(clock.monotonicMs() - this.#startedMs),
+      dataDir,
+      replicas: replicas.size,
+      leaders,
+      sizeBytes: meters.sizeBytes,
+      freeBytes: this.freeBytes,
+      logBytes,
+      fsyncs,
+      labels,
+    };
+  }
+
+  range(replica: Replica): RangeReport {
+    const status = replica.node.status();
+    const { sizeBytes, writesPerSecond, readsPerSecond } = this.#dependencies.meters.of(replica);
+    return {
+      descriptor: replica.descriptor,
+      term: status.term,
+      leaderStoreId: this.#options.storeId,
+      sizeBytes,
+      keys: null,
+      writesPerSecond,
+      readsPerSecond,
+      asleep: false,
+      replicas: status.progress.map((member) => ({
+        replicaId: member.id,
+        storeId: replica.storeOf(member.id),
+        match: member.match,
+        state: member.state,
+        active: member.id === replica.replicaId || member.recentActive,
+      })),
+    };
+  }
+
+  statistics(parts: PartStatistics): StoreStatistics {
+    let pendingCommands = 0;
+    let rangesWithoutLeader = 0;
+    for (const replica of this.#dependencies.replicas.values()) {
+      pendingCommands += replica.pendingCommands;
+      if (replica.node.leader === 0) rangesWithoutLeader++;
+    }
+    const { commandsApplied, commandsRefused, readsServed, entriesProposed, elections } = this.#dependencies.counters;
+    return {
+      status: this.status(),
+      commandsApplied,
+      commandsRefused,
+      readsServed,
+      entriesProposed,
+      elections,
+      pendingCommands,
+      rangesWithoutLeader,
+      ...parts,
+    };
+  }
+}
