@@ -1,13 +1,16 @@
 /**
  * Leader leases (thesis §6.4.1, made safe for clocks that stop or jump; rule: lease).
  *
- * A voter that acknowledges a heartbeat promises, for the length it carries and by its own monotonic clock, neither to
- * vote for another replica nor to campaign. The leader counts from when it *sent* the heartbeat that a majority has
+ * A voter that acknowledges a heartbeat promises, for the length it carries and a margin, and by its own monotonic clock, neither
+ * to vote for another replica nor to campaign. The leader counts from when it *sent* the heartbeat that a majority has
  * acknowledged, so its lease ends before the promises do, and it believes whichever of its two clocks says that it ended:
  * a suspended machine stops the monotonic one. Ticks never measure a lease.
  */
 import { noReplica } from "@flotilla/base";
 import type { Clock, ReplicaId } from "@flotilla/base";
+
+/** A voter keeps its promise this much longer than it was asked, so that clocks may differ in speed by an eighth (hazard C10). */
+const driftMargin = 1 / 8;
 
 /** Send times of this many rounds are remembered; an acknowledgement of an older one extends nothing. */
 const roundsRemembered = 64;
@@ -104,13 +107,13 @@ export class VotePromise {
 
   constructor(clock: Clock, leaseMs: number) {
     this.#clock = clock;
-    if (leaseMs > 0) this.#untilMs = clock.monotonicMs() + leaseMs;
+    if (leaseMs > 0) this.#untilMs = clock.monotonicMs() + leaseMs * (1 + driftMargin);
   }
 
   /** An acknowledgement of a heartbeat of `leader` is about to leave. */
   give(leader: ReplicaId, leaseMs: number): void {
     if (leaseMs <= 0) return;
-    const until = this.#clock.monotonicMs() + leaseMs;
+    const until = this.#clock.monotonicMs() + leaseMs * (1 + driftMargin);
     if (until >= this.#untilMs) {
       this.#untilMs = until;
       this.#holder = leader;

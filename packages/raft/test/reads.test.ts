@@ -302,13 +302,25 @@ describe("leader lease", () => {
     const lone = new Lone({ options });
     lone.receive(heartbeat(2, 1, { leaseMs: 800 }));
     lone.node.forgetLeader();
-    lone.clock.advance(799);
+    lone.clock.advance(899);
     expect(lone.receive(voteRequest("pre-vote", 3, 2, [9, 1]), voteRequest("vote", 3, 2, [9, 1]))).toEqual([]);
     expect(lone.node.term).toBe(1);
     lone.node.campaign();
     expect(lone.pump()).toEqual([]);
     lone.clock.advance(1);
     expect(ofType(lone.receive(voteRequest("vote", 3, 2, [9, 1])), "vote-response")).toMatchObject([{ reject: false }]);
+  });
+
+  it("C10 with a leader's clock that runs a tenth too slow, its lease ends before its voters' promises", () => {
+    const slow = leased();
+    const voter = new Lone({ options });
+    voter.receive(heartbeat(2, 1, { leaseMs: 800 }));
+    voter.node.forgetLeader();
+    // In real time: 800 ms of the leader's clock take 880.
+    slow.clock.advance(879 / 1.1);
+    voter.clock.advance(880);
+    expect(slow.node.leaseHolds()).toBe(true);
+    expect(voter.receive(voteRequest("vote", 3, 2, [9, 1]))).toEqual([]);
   });
 
   it("a voter that acknowledged one may vote for that leader again", () => {
@@ -343,7 +355,7 @@ describe("leader lease", () => {
 
   it("C9 a restarted voter neither votes nor campaigns for a lease length: it may have promised one", () => {
     const lone = new Lone({ options, hardState: { term: 1 }, brandNew: false });
-    lone.clock.advance(799);
+    lone.clock.advance(899);
     expect(lone.receive(voteRequest("vote", 3, 2, [9, 1]))).toEqual([]);
     lone.node.campaign();
     expect(lone.pump()).toEqual([]);

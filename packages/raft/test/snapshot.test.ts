@@ -119,6 +119,7 @@ describe("snapshots, the leader's side", () => {
     const lone = behind();
     lone.acknowledge(2, 5);
     expect(follower2(lone)).toMatchObject({ state: "snapshot" });
+    expect(ofType(lone.sent, "snapshot")).toHaveLength(1);
   });
 
   it("D1 a follower that fell behind a truncated log catches up and replicates", () => {
