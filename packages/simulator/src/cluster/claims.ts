@@ -107,6 +107,14 @@ export class Claims {
     }
   }
 
+  /** Who leads the range in the highest term in which anybody has; it may not know yet that it is over. */
+  leader(range: RangeId): { readonly term: Term; readonly node: string } | undefined {
+    let found: { readonly term: Term; readonly node: string } | undefined;
+    for (const [term, { node }] of this.#range(range).leaders)
+      if (found === undefined || term > found.term) found = { term, node };
+    return found;
+  }
+
   #leads(node: string, range: RangeId, replica: ReplicaId, term: Term): void {
     const { leaders, votes } = this.#range(range);
     const other = leaders.get(term);
