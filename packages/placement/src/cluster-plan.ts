@@ -2,7 +2,18 @@
  * The one act by which a cluster is made: everything that its first stores must agree on, decided in one place and
  * handed to each of them before any of them speaks (rule: identity).
  */
-import { assert, keyMax, metaRangeId, nodeId, rangeId, replicaId, storeId, systemPrefix, userKey, userPrefix } from "@flotilla/base";
+import {
+  assert,
+  keyMax,
+  metaRangeId,
+  nodeId,
+  rangeId,
+  replicaId,
+  storeId,
+  systemPrefix,
+  userKey,
+  userPrefix,
+} from "@flotilla/base";
 import type { Key, NodeId, RandomSource, RangeDescriptor, ReplicaDescriptor, StoreId } from "@flotilla/base";
 
 export interface PlannedStore {
@@ -35,7 +46,10 @@ export interface ClusterPlanOptions {
 export function planCluster(options: ClusterPlanOptions, random: RandomSource): ClusterPlan {
   const { addresses, replicas } = options;
   assert(addresses.length > 0, "a cluster needs at least one store");
-  assert(replicas >= 1 && replicas <= addresses.length, `${replicas} replicas do not fit on ${addresses.length} stores`);
+  assert(
+    replicas >= 1 && replicas <= addresses.length,
+    `${replicas} replicas do not fit on ${addresses.length} stores`,
+  );
   const stores = addresses.map((address, index) => ({
     storeId: storeId(index + 1),
     nodeId: nodeId(index + 1),

@@ -59,7 +59,13 @@ function bestTransfer(
       const there = led.get(to);
       if (to === leader || there === undefined || from - there <= bestDifference) continue;
       bestDifference = from - there;
-      best = { rangeId, epoch, from: leader, to, reason: `store ${leader} leads ${from} ranges, store ${to} leads ${there}` };
+      best = {
+        rangeId,
+        epoch,
+        from: leader,
+        to,
+        reason: `store ${leader} leads ${from} ranges, store ${to} leads ${there}`,
+      };
     }
   }
   return best;

@@ -4,7 +4,10 @@ import { describe, expect, test } from "vitest";
 import { evenSplits, planCluster } from "../src/cluster-plan.ts";
 
 let counter = 0;
-const random: RandomSource = { uint32: () => counter++, bytes: (length) => Uint8Array.from({ length }, () => counter++ % 256) };
+const random: RandomSource = {
+  uint32: () => counter++,
+  bytes: (length) => Uint8Array.from({ length }, () => counter++ % 256),
+};
 const addresses = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"];
 
 describe("the plan of a cluster", () => {
@@ -21,7 +24,8 @@ describe("the plan of a cluster", () => {
     const { ranges } = planCluster({ addresses, replicas: 3, ranges: 8, splitAt: [] }, random);
     const ids = ranges.flatMap((range) => range.replicas.map((replica) => replica.replicaId));
     expect(new Set(ids).size).toBe(27);
-    for (const store of [1, 2, 3].map(storeId)) expect(ranges.filter((range) => range.replicas[0]!.storeId === store)).toHaveLength(3);
+    for (const store of [1, 2, 3].map(storeId))
+      expect(ranges.filter((range) => range.replicas[0]!.storeId === store)).toHaveLength(3);
   });
 
   test("takes bounds by hand, sorted and once each", () => {

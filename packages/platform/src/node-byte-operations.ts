@@ -2,7 +2,12 @@ import { crc32 } from "node:zlib";
 import type { ByteOperations } from "@flotilla/base";
 
 const latin1Slice = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
-const latin1Write = Buffer.prototype.latin1Write as (this: Uint8Array, text: string, offset: number, length: number) => number;
+const latin1Write = Buffer.prototype.latin1Write as (
+  this: Uint8Array,
+  text: string,
+  offset: number,
+  length: number,
+) => number;
 
 function buffer(bytes: Uint8Array): Buffer {
   return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -5,14 +5,7 @@
 import { assert } from "@flotilla/base";
 import type { ByteOperations, Scheduler } from "@flotilla/base";
 import { EngineLife } from "./engine-life.ts";
-import type {
-  Engine,
-  EngineBatch,
-  EngineIterator,
-  EngineRecord,
-  IterateOptions,
-  ReadView,
-} from "./engine.ts";
+import type { Engine, EngineBatch, EngineIterator, EngineRecord, IterateOptions, ReadView } from "./engine.ts";
 import { memoryOperation } from "./memory-content.ts";
 import type { MemoryContent, MemoryOperation, MemoryView } from "./memory-content.ts";
 import type { MemoryEngineDependencies, MemoryEngineDisk } from "./memory-engine-disk.ts";
@@ -270,7 +263,10 @@ class MemoryBatch implements EngineBatch {
   #bytes = 0;
   #finished = false;
 
-  constructor(platform: ByteOperations, write: (operations: readonly MemoryOperation[], bytes: number) => Promise<void>) {
+  constructor(
+    platform: ByteOperations,
+    write: (operations: readonly MemoryOperation[], bytes: number) => Promise<void>,
+  ) {
     this.#platform = platform;
     this.#writeTo = write;
   }

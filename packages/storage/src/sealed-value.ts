@@ -36,7 +36,8 @@ export function openSealed(
   const keyCrc = operations.crc32(engineKey, 0, engineKey.length, 0);
   const expected = reader.view.getUint32(crcOffset);
   const actual = operations.crc32(value, 0, crcOffset, keyCrc);
-  if (actual !== expected) throw new MalformedError(`checksum ${actual.toString(16)} instead of ${expected.toString(16)}`);
+  if (actual !== expected)
+    throw new MalformedError(`checksum ${actual.toString(16)} instead of ${expected.toString(16)}`);
   const found = reader.uint8();
   if (found !== formatNumber) throw new MalformedError(`format number ${found}, only ${formatNumber} is known`);
   return reader;

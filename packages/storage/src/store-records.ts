@@ -16,21 +16,13 @@ export const storeRecordNames = {
 
 const incarnationFormat = 1;
 
-export function encodeIncarnation(
-  engineKey: Uint8Array,
-  value: Incarnation,
-  operations: ByteOperations,
-): Uint8Array {
+export function encodeIncarnation(engineKey: Uint8Array, value: Incarnation, operations: ByteOperations): Uint8Array {
   const writer = beginSealed(incarnationFormat, operations, 16);
   writer.uint53(value);
   return seal(engineKey, writer, operations);
 }
 
-export function decodeIncarnation(
-  engineKey: Uint8Array,
-  bytes: Uint8Array,
-  operations: ByteOperations,
-): Incarnation {
+export function decodeIncarnation(engineKey: Uint8Array, bytes: Uint8Array, operations: ByteOperations): Incarnation {
   const reader = openSealed(engineKey, bytes, incarnationFormat, operations);
   const value = incarnation(reader.uint53());
   expectEnd(reader);

@@ -11,7 +11,9 @@ const newDirectory = temporaryDirectories();
 
 describe("MemoryEngine", () => {
   for (const { name, run } of engineConformance) {
-    test(name, () => run(() => new MemoryEngineDisk({}, { scheduler: microtaskScheduler, bytes: nodeByteOperations }).open()));
+    test(name, () =>
+      run(() => new MemoryEngineDisk({}, { scheduler: microtaskScheduler, bytes: nodeByteOperations }).open()),
+    );
   }
 });
 

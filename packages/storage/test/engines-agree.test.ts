@@ -15,16 +15,33 @@ type Step =
   | { kind: "open-view" }
   | { kind: "close-view"; which: number }
   | { kind: "settle" }
-  | { kind: "scan"; from: Uint8Array; to: Uint8Array; reverse: boolean; keysOnly: boolean; view: number; records: number; bytes: number }
+  | {
+      kind: "scan";
+      from: Uint8Array;
+      to: Uint8Array;
+      reverse: boolean;
+      keysOnly: boolean;
+      view: number;
+      records: number;
+      bytes: number;
+    }
   | { kind: "get"; key: Uint8Array; view: number };
 
 // Few, short keys of few bytes, so that steps meet one another.
-const key = fc.array(fc.constantFrom(0, 1, 97, 127, 128, 255), { minLength: 1, maxLength: 3 }).map((bytes) => Uint8Array.from(bytes));
+const key = fc
+  .array(fc.constantFrom(0, 1, 97, 127, 128, 255), { minLength: 1, maxLength: 3 })
+  .map((bytes) => Uint8Array.from(bytes));
 const value = fc.uint8Array({ maxLength: 40 });
 /** Of the open views; those beyond mean none. */
 const view = fc.nat({ max: 5 });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant("write" as const), operations: fc.array(fc.record({ key, value: fc.option(value, { nil: undefined, freq: 3 }) }), { maxLength: 12 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("write" as const),
+      operations: fc.array(fc.record({ key, value: fc.option(value, { nil: undefined, freq: 3 }) }), { maxLength: 12 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("open-view" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("close-view" as const), which: view }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("settle" as const) }) },
@@ -48,7 +65,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 async function run(engine: Engine, steps: readonly Step[]): Promise<string> {
   const told: string[] = [];
   const views: ReadView[] = [];
-  const tell = (bytes: Uint8Array | undefined): void => void told.push(bytes === undefined ? "-" : Buffer.from(bytes).toString("hex"));
+  const tell = (bytes: Uint8Array | undefined): void =>
+    void told.push(bytes === undefined ? "-" : Buffer.from(bytes).toString("hex"));
   for (const each of steps) {
     switch (each.kind) {
       case "write": {
@@ -78,8 +96,18 @@ async function run(engine: Engine, steps: readonly Step[]): Promise<string> {
       case "scan": {
         const at = views[each.view];
         const { reverse, keysOnly } = each;
-        const iterator = engine.iterate({ start: each.from, end: each.to, reverse, keysOnly, ...(at === undefined ? {} : { view: at }) });
-        for (let page = await iterator.next(each.records, each.bytes); page.length > 0; page = await iterator.next(each.records, each.bytes)) {
+        const iterator = engine.iterate({
+          start: each.from,
+          end: each.to,
+          reverse,
+          keysOnly,
+          ...(at === undefined ? {} : { view: at }),
+        });
+        for (
+          let page = await iterator.next(each.records, each.bytes);
+          page.length > 0;
+          page = await iterator.next(each.records, each.bytes)
+        ) {
           page.forEach((record: EngineRecord) => (tell(record.key), tell(record.value)));
         }
         await iterator.close();
@@ -101,7 +129,10 @@ test("I8 LevelDB and its twin read the same after the same steps", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
       const level = await LevelEngine.open(join(directory, String(++runs)), { lock, cacheBytes: 65536 });
-      const memory = await new MemoryEngineDisk({}, { scheduler: microtaskScheduler, bytes: nodeByteOperations }).open();
+      const memory = await new MemoryEngineDisk(
+        {},
+        { scheduler: microtaskScheduler, bytes: nodeByteOperations },
+      ).open();
       try {
         const [told, expected] = [await run(level, steps), await run(memory, steps)];
         if (told !== expected) throw new Error(`LevelDB:\n${told}\n\nits twin:\n${expected}`);

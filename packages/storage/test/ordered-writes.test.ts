@@ -24,7 +24,12 @@ test("F17 F20 behind a failed write none is tried, and all are told the first er
   let tried = 0;
   const succeed = async (): Promise<void> => void tried++;
   const fail = (): Promise<void> => Promise.reject(new Error("once"));
-  const results = await Promise.allSettled([writes.run(succeed), writes.run(fail), writes.run(succeed), writes.run(succeed)]);
+  const results = await Promise.allSettled([
+    writes.run(succeed),
+    writes.run(fail),
+    writes.run(succeed),
+    writes.run(succeed),
+  ]);
   expect(results.map((result) => (result.status === "rejected" ? String(result.reason) : "written"))).toEqual([
     "written",
     "Error: once",

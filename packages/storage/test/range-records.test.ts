@@ -67,7 +67,10 @@ const keys = {
 };
 
 /** Every codec: what it encodes to, and its decoder. */
-const codecs: Record<string, { at: Uint8Array; value: Uint8Array; decode: (at: Uint8Array, value: Uint8Array) => unknown; decoded: unknown }> = {
+const codecs: Record<
+  string,
+  { at: Uint8Array; value: Uint8Array; decode: (at: Uint8Array, value: Uint8Array) => unknown; decoded: unknown }
+> = {
   descriptor: {
     at: keys.descriptor,
     value: encodeDescriptor(keys.descriptor, descriptor, operations),
@@ -157,7 +160,8 @@ function sealed(at: Uint8Array, body: string): Uint8Array {
 const id = (value: number): string => value.toString(16).padStart(16, "0");
 
 test("bodies that break a bound are refused though their checksum holds", () => {
-  const decodeBody = (body: string): unknown => decodeConfiguration(keys.configuration, sealed(keys.configuration, body), operations);
+  const decodeBody = (body: string): unknown =>
+    decodeConfiguration(keys.configuration, sealed(keys.configuration, body), operations);
   const none = "0000";
   expect(decodeBody(`00${none.repeat(4)}`)).toMatchObject({ voters: [], autoLeave: false });
   expect(() => decodeBody(`02${none.repeat(4)}`)).toThrow(/autoLeave/);
@@ -168,7 +172,8 @@ test("bodies that break a bound are refused though their checksum holds", () => 
   expect(() => decodeBody(`000001ff${id(0).slice(2)}${none.repeat(3)}`)).toThrow(/2\^53/);
 
   const descriptorOf = (start: string, end: string, rest: string): unknown => {
-    const bound = (text: string): string => Buffer.from([0, text.length]).toString("hex") + Buffer.from(text).toString("hex");
+    const bound = (text: string): string =>
+      Buffer.from([0, text.length]).toString("hex") + Buffer.from(text).toString("hex");
     const body = id(7) + bound(start) + bound(end) + id(1) + id(1) + rest;
     return decodeDescriptor(keys.descriptor, sealed(keys.descriptor, body), operations);
   };
@@ -187,7 +192,9 @@ test("bodies that break a bound are refused though their checksum holds", () => 
 
 test("an encoder refuses what its decoder would", () => {
   const many = Array.from({ length: replicasPerRangeMax + 1 }, (_, i) => replicaId(i + 1));
-  expect(() => encodeConfiguration(keys.configuration, { ...configuration, voters: many }, operations)).toThrow(/at most 64/);
+  expect(() => encodeConfiguration(keys.configuration, { ...configuration, voters: many }, operations)).toThrow(
+    /at most 64/,
+  );
   const end = key("\x01".repeat(5000));
   expect(() => encodeDescriptor(keys.descriptor, { ...descriptor, end }, operations)).toThrow(/at most 4098/);
 });

@@ -41,7 +41,9 @@ export class AdminService {
       case "transfer-leader":
         return this.#transferLeader(argument);
       default:
-        throw new Failure("InvalidArgument", `unknown request ${JSON.stringify(name)}`, { hint: "client and server differ in their versions" });
+        throw new Failure("InvalidArgument", `unknown request ${JSON.stringify(name)}`, {
+          hint: "client and server differ in their versions",
+        });
     }
   }
 
@@ -78,7 +80,8 @@ export class AdminService {
       if (alive < descriptor.replicas.length) underReplicated++;
       if (!led.has(descriptor.rangeId) && alive <= descriptor.replicas.length / 2) unavailable++;
     }
-    for (const store of plan.stores) if (!live.has(store.storeId)) reasons.push(`store ${store.storeId} (${store.address}) does not answer`);
+    for (const store of plan.stores)
+      if (!live.has(store.storeId)) reasons.push(`store ${store.storeId} (${store.address}) does not answer`);
     if (unavailable > 0) reasons.push(`${unavailable} ranges have no majority`);
     else if (led.size < descriptors.length && reports.length === live.size) {
       reasons.push(`${descriptors.length - led.size} ranges have no leader at this moment`);
@@ -161,7 +164,11 @@ export class AdminService {
         term: report?.term ?? null,
         replicas: descriptor.replicas.map(({ replicaId, storeId, role }) => {
           const state = report?.replicas.find((replica) => replica.replicaId === replicaId);
-          const word = !live.has(storeId) ? "down" : storeId === report?.leaderStoreId ? "leader" : (state?.state ?? null);
+          const word = !live.has(storeId)
+            ? "down"
+            : storeId === report?.leaderStoreId
+              ? "leader"
+              : (state?.state ?? null);
           return { replicaId, storeId, nodeId: stores.get(storeId) ?? null, role, state: word };
         }),
         sizeBytes: report?.sizeBytes ?? null,
@@ -176,17 +183,22 @@ export class AdminService {
   async #transferLeader(argument: unknown): Promise<unknown> {
     const { rangeId, to } = transferArguments(argument);
     const descriptor = (await this.#host.descriptors()).find((range) => range.rangeId === rangeId);
-    if (descriptor === undefined) throw new Failure("NotFound", `there is no range ${rangeId}`, { hint: "flotilla range list" });
+    if (descriptor === undefined)
+      throw new Failure("NotFound", `there is no range ${rangeId}`, { hint: "flotilla range list" });
     const member = descriptor.replicas.find((replica) => replica.storeId === to);
-    if (member === undefined) throw new Failure("Refused", `store ${to} has no replica of range ${rangeId}`, { hint: "flotilla range list" });
+    if (member === undefined)
+      throw new Failure("Refused", `store ${to} has no replica of range ${rangeId}`, { hint: "flotilla range list" });
     const leader = this.#host.leaderOf(rangeId);
     if (leader === to) return { rangeId, leaderStoreId: to, changed: false };
     if (leader !== this.#host.storeId) {
-      if (leader === noStore) throw new Failure("NoQuorum", `range ${rangeId} has no leader known here`, { hint: "flotilla cluster status" });
+      if (leader === noStore)
+        throw new Failure("NoQuorum", `range ${rangeId} has no leader known here`, { hint: "flotilla cluster status" });
       throw new Failure("Refused", `store ${leader} leads range ${rangeId}`, { details: { redirectStoreId: leader } });
     }
     if (this.#host.replica(rangeId)?.node.transferLeader(member.replicaId) !== true) {
-      throw new Failure("Refused", `range ${rangeId} cannot be led by store ${to} now`, { hint: "its replica is down or far behind" });
+      throw new Failure("Refused", `range ${rangeId} cannot be led by store ${to} now`, {
+        hint: "its replica is down or far behind",
+      });
     }
     return { rangeId, leaderStoreId: to, changed: true };
   }
@@ -195,7 +207,8 @@ export class AdminService {
 function transferArguments(argument: unknown): { rangeId: number; to: number } {
   if (typeof argument === "object" && argument !== null && "rangeId" in argument && "to" in argument) {
     const { rangeId, to } = argument;
-    if (Number.isSafeInteger(rangeId) && Number.isSafeInteger(to)) return { rangeId: rangeId as number, to: to as number };
+    if (Number.isSafeInteger(rangeId) && Number.isSafeInteger(to))
+      return { rangeId: rangeId as number, to: to as number };
   }
   throw new Failure("InvalidArgument", "transfer-leader takes { rangeId, to }, both integers");
 }

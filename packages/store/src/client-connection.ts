@@ -48,7 +48,8 @@ export class ClientConnection {
     if (this.#outgoing.length === 0) this.#host.onOutgoing(this);
     this.#outgoing.push(message);
     this.#outgoingBytes += this.#host.bytesOf(message);
-    if (this.#outgoingBytes + this.stream.unconfirmedBytes > 8 * this.#host.backlogBytesMax) this.#host.onOverflow(this);
+    if (this.#outgoingBytes + this.stream.unconfirmedBytes > 8 * this.#host.backlogBytesMax)
+      this.#host.onOverflow(this);
   }
 
   takeOutgoing(): readonly ServerMessage[] {

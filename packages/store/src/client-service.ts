@@ -70,7 +70,10 @@ export class ClientService {
         host.schedule();
       },
       onOverflow: (connection) => {
-        logger.warn({ client: connection.stream.remoteAddress }, "a client does not read its answers; its stream is closed");
+        logger.warn(
+          { client: connection.stream.remoteAddress },
+          "a client does not read its answers; its stream is closed",
+        );
         connection.stream.close();
       },
     };
@@ -84,11 +87,19 @@ export class ClientService {
   admit(hello: Hello, own: Hello): Admission {
     const { clusterId } = this.#host;
     if (hello.clusterId !== "" && hello.clusterId !== clusterId) {
-      return { ok: false, code: "WrongCluster", message: `this is cluster ${clusterId}, the client asks for ${hello.clusterId}` };
+      return {
+        ok: false,
+        code: "WrongCluster",
+        message: `this is cluster ${clusterId}, the client asks for ${hello.clusterId}`,
+      };
     }
     if (this.#draining) return { ok: false, code: "Closed", message: "this store is stopping" };
     if (this.#connections.size >= clientStreamsMax) {
-      return { ok: false, code: "Busy", message: `${clientStreamsMax} clients are connected, the most that a store takes` };
+      return {
+        ok: false,
+        code: "Busy",
+        message: `${clientStreamsMax} clients are connected, the most that a store takes`,
+      };
     }
     return { ok: true, hello: own, accept: (stream) => this.#accept(stream) };
   }
@@ -162,7 +173,13 @@ export class ClientService {
   }
 
   #absentRange(): RoutingRefusal {
-    return { reason: "not-leader", code: undefined, message: "this store has no replica of the range", retryAfterMs: 0, ranges: [] };
+    return {
+      reason: "not-leader",
+      code: undefined,
+      message: "this store has no replica of the range",
+      retryAfterMs: 0,
+      ranges: [],
+    };
   }
 
   #commands(connection: ClientConnection, batch: CommandBatch): void {
@@ -181,7 +198,13 @@ export class ClientService {
       // The user's key, and the prefix in front of it.
       if (key.length < 2 || key.length > keyBytesMax + 1) {
         const code = key.length < 2 ? "EmptyKey" : "KeyTooLarge";
-        return connection.refuse("commands", batch.batchId, code, `a key of ${key.length - 1} bytes, 1 to ${keyBytesMax}`, 0);
+        return connection.refuse(
+          "commands",
+          batch.batchId,
+          code,
+          `a key of ${key.length - 1} bytes, 1 to ${keyBytesMax}`,
+          0,
+        );
       }
     }
     const replica = this.#host.replica(batch.rangeId);
@@ -200,7 +223,13 @@ export class ClientService {
     const replica = this.#host.replica(request.rangeId);
     if (replica === undefined) connection.refuseRouting("scan", request.scanId, this.#absentRange());
     else if (connection.scans.size >= scansPerClientMax) {
-      connection.refuse("scan", request.scanId, "Busy", `${scansPerClientMax} scans are open, the most for one client`, 100);
+      connection.refuse(
+        "scan",
+        request.scanId,
+        "Busy",
+        `${scansPerClientMax} scans are open, the most for one client`,
+        100,
+      );
     } else if (request.consistency === "stale") this.serve(replica, [{ kind: "scan", connection, request }]);
     else replica.read({ kind: "scan", connection, request });
   }
@@ -217,7 +246,11 @@ export class ClientService {
   #serveReads(replica: Replica, connection: ClientConnection, batch: ReadBatch): void {
     const { machine } = replica;
     const { descriptor } = machine;
-    if (replica.loading || batch.bounds !== descriptor.epoch.bounds || !batch.keys.every((key) => key >= descriptor.start && key < descriptor.end)) {
+    if (
+      replica.loading ||
+      batch.bounds !== descriptor.epoch.bounds ||
+      !batch.keys.every((key) => key >= descriptor.start && key < descriptor.end)
+    ) {
       connection.refuseRouting("reads", batch.batchId, this.#mismatch(replica));
       return;
     }
@@ -253,12 +286,23 @@ export class ClientService {
 
   #mismatch(replica: Replica): RoutingRefusal {
     const ranges: RouteEntry[] = [{ descriptor: replica.descriptor, leader: replica.leaderStore }];
-    return { reason: "epoch-mismatch", code: undefined, message: "the range has other bounds", retryAfterMs: replica.loading ? 100 : 0, ranges };
+    return {
+      reason: "epoch-mismatch",
+      code: undefined,
+      message: "the range has other bounds",
+      retryAfterMs: replica.loading ? 100 : 0,
+      ranges,
+    };
   }
 
   #openScan(replica: Replica, connection: ClientConnection, request: ScanRequest): void {
     const { descriptor } = replica;
-    if (replica.loading || request.bounds !== descriptor.epoch.bounds || request.start < descriptor.start || request.end > descriptor.end) {
+    if (
+      replica.loading ||
+      request.bounds !== descriptor.epoch.bounds ||
+      request.start < descriptor.start ||
+      request.end > descriptor.end
+    ) {
       connection.refuseRouting("scan", request.scanId, this.#mismatch(replica));
       return;
     }
@@ -286,7 +330,13 @@ export class ClientService {
     this.#host.routes(limited).then(
       (ranges) => {
         const { requestId } = request;
-        connection.push({ type: "route-response", requestId, clusterId: this.#host.clusterId, ranges, stores: this.#host.addresses() });
+        connection.push({
+          type: "route-response",
+          requestId,
+          clusterId: this.#host.clusterId,
+          ranges,
+          stores: this.#host.addresses(),
+        });
       },
       (error: unknown) => this.#host.fail(error),
     );
@@ -298,7 +348,12 @@ export class ClientService {
       (error: unknown) => {
         if (!(error instanceof Failure)) return this.#host.fail(error);
         const { code, message, hint, details } = error;
-        connection.push({ type: "admin-response", requestId, result: undefined, error: { code, message, hint, details } });
+        connection.push({
+          type: "admin-response",
+          requestId,
+          result: undefined,
+          error: { code, message, hint, details },
+        });
       },
     );
   }
@@ -322,7 +377,13 @@ export class ClientService {
         if (scan.running) scan.touchedMs = now;
         if (now - scan.touchedMs <= scanIdleMsMax) continue;
         scan.close();
-        connection.refuse("scan", scan.request.scanId, "Timeout", `nothing was asked of the scan for ${scanIdleMsMax / 1000} s`, 0);
+        connection.refuse(
+          "scan",
+          scan.request.scanId,
+          "Timeout",
+          `nothing was asked of the scan for ${scanIdleMsMax / 1000} s`,
+          0,
+        );
       }
     }
   }

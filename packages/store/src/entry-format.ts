@@ -144,7 +144,9 @@ export class EntryReader {
 
   constructor(bytes: Uint8Array, operations: ByteOperations) {
     if (bytes.length < entryHeaderBytes || bytes[0] !== entryFormat || bytes[1] !== entryKindCommands) {
-      throw new MalformedError(`not a commands entry of format ${entryFormat}: ${bytes.length} bytes, first ${bytes[0]}, ${bytes[1]}`);
+      throw new MalformedError(
+        `not a commands entry of format ${entryFormat}: ${bytes.length} bytes, first ${bytes[0]}, ${bytes[1]}`,
+      );
     }
     this.bytes = bytes;
     this.#operations = operations;

@@ -48,11 +48,20 @@ export class Evaluator {
    * Evaluates from the front of `queue` until the entry is full, and moves the batches' `next` on. `index` is where the
    * entry will stand, `firstVersion` what its first command gets. Undefined when every command was refused.
    */
-  evaluate(queue: readonly QueuedBatch[], bytesTarget: number, index: number, firstVersion: Version): Evaluated | undefined {
+  evaluate(
+    queue: readonly QueuedBatch[],
+    bytesTarget: number,
+    index: number,
+    firstVersion: Version,
+  ): Evaluated | undefined {
     this.#touched = [];
     this.#before = [];
     this.#noted = [];
-    const writer = new EntryWriter(measure(queue, bytesTarget), this.#machine.descriptor.epoch.bounds, this.#operations);
+    const writer = new EntryWriter(
+      measure(queue, bytesTarget),
+      this.#machine.descriptor.epoch.bounds,
+      this.#operations,
+    );
     const answers: BatchAnswer[] = [];
     for (const queued of queue) {
       const { batch } = queued;
@@ -167,7 +176,12 @@ function measure(queue: readonly QueuedBatch[], bytesTarget: number): number {
   return bytes;
 }
 
-function result(number: number, status: CommandResult["status"], resultVersion: Version, existed: boolean): CommandResult {
+function result(
+  number: number,
+  status: CommandResult["status"],
+  resultVersion: Version,
+  existed: boolean,
+): CommandResult {
   return { number, status, version: resultVersion, existed, code: undefined, message: "" };
 }
 
@@ -184,7 +198,11 @@ function refusedBySession(
     case "below-floor":
       return refused(command.number, "Refused", `command ${command.number} was settled by its client (floor ${floor})`);
     case "too-old":
-      return refused(command.number, "Refused", "the command was first sent more than 10 minutes before the range's last write");
+      return refused(
+        command.number,
+        "Refused",
+        "the command was first sent more than 10 minutes before the range's last write",
+      );
     case "too-many":
       return refused(command.number, "Busy", "the client has too many unsettled commands on this range");
     default:

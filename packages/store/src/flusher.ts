@@ -45,7 +45,12 @@ export class Flusher {
 
   constructor(
     replicas: () => Iterable<Replica>,
-    dependencies: { readonly engine: Engine; readonly log: SharedLog; readonly queue: EngineQueue; readonly environment: Environment },
+    dependencies: {
+      readonly engine: Engine;
+      readonly log: SharedLog;
+      readonly queue: EngineQueue;
+      readonly environment: Environment;
+    },
   ) {
     this.#replicas = replicas;
     this.#engine = dependencies.engine;
@@ -96,7 +101,13 @@ export class Flusher {
     await batch.write();
     this.flushes++;
     for (const { replica } of captured) replica.machine.memtable.thaw();
-    await this.noteCheckpoint(captured.map(({ replica, flush }) => ({ rangeId: flush.rangeId, replicaId: replica.replicaId, index: flush.appliedIndex })));
+    await this.noteCheckpoint(
+      captured.map(({ replica, flush }) => ({
+        rangeId: flush.rangeId,
+        replicaId: replica.replicaId,
+        index: flush.appliedIndex,
+      })),
+    );
   }
 
   #nextTurn(): Promise<void> {

@@ -131,7 +131,8 @@ export class Memtable {
       this.#sorted = [...this.#active.keys()].sort();
       this.#sortedSize = this.#active.size;
     }
-    if (this.#frozen !== undefined && this.#frozenSorted === undefined) this.#frozenSorted = [...this.#frozen.keys()].sort();
+    if (this.#frozen !== undefined && this.#frozenSorted === undefined)
+      this.#frozenSorted = [...this.#frozen.keys()].sort();
     const keys: Key[] = [];
     const cells: Cell[] = [];
     const active = this.#sorted;

@@ -29,7 +29,8 @@ export function encodeMetaDescriptor(descriptor: RangeDescriptor, operations: By
 export function decodeMetaDescriptor(value: Uint8Array, operations: ByteOperations): RangeDescriptor {
   const reader = new BinaryReader(value);
   const found = reader.uint8();
-  if (found !== descriptorFormat) throw new MalformedError(`range descriptor of format ${found}, only ${descriptorFormat} is known`);
+  if (found !== descriptorFormat)
+    throw new MalformedError(`range descriptor of format ${found}, only ${descriptorFormat} is known`);
   return readDescriptor(reader, operations);
 }
 
@@ -45,7 +46,12 @@ export function initialMetaRecords(plan: ClusterPlan, operations: ByteOperations
     const value = operations.encodeUtf8(JSON.stringify({ storeId, nodeId, address }));
     records.push({ key: key("\x00store/" + binaryUint53(storeId, operations)), value });
   }
-  const next = { range: plan.ranges.length + 1, replica: lastReplica + 1, store: plan.stores.length + 1, node: plan.stores.length + 1 };
+  const next = {
+    range: plan.ranges.length + 1,
+    replica: lastReplica + 1,
+    store: plan.stores.length + 1,
+    node: plan.stores.length + 1,
+  };
   for (const [name, id] of Object.entries(next)) {
     const writer = new BinaryWriter(operations, 8);
     writer.uint53(id);

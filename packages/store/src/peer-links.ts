@@ -6,11 +6,21 @@ import type { Clock, Environment, StoreId, Timer } from "@flotilla/base";
 import { Failure, MalformedError, randomBelow } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import { sendInPayloads } from "./payloads.ts";
-import type { Admission, Codec, Dialer, Hello, PeerMessage, Purpose, Stream, StreamHandlers } from "@flotilla/transport";
+import type {
+  Admission,
+  Codec,
+  Dialer,
+  Hello,
+  PeerMessage,
+  Purpose,
+  Stream,
+  StreamHandlers,
+} from "@flotilla/transport";
 
 export type Lane = "heartbeat" | "append" | "snapshot";
 const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
-const disownedHint = "each store has one directory and one process; if this is a copied or restored directory, do not start it beside the other";
+const disownedHint =
+  "each store has one directory and one process; if this is a copied or restored directory, do not start it beside the other";
 const redialMsMin = 100;
 const redialMsMax = 1000;
 
@@ -70,7 +80,12 @@ export class PeerLinks {
       readonly selfId: StoreId;
       readonly unconfirmedBytesMax: number;
     },
-    dependencies: { readonly environment: Environment; readonly dialer: Dialer; readonly codec: Codec; hello(purpose: Purpose): Hello },
+    dependencies: {
+      readonly environment: Environment;
+      readonly dialer: Dialer;
+      readonly codec: Codec;
+      hello(purpose: Purpose): Hello;
+    },
     events: PeerEvents,
   ) {
     this.#plan = options.plan;
@@ -196,27 +211,46 @@ export class PeerLinks {
   }
 
   #identityRefusal(hello: Hello): Admission | undefined {
-    const refuse = (code: "WrongCluster" | "Refused" | "InUse", message: string): Admission => ({ ok: false, code, message });
+    const refuse = (code: "WrongCluster" | "Refused" | "InUse", message: string): Admission => ({
+      ok: false,
+      code,
+      message,
+    });
     if (hello.clusterId !== this.#plan.clusterId) {
-      return refuse("WrongCluster", `store ${hello.storeId} belongs to cluster ${hello.clusterId}, this is ${this.#plan.clusterId}`);
+      return refuse(
+        "WrongCluster",
+        `store ${hello.storeId} belongs to cluster ${hello.clusterId}, this is ${this.#plan.clusterId}`,
+      );
     }
     const planned = this.#plan.stores.find((store) => store.storeId === hello.storeId);
     if (planned === undefined || hello.storeId === this.#selfId) {
       return refuse("Refused", `store ${hello.storeId} is not a store that this one may speak with`);
     }
     if (planned.storeKey !== hello.storeKey) {
-      return refuse("InUse", `store ${hello.storeId} shows another store key: its directory is not the one that the cluster knows`);
+      return refuse(
+        "InUse",
+        `store ${hello.storeId} shows another store key: its directory is not the one that the cluster knows`,
+      );
     }
     const { leaseMs } = this.#hello("heartbeat");
     if (hello.leaseMs !== leaseMs) {
-      return refuse("Refused", `store ${hello.storeId} grants leases of ${hello.leaseMs} ms, this one of ${leaseMs} ms: set tickMs, electionTicksMin and leasePercent alike on all nodes`);
+      return refuse(
+        "Refused",
+        `store ${hello.storeId} grants leases of ${hello.leaseMs} ms, this one of ${leaseMs} ms: set tickMs, electionTicksMin and leasePercent alike on all nodes`,
+      );
     }
     const peer = this.peers.get(hello.storeId)!;
     if (hello.incarnation < peer.incarnation) {
-      return refuse("InUse", `store ${hello.storeId} was started again since: incarnation ${peer.incarnation}, not ${hello.incarnation}`);
+      return refuse(
+        "InUse",
+        `store ${hello.storeId} was started again since: incarnation ${peer.incarnation}, not ${hello.incarnation}`,
+      );
     }
     if (hello.incarnation === peer.incarnation && hello.address !== peer.address) {
-      return refuse("InUse", `store ${hello.storeId} runs at ${peer.address} already: ${hello.address} is started from a copy of its directory`);
+      return refuse(
+        "InUse",
+        `store ${hello.storeId} runs at ${peer.address} already: ${hello.address} is started from a copy of its directory`,
+      );
     }
     return undefined;
   }
@@ -238,7 +272,10 @@ export class PeerLinks {
           messages = this.#codec.decodePeer(payload);
         } catch (error) {
           if (!(error instanceof MalformedError)) throw error;
-          this.#environment.logger.warn({ storeId: peer.storeId, error: error.message }, "malformed message from a store; its stream is closed");
+          this.#environment.logger.warn(
+            { storeId: peer.storeId, error: error.message },
+            "malformed message from a store; its stream is closed",
+          );
           stream.close();
           return;
         }
@@ -264,15 +301,22 @@ export class PeerLinks {
       onFailed: (reason) => {
         this.#dials.delete(name);
         // Two that claim to be one store must not both vote: whom another store refuses as the second one ends.
-        if (reason.code === "InUse" && !this.#closed) return this.#events.onDisowned(new Failure("Refused", reason.message, { hint: disownedHint }));
+        if (reason.code === "InUse" && !this.#closed)
+          return this.#events.onDisowned(new Failure("Refused", reason.message, { hint: disownedHint }));
         if (reason.code !== undefined) {
-          this.#environment.logger.warn({ storeId: peer.storeId, address: peer.address, code: reason.code, lane }, reason.message);
+          this.#environment.logger.warn(
+            { storeId: peer.storeId, address: peer.address, code: reason.code, lane },
+            reason.message,
+          );
         }
         redial(delayMs);
       },
       onOpen: (stream) => {
         this.#dials.delete(name);
-        const refusal = stream.hello.storeId === peer.storeId ? this.#identityRefusal(stream.hello) : { ok: false as const, message: "another store answers" };
+        const refusal =
+          stream.hello.storeId === peer.storeId
+            ? this.#identityRefusal(stream.hello)
+            : { ok: false as const, message: "another store answers" };
         if (this.#closed || refusal !== undefined) {
           if (refusal !== undefined && !refusal.ok) {
             this.#environment.logger.warn({ storeId: peer.storeId, address: peer.address }, refusal.message);

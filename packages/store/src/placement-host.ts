@@ -62,7 +62,8 @@ export class PlacementHost {
   reports(): StoreReport[] {
     const oldest = this.#now() - this.#options.settings.storeDeadMs;
     const reports = [this.#ownReport()];
-    for (const [store, { report, atMs }] of this.#reports) if (store !== this.#options.storeId && atMs >= oldest) reports.push(report);
+    for (const [store, { report, atMs }] of this.#reports)
+      if (store !== this.#options.storeId && atMs >= oldest) reports.push(report);
     return reports;
   }
 
@@ -88,7 +89,8 @@ export class PlacementHost {
     if (now - this.#lastReportMs >= reportMs) {
       this.#lastReportMs = now;
       const { driver } = this;
-      if (driver !== noStore && driver !== this.#options.storeId) this.#host.links.send(driver, "heartbeat", this.#ownReport());
+      if (driver !== noStore && driver !== this.#options.storeId)
+        this.#host.links.send(driver, "heartbeat", this.#ownReport());
     }
     if (this.#leadsSinceMs !== undefined && now - this.#lastDecisionMs >= decideMs) {
       this.#lastDecisionMs = now;
@@ -109,7 +111,13 @@ export class PlacementHost {
     for (const transfer of balanceLeaders({ stores, ranges }, transfersPerRound)) {
       const { rangeId, epoch, from, to, reason } = transfer;
       const operatorId = ++this.#operatorId;
-      const step: OperatorStep = { type: "operator-step", operatorId, rangeId, epoch, action: { kind: "transfer-leader", to } };
+      const step: OperatorStep = {
+        type: "operator-step",
+        operatorId,
+        rangeId,
+        epoch,
+        action: { kind: "transfer-leader", to },
+      };
       this.#host.dependencies.environment.logger.info({ rangeId, from, to, reason }, "leadership to be transferred");
       if (from === this.#options.storeId) this.onStep(step);
       else this.#host.links.send(from, "heartbeat", step);

@@ -29,7 +29,11 @@ export class RangeMeters {
     this.#environment = environment;
   }
 
-  of(replica: Replica): { readonly sizeBytes: number; readonly writesPerSecond: number; readonly readsPerSecond: number } {
+  of(replica: Replica): {
+    readonly sizeBytes: number;
+    readonly writesPerSecond: number;
+    readonly readsPerSecond: number;
+  } {
     return this.#meters.get(replica.rangeId) ?? { sizeBytes: 0, writesPerSecond: 0, readsPerSecond: 0 };
   }
 
@@ -40,7 +44,14 @@ export class RangeMeters {
     for (const replica of replicas) {
       let meter = this.#meters.get(replica.rangeId);
       if (meter === undefined) {
-        meter = { atMs: now, writes: replica.writes, reads: replica.readsDone, writesPerSecond: 0, readsPerSecond: 0, sizeBytes: 0 };
+        meter = {
+          atMs: now,
+          writes: replica.writes,
+          reads: replica.readsDone,
+          writesPerSecond: 0,
+          readsPerSecond: 0,
+          sizeBytes: 0,
+        };
         this.#meters.set(replica.rangeId, meter);
       }
       const seconds = (now - meter.atMs) / 1000;

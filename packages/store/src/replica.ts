@@ -3,9 +3,28 @@
  * of the store's round (store-round.ts); nothing here has a timer or a promise of its own.
  */
 import { InvariantError, MalformedError, assert, noVersion, rangeId, version } from "@flotilla/base";
-import type { Environment, LogIndex, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
+import type {
+  Environment,
+  LogIndex,
+  RangeDescriptor,
+  RangeId,
+  ReplicaId,
+  StoreId,
+  Term,
+  Version,
+} from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
-import type { Entry, HardState, LogReader, Message, Persistence, RawNodeOptions, Ready, Role, SnapshotLabel } from "@flotilla/raft";
+import type {
+  Entry,
+  HardState,
+  LogReader,
+  Message,
+  Persistence,
+  RawNodeOptions,
+  Ready,
+  Role,
+  SnapshotLabel,
+} from "@flotilla/raft";
 import type { CommandResult, ReadBatch, ScanRequest } from "@flotilla/transport";
 import type { ClientConnection, RoutingRefusal } from "./client-connection.ts";
 import { statusApplied, statusConditionFailed } from "./entry-format.ts";
@@ -87,7 +106,12 @@ export class Replica {
   readonly #host: ReplicaHost;
 
   constructor(
-    options: { readonly replicaId: ReplicaId; readonly hardState: HardState; readonly brandNew: boolean; readonly raft: Omit<RawNodeOptions, "id"> },
+    options: {
+      readonly replicaId: ReplicaId;
+      readonly hardState: HardState;
+      readonly brandNew: boolean;
+      readonly raft: Omit<RawNodeOptions, "id">;
+    },
     machine: StateMachine,
     log: LogReader,
     host: ReplicaHost,
@@ -160,7 +184,13 @@ export class Replica {
       return;
     }
     if (this.#queue.length >= queuedBatchesMax) {
-      queued.connection.refuse("commands", queued.batch.batchId, "Busy", `range ${this.rangeId} has too many batches waiting`, 50);
+      queued.connection.refuse(
+        "commands",
+        queued.batch.batchId,
+        "Busy",
+        `range ${this.rangeId} has too many batches waiting`,
+        50,
+      );
       return;
     }
     this.#queue.push(queued);
@@ -185,7 +215,10 @@ export class Replica {
       if (this.#reads.length > 0 && this.#rounds.size < readRoundsMax) this.#startReads();
     }
     while (this.node.hasReady()) this.#ready(this.node.ready());
-    if (this.#canEvaluate && (this.#queue.length > 0 || (this.#reads.length > 0 && this.#rounds.size < readRoundsMax))) {
+    if (
+      this.#canEvaluate &&
+      (this.#queue.length > 0 || (this.#reads.length > 0 && this.#rounds.size < readRoundsMax))
+    ) {
       this.#host.markDirty(this);
     }
   }
@@ -197,7 +230,8 @@ export class Replica {
 
   #ready(ready: Ready): void {
     // A deposed leader forgets what was pending before anything of the new term is applied.
-    if (this.#leaderTerm !== 0 && (this.node.role !== "leader" || this.node.term !== this.#leaderTerm)) this.#stepDown();
+    if (this.#leaderTerm !== 0 && (this.node.role !== "leader" || this.node.term !== this.#leaderTerm))
+      this.#stepDown();
     if (this.#leaderTerm === 0 && this.node.role === "leader") {
       this.#leaderTerm = this.node.term;
       this.#host.counters.elections++;
@@ -276,17 +310,33 @@ export class Replica {
       return false;
     }
     if (batch.seen > now + seenAheadVersionsMax) {
-      connection.refuse("commands", batch.batchId, "Refused", `version ${batch.seen} is more than 10 s ahead of this store's clock`, 0);
+      connection.refuse(
+        "commands",
+        batch.batchId,
+        "Refused",
+        `version ${batch.seen} is more than 10 s ahead of this store's clock`,
+        0,
+      );
       return false;
     }
     return true;
   }
 
   #notTaken(answers: readonly BatchAnswer[], reason: string): void {
-    const message = reason === "busy" ? `range ${this.rangeId} has too many bytes not yet committed` : `range ${this.rangeId}: ${reason}`;
+    const message =
+      reason === "busy"
+        ? `range ${this.rangeId} has too many bytes not yet committed`
+        : `range ${this.rangeId}: ${reason}`;
     for (const { connection, batchId, results } of answers) {
       for (let i = 0; i < results.length; i++) {
-        results[i] = { number: results[i]!.number, status: "refused", version: noVersion, existed: false, code: "Busy", message };
+        results[i] = {
+          number: results[i]!.number,
+          status: "refused",
+          version: noVersion,
+          existed: false,
+          code: "Busy",
+          message,
+        };
       }
       this.#host.counters.commandsRefused += results.length;
       connection.answerCommands(batchId, this.machine.lastVersion, results);
@@ -340,7 +390,10 @@ export class Replica {
   }
 
   #applyAll(entries: readonly Entry[]): void {
-    assert(!this.loading, () => `range ${this.rangeId}: entry ${entries[0]!.index} to apply while a snapshot is loaded`);
+    assert(
+      !this.loading,
+      () => `range ${this.rangeId}: entry ${entries[0]!.index} to apply while a snapshot is loaded`,
+    );
     for (const entry of entries) this.#apply(entry);
     this.node.applied(this.machine.appliedIndex);
   }
@@ -361,7 +414,9 @@ export class Replica {
       return this.machine.applyCommands(entry);
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
-      throw new InvariantError(`range ${this.rangeId}: entry ${entry.index} of term ${entry.term} cannot be read: ${error.message}`);
+      throw new InvariantError(
+        `range ${this.rangeId}: entry ${entry.index} of term ${entry.term} cannot be read: ${error.message}`,
+      );
     }
   }
 
@@ -369,7 +424,9 @@ export class Replica {
     const pending = this.#pending[this.#pendingAt];
     if (pending === undefined || pending.index > index) return;
     if (pending.index !== index || pending.term !== term) {
-      throw new InvariantError(`range ${this.rangeId}: applied ${index} of term ${term}, waiting for ${pending.index} of ${pending.term}`);
+      throw new InvariantError(
+        `range ${this.rangeId}: applied ${index} of term ${term}, waiting for ${pending.index} of ${pending.term}`,
+      );
     }
     this.#pendingAt++;
     if (this.#pendingAt === this.#pending.length) {
@@ -392,7 +449,10 @@ export class Replica {
         }
         answer.connection.answerCommands(answer.batchId, seen, answer.results);
       } else {
-        answer.connection.refuseRouting("commands", answer.batchId, { ...this.#host.routingRefusal(this), reason: "epoch-mismatch" });
+        answer.connection.refuseRouting("commands", answer.batchId, {
+          ...this.#host.routingRefusal(this),
+          reason: "epoch-mismatch",
+        });
       }
     }
   }
@@ -434,11 +494,32 @@ function repeatedResult(
   known: { readonly status: number; readonly version: number; readonly existed: boolean } | undefined,
 ): CommandResult {
   if (known?.status === statusApplied) {
-    return { number, status: "applied", version: version(known.version), existed: known.existed, code: undefined, message: "" };
+    return {
+      number,
+      status: "applied",
+      version: version(known.version),
+      existed: known.existed,
+      code: undefined,
+      message: "",
+    };
   }
   if (known?.status === statusConditionFailed) {
-    return { number, status: "condition-failed", version: version(known.version), existed: known.existed, code: undefined, message: "" };
+    return {
+      number,
+      status: "condition-failed",
+      version: version(known.version),
+      existed: known.existed,
+      code: undefined,
+      message: "",
+    };
   }
   // Dropped by a floor that came with a later entry: nobody waits for this answer any more.
-  return { number, status: "unknown", version: noVersion, existed: false, code: "OutcomeUnknown", message: "the command was settled by its client" };
+  return {
+    number,
+    status: "unknown",
+    version: noVersion,
+    existed: false,
+    code: "OutcomeUnknown",
+    message: "the command was settled by its client",
+  };
 }

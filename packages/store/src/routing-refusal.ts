@@ -12,7 +12,13 @@ export function routingRefusal(replica: Replica, self: StoreId, alive: (store: S
   const leader = leaderStore === self && !leads ? noStore : leaderStore;
   const ranges: RouteEntry[] = [{ descriptor, leader }];
   if (leader !== noStore && leader !== self) {
-    return { reason: "not-leader", code: undefined, message: `store ${leader} leads range ${rangeId}`, retryAfterMs: 0, ranges };
+    return {
+      reason: "not-leader",
+      code: undefined,
+      message: `store ${leader} leads range ${rangeId}`,
+      retryAfterMs: 0,
+      ranges,
+    };
   }
   const missing = descriptor.replicas.filter(({ storeId }) => !alive(storeId)).map(({ storeId }) => storeId);
   const message =

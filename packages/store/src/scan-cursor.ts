@@ -135,13 +135,16 @@ export class ScanCursor {
         this.#engineDone = this.#page.length === 0;
         if (this.#closed) return;
       }
-      const last = this.#merge((key, cell) => {
-        this.#count++;
-        if (request.countOnly) return;
-        const value = request.keysOnly ? nothing : recordValue(cell.bytes!, cell.offset, cell.length);
-        records.push({ key, version: recordVersion(cell.bytes!, cell.offset), value });
-        bytes += key.length + value.length + recordOverheadBytes;
-      }, () => bytes < this.#pageBytes);
+      const last = this.#merge(
+        (key, cell) => {
+          this.#count++;
+          if (request.countOnly) return;
+          const value = request.keysOnly ? nothing : recordValue(cell.bytes!, cell.offset, cell.length);
+          records.push({ key, version: recordVersion(cell.bytes!, cell.offset), value });
+          bytes += key.length + value.length + recordOverheadBytes;
+        },
+        () => bytes < this.#pageBytes,
+      );
       if (last || bytes >= this.#pageBytes) {
         this.credit -= bytes;
         this.connection.push({ type: "scan-page", scanId: request.scanId, records, count: this.#count, last });
@@ -189,4 +192,7 @@ export class ScanCursor {
 }
 
 /** For reads of a key that has no record. */
-export const absent: { readonly version: typeof noVersion; readonly value: Uint8Array } = { version: noVersion, value: nothing };
+export const absent: { readonly version: typeof noVersion; readonly value: Uint8Array } = {
+  version: noVersion,
+  value: nothing,
+};

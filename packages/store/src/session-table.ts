@@ -163,7 +163,12 @@ export class SessionTable {
   }
 
   /** From the engine, at start or after a range snapshot. */
-  restore(clientId: number, floor: number, lastUsed: number, numbers: Iterable<readonly [number, AppliedCommand]>): void {
+  restore(
+    clientId: number,
+    floor: number,
+    lastUsed: number,
+    numbers: Iterable<readonly [number, AppliedCommand]>,
+  ): void {
     const session = this.session(clientId);
     session.floor = floor;
     session.lastUsed = lastUsed;

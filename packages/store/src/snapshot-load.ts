@@ -43,23 +43,41 @@ export async function loadSnapshot(
     await batch.write();
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
-    throw new CorruptionError(path, 0, error.message, "the staged range snapshot was whole when it was received: check the disk");
+    throw new CorruptionError(
+      path,
+      0,
+      error.message,
+      "the staged range snapshot was whole when it was received: check the disk",
+    );
   } finally {
     await file.close();
   }
 }
 
 /** The old bounds, where the engine still knows them, and the new ones. The range's own records come first in the file. */
-async function clearFor(range: RangeId, own: readonly EngineRecord[], engine: Engine, operations: ByteOperations): Promise<void> {
+async function clearFor(
+  range: RangeId,
+  own: readonly EngineRecord[],
+  engine: Engine,
+  operations: ByteOperations,
+): Promise<void> {
   const key = rangeRecordKey(range, rangeRecordNames.descriptor, operations);
   const old = engine.getNow(key);
   const next = own.find((record) => equalBytes(record.key, key))?.value;
-  for (const value of [old, next]) if (value !== undefined) await clearRange(decodeDescriptor(key, value, operations), engine, operations);
+  for (const value of [old, next])
+    if (value !== undefined) await clearRange(decodeDescriptor(key, value, operations), engine, operations);
 }
 
 /** Deletes the range's own records and its interval. */
-export async function clearRange(descriptor: RangeDescriptor, engine: Engine, operations: ByteOperations): Promise<void> {
-  const own = [rangeRecordKey(descriptor.rangeId, "", operations), rangeRecordsEnd(descriptor.rangeId, operations)] as const;
+export async function clearRange(
+  descriptor: RangeDescriptor,
+  engine: Engine,
+  operations: ByteOperations,
+): Promise<void> {
+  const own = [
+    rangeRecordKey(descriptor.rangeId, "", operations),
+    rangeRecordsEnd(descriptor.rangeId, operations),
+  ] as const;
   const interval = [newestKey(descriptor.start, operations), newestKey(descriptor.end, operations)] as const;
   for (const [start, end] of [own, interval]) {
     const iterator = engine.iterate({ start, end, keysOnly: true });

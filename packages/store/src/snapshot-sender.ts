@@ -4,13 +4,7 @@
  */
 import { assert } from "@flotilla/base";
 import type { Environment, LogIndex, ReplicaId, StoreId, Term } from "@flotilla/base";
-import {
-  decodeApplied,
-  newestKey,
-  rangeRecordKey,
-  rangeRecordNames,
-  rangeRecordsEnd,
-} from "@flotilla/storage";
+import { decodeApplied, newestKey, rangeRecordKey, rangeRecordNames, rangeRecordsEnd } from "@flotilla/storage";
 import type { Engine, EngineRecord, ReadView } from "@flotilla/storage";
 import type { PeerMessage, SnapshotAnswer } from "@flotilla/transport";
 import type { SnapshotLabel } from "@flotilla/raft";
@@ -102,7 +96,14 @@ export class SnapshotSender {
       const applied = decodeApplied(appliedKey, appliedBytes, operations);
       this.label = { index: applied.index, term: applied.term, configuration };
       const { transferId, to, replica } = this;
-      const offer = { type: "snapshot-offer", transferId, rangeId: replica.rangeId, from: replica.replicaId, to, term: this.#term } as const;
+      const offer = {
+        type: "snapshot-offer",
+        transferId,
+        rangeId: replica.rangeId,
+        from: replica.replicaId,
+        to,
+        term: this.#term,
+      } as const;
       if (!this.#host.send(this.toStore, offer)) {
         this.finish(false);
         return;
@@ -119,8 +120,14 @@ export class SnapshotSender {
     const encoder = new SnapshotEncoder(operations);
     const { bounds, members } = descriptor.epoch;
     const state = { sequence: 0 };
-    if (!(await this.#send(encoder.header({ rangeId: descriptor.rangeId, index, term, bounds, members }), state, false))) return;
-    const own = { start: rangeRecordKey(descriptor.rangeId, "", operations), end: rangeRecordsEnd(descriptor.rangeId, operations) };
+    if (
+      !(await this.#send(encoder.header({ rangeId: descriptor.rangeId, index, term, bounds, members }), state, false))
+    )
+      return;
+    const own = {
+      start: rangeRecordKey(descriptor.rangeId, "", operations),
+      end: rangeRecordsEnd(descriptor.rangeId, operations),
+    };
     const interval = { start: newestKey(descriptor.start, operations), end: newestKey(descriptor.end, operations) };
     for (const { start, end } of [own, interval]) {
       const iterator = this.#host.engine.iterate({ start, end, view });
@@ -148,7 +155,9 @@ export class SnapshotSender {
     }
     if (this.#finished) return false;
     const { transferId } = this;
-    if (!this.#host.send(this.toStore, { type: "snapshot-chunk", transferId, sequence: state.sequence++, bytes, last })) {
+    if (
+      !this.#host.send(this.toStore, { type: "snapshot-chunk", transferId, sequence: state.sequence++, bytes, last })
+    ) {
       this.finish(false);
       return false;
     }

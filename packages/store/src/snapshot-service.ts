@@ -102,7 +102,13 @@ export class SnapshotService {
   #accept(from: Peer, offer: SnapshotOffer): void {
     const replica = this.#host.replica(offer.rangeId);
     if (replica === undefined || replica.replicaId !== offer.to) {
-      this.#answer(from.storeId, offer.transferId, "refused", 0, `no replica ${offer.to} of range ${offer.rangeId} here`);
+      this.#answer(
+        from.storeId,
+        offer.transferId,
+        "refused",
+        0,
+        `no replica ${offer.to} of range ${offer.rangeId} here`,
+      );
       return;
     }
     if (this.#receipts.size >= receiptsMax || replica.loading) {
@@ -111,7 +117,10 @@ export class SnapshotService {
     }
     for (const [name, receipt] of this.#receipts) if (receipt.rangeId === offer.rangeId) this.#drop(name, receipt);
     const { transferId, rangeId, term } = offer;
-    const receipt = new SnapshotReceipt({ transferId, fromReplica: offer.from, rangeId, term }, this.#host.dependencies.files);
+    const receipt = new SnapshotReceipt(
+      { transferId, fromReplica: offer.from, rangeId, term },
+      this.#host.dependencies.files,
+    );
     this.#receipts.set(receiptName(from.storeId, transferId), receipt);
   }
 

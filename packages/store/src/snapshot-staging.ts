@@ -6,9 +6,24 @@
  * range and I, T the label. After a crash between the log's install record and the end of loading, the file is loaded again.
  */
 import { MalformedError, equalBytes } from "@flotilla/base";
-import type { ByteOperations, Files, LogIndex, OpenFile, RangeDescriptor, RangeId, ReplicaId, Term } from "@flotilla/base";
+import type {
+  ByteOperations,
+  Files,
+  LogIndex,
+  OpenFile,
+  RangeDescriptor,
+  RangeId,
+  ReplicaId,
+  Term,
+} from "@flotilla/base";
 import type { Configuration, SnapshotLabel } from "@flotilla/raft";
-import { decodeApplied, decodeConfiguration, decodeDescriptor, rangeRecordKey, rangeRecordNames } from "@flotilla/storage";
+import {
+  decodeApplied,
+  decodeConfiguration,
+  decodeDescriptor,
+  rangeRecordKey,
+  rangeRecordNames,
+} from "@flotilla/storage";
 import { SnapshotDecoder } from "./snapshot-stream.ts";
 
 const directory = "staging";

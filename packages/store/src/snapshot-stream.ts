@@ -118,7 +118,8 @@ export class SnapshotDecoder {
     const reader = new BinaryReader(bytes);
     if (reader.uint32() !== magic) throw new MalformedError("not a range snapshot");
     const found = reader.uint8();
-    if (found !== formatNumber) throw new MalformedError(`range snapshot of format ${found}, only ${formatNumber} is known`);
+    if (found !== formatNumber)
+      throw new MalformedError(`range snapshot of format ${found}, only ${formatNumber} is known`);
     const header = {
       rangeId: rangeId(reader.uint53()),
       index: logIndex(reader.uint53()),
@@ -151,7 +152,8 @@ export class SnapshotDecoder {
       const valueLength = reader.uint32();
       records.push({ key: reader.subarray(keyLength), value: reader.subarray(valueLength) });
     }
-    if (reader.remaining !== 4) throw new MalformedError(`a chunk with ${reader.remaining - 4} bytes too many at byte ${this.offset}`);
+    if (reader.remaining !== 4)
+      throw new MalformedError(`a chunk with ${reader.remaining - 4} bytes too many at byte ${this.offset}`);
     this.#chunks++;
     this.#records += count;
     this.#advance(bytes);
@@ -167,7 +169,9 @@ export class SnapshotDecoder {
     const actual = this.#operations.crc32(bytes, 0, bytes.length - 4, this.#total);
     if (actual !== expected) throw new MalformedError("the range snapshot's total checksum does not hold");
     if (chunks !== this.#chunks || records !== this.#records) {
-      throw new MalformedError(`range snapshot of ${chunks} chunks and ${records} records, found ${this.#chunks} and ${this.#records}`);
+      throw new MalformedError(
+        `range snapshot of ${chunks} chunks and ${records} records, found ${this.#chunks} and ${this.#records}`,
+      );
     }
     this.offset += trailerBytes;
     return undefined;
@@ -175,7 +179,8 @@ export class SnapshotDecoder {
 
   #verify(bytes: Uint8Array, expected: number, what: string): void {
     const actual = this.#operations.crc32(bytes, 0, bytes.length - 4, 0);
-    if (actual !== expected) throw new MalformedError(`the checksum of a range snapshot's ${what} at byte ${this.offset} does not hold`);
+    if (actual !== expected)
+      throw new MalformedError(`the checksum of a range snapshot's ${what} at byte ${this.offset} does not hold`);
   }
 
   #advance(bytes: Uint8Array): void {

@@ -75,8 +75,12 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     machines.push(machine);
   }
   for (const group of log.groups()) {
-    if (group.replicaId === noReplica || machines.some((machine) => machine.descriptor.rangeId === group.rangeId)) continue;
-    throw broken(group.rangeId, `the log has a replica of range ${group.rangeId} that the data directory does not know`);
+    if (group.replicaId === noReplica || machines.some((machine) => machine.descriptor.rangeId === group.rangeId))
+      continue;
+    throw broken(
+      group.rangeId,
+      `the log has a replica of range ${group.rangeId} that the data directory does not know`,
+    );
   }
   environment.logger.info({ ranges: machines.length, snapshotsLoaded: loaded }, "recovered");
   return { machines, brandNew };
@@ -90,10 +94,14 @@ async function markBegun(files: Files): Promise<void> {
 
 /** Rule: identity. A store that would begin anew under its old id could vote twice in one term. */
 function emptied(dataDir: string): Failure {
-  return new Failure("Refused", `the data of ${dataDir} is gone: a store that has forgotten its votes does not come back under its old id`, {
-    hint: "put the directory back as it was; the other nodes have all acknowledged data, and go on without it",
-    details: { dataDir },
-  });
+  return new Failure(
+    "Refused",
+    `the data of ${dataDir} is gone: a store that has forgotten its votes does not come back under its old id`,
+    {
+      hint: "put the directory back as it was; the other nodes have all acknowledged data, and go on without it",
+      details: { dataDir },
+    },
+  );
 }
 
 /**
@@ -103,15 +111,23 @@ function emptied(dataDir: string): Failure {
 async function bootstrap(options: StoreOptions, dependencies: RecoveryDependencies, mark: Uint8Array): Promise<void> {
   const { engine, log, environment } = dependencies;
   const operations = environment.bytes;
-  const mine = options.plan.ranges.filter((range) => range.replicas.some((replica) => replica.storeId === options.storeId));
+  const mine = options.plan.ranges.filter((range) =>
+    range.replicas.some((replica) => replica.storeId === options.storeId),
+  );
   const batch = engine.batch();
   for (const descriptor of mine) {
     const name = (text: string): Uint8Array => rangeRecordKey(descriptor.rangeId, text, operations);
     const voters = descriptor.replicas.map((replica) => replica.replicaId);
     const members = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
     const applied = { index: firstIndex, term: firstTerm, lastVersion: bootstrapVersion };
-    batch.put(name(rangeRecordNames.descriptor), encodeDescriptor(name(rangeRecordNames.descriptor), descriptor, operations));
-    batch.put(name(rangeRecordNames.configuration), encodeConfiguration(name(rangeRecordNames.configuration), members, operations));
+    batch.put(
+      name(rangeRecordNames.descriptor),
+      encodeDescriptor(name(rangeRecordNames.descriptor), descriptor, operations),
+    );
+    batch.put(
+      name(rangeRecordNames.configuration),
+      encodeConfiguration(name(rangeRecordNames.configuration), members, operations),
+    );
     batch.put(name(rangeRecordNames.applied), encodeApplied(name(rangeRecordNames.applied), applied, operations));
     if (descriptor.rangeId === metaRangeId) putMeta(options.plan, batch, operations);
   }
@@ -171,7 +187,11 @@ async function readDescriptors(engine: Engine, operations: ByteOperations): Prom
 }
 
 /** From the range's own records in the engine. */
-export async function restoreMachine(descriptor: RangeDescriptor, engine: Engine, operations: ByteOperations): Promise<StateMachine> {
+export async function restoreMachine(
+  descriptor: RangeDescriptor,
+  engine: Engine,
+  operations: ByteOperations,
+): Promise<StateMachine> {
   const id = descriptor.rangeId;
   const configurationKey = rangeRecordKey(id, rangeRecordNames.configuration, operations);
   const configurationBytes = engine.getNow(configurationKey);
@@ -223,7 +243,12 @@ function restoreSession(machine: StateMachine, key: Uint8Array, value: Uint8Arra
         },
       ] as const,
   );
-  machine.sessions.restore(decoded(id, () => sessionClientId(key)), row.floor, row.lastUsed, numbers);
+  machine.sessions.restore(
+    decoded(id, () => sessionClientId(key)),
+    row.floor,
+    row.lastUsed,
+    numbers,
+  );
 }
 
 /** Snapshots that the log says are installed and the engine does not have yet. */
@@ -254,7 +279,10 @@ function checkAgainstLog(machine: StateMachine, log: SharedLog): void {
   const { rangeId } = machine.descriptor;
   const group = log.group(rangeId);
   if (group === undefined || group.replicaId === noReplica) {
-    throw broken(rangeId, `range ${rangeId} is in the data directory, but the log has nothing of it: the log directory is not this store's`);
+    throw broken(
+      rangeId,
+      `range ${rangeId} is in the data directory, but the log has nothing of it: the log directory is not this store's`,
+    );
   }
   if (machine.appliedIndex < group.truncatedIndex) {
     throw broken(
@@ -274,7 +302,8 @@ function decoded<T>(range: RangeId, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof MalformedError) throw broken(range, `a record of range ${range} cannot be read: ${error.message}`);
+    if (error instanceof MalformedError)
+      throw broken(range, `a record of range ${range} cannot be read: ${error.message}`);
     throw error;
   }
 }

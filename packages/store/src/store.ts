@@ -104,7 +104,12 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#directory = new MetaDirectory(() => replica(metaRangeId)?.machine, engine, environment.bytes);
     this.#links = new PeerLinks(
-      { plan: options.plan, addresses: options.peerAddresses, selfId: options.storeId, unconfirmedBytesMax: options.settings.peerUnconfirmedBytesMax },
+      {
+        plan: options.plan,
+        addresses: options.peerAddresses,
+        selfId: options.storeId,
+        unconfirmedBytesMax: options.settings.peerUnconfirmedBytesMax,
+      },
       { environment, dialer, codec, hello: (purpose) => this.#hello(purpose) },
       {
         onMessage: (peer, message) => this.#onPeerMessage(peer, message),
@@ -133,7 +138,11 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#flusher.onCheckpoint = (rangeId, index) => this.#snapshots.onCheckpoint(rangeId, index);
     this.#placement = new PlacementHost(
-      { storeId: options.storeId, settings: options.settings, stores: options.plan.stores.map((store) => store.storeId) },
+      {
+        storeId: options.storeId,
+        settings: options.settings,
+        stores: options.plan.stores.map((store) => store.storeId),
+      },
       {
         dependencies,
         links: this.#links,
@@ -195,7 +204,10 @@ class Store implements StoreApi, ReplicaHost {
     for (const machine of machines) {
       const { rangeId } = machine.descriptor;
       const { replicaId, hardState } = log.group(rangeId)!;
-      this.#replicas.set(rangeId, new Replica({ replicaId, hardState, brandNew, raft }, machine, log.reader(rangeId), this));
+      this.#replicas.set(
+        rangeId,
+        new Replica({ replicaId, hardState, brandNew, raft }, machine, log.reader(rangeId), this),
+      );
     }
     this.#listener = await this.#dependencies.listeners.listen(this.#options.address, (hello) => this.#admit(hello));
     this.#links.start();
@@ -257,7 +269,10 @@ class Store implements StoreApi, ReplicaHost {
     this.#housekeepingTimer?.cancel();
     this.#links.close();
     this.#clients.close();
-    this.environment.logger.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, "the store halts");
+    this.environment.logger.error(
+      { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+      "the store halts",
+    );
     this.#dependencies.onHalt(error);
   }
 
@@ -358,7 +373,10 @@ class Store implements StoreApi, ReplicaHost {
 
   /** The install record was staged by `persist`; loading begins when it is durable. */
   installSnapshot(replica: Replica, label: SnapshotLabel): void {
-    this.environment.logger.info({ rangeId: replica.rangeId, index: label.index, term: label.term }, "installing a range snapshot");
+    this.environment.logger.info(
+      { rangeId: replica.rangeId, index: label.index, term: label.term },
+      "installing a range snapshot",
+    );
   }
 
   onRoleChanged(replica: Replica, role: Role): void {
@@ -477,7 +495,8 @@ class Store implements StoreApi, ReplicaHost {
     this.#stalled = log.statistics().flushUnderWayMs > stallMs;
     for (const replica of this.#replicas.values()) {
       replica.tick();
-      if (this.#ticks >= firstCampaignTicks && this.#ticks < this.settings.electionTicksMin) this.#campaignFirst(replica);
+      if (this.#ticks >= firstCampaignTicks && this.#ticks < this.settings.electionTicksMin)
+        this.#campaignFirst(replica);
     }
     this.#heartbeat();
     this.#placement.tick();
@@ -490,7 +509,9 @@ class Store implements StoreApi, ReplicaHost {
     if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || this.#diskFull) return;
     const { replicas } = replica.descriptor;
     if (replicas[0]?.storeId !== this.storeId) return;
-    const reachable = replicas.filter(({ storeId }) => storeId === this.storeId || this.#links.mutual(storeId, "heartbeat")).length;
+    const reachable = replicas.filter(
+      ({ storeId }) => storeId === this.storeId || this.#links.mutual(storeId, "heartbeat"),
+    ).length;
     if (reachable * 2 <= replicas.length) return;
     replica.node.campaign();
     this.markDirty(replica);
@@ -554,7 +575,8 @@ class Store implements StoreApi, ReplicaHost {
     if (full !== this.#diskFull) {
       this.#diskFull = full;
       const fields = { freeBytes, diskFreeBytesMin };
-      if (full) this.environment.logger.error(fields, "the disk is full: no writes are taken, leaderships are handed over");
+      if (full)
+        this.environment.logger.error(fields, "the disk is full: no writes are taken, leaderships are handed over");
       else this.environment.logger.info(fields, "the disk has room again");
     }
     if (this.#diskFull) for (const replica of this.#replicas.values()) if (replica.leads) this.#handOver.one(replica);

@@ -6,7 +6,10 @@ import { TestCluster, firstRange } from "./support/test-cluster.ts";
 const MiB = 1024 * 1024;
 
 async function lone(): Promise<{ cluster: TestCluster; client: RawConnection }> {
-  const cluster = await TestCluster.start({ stores: 1, log: { segmentBytes: 4 * MiB, shortSegmentBytes: 4 * MiB, logBytesTarget: 64 * MiB } });
+  const cluster = await TestCluster.start({
+    stores: 1,
+    log: { segmentBytes: 4 * MiB, shortSegmentBytes: 4 * MiB, logBytesTarget: 64 * MiB },
+  });
   return { cluster, client: await cluster.connect(cluster.store(1)) };
 }
 
@@ -39,7 +42,9 @@ describe("answers to one client", () => {
     const { cluster, client } = await lone();
     const keys = await fillMiB(cluster, client, 4);
     client.stream!.reading = false;
-    const batches = Array.from({ length: 40 }, (_, i) => client.reads(firstRange, [keys[i % 4]!], { consistency: i % 2 === 0 ? "stale" : "linearizable" }));
+    const batches = Array.from({ length: 40 }, (_, i) =>
+      client.reads(firstRange, [keys[i % 4]!], { consistency: i % 2 === 0 ? "stale" : "linearizable" }),
+    );
     for (const batch of batches) client.send(batch);
     await cluster.runFor(3000);
     expect(client.stream!.peer.unconfirmedBytes).toBeLessThan(10 * MiB);
@@ -68,7 +73,10 @@ describe("answers to one client", () => {
     const name = "x".repeat(16_000);
     for (let i = 0; i < 200 && !client.stream!.peer.closed; i++) {
       // Every answer repeats the name.
-      const requests = Array.from({ length: 50 }, (_, k) => ({ type: "admin", requestId: 50 * i + k, name, arguments: null }) as const);
+      const requests = Array.from(
+        { length: 50 },
+        (_, k) => ({ type: "admin", requestId: 50 * i + k, name, arguments: null }) as const,
+      );
       client.send(...requests);
       await cluster.runFor(2);
     }
@@ -95,7 +103,8 @@ describe("scans", () => {
                 return {
                   close: () => iterator.close(),
                   next: async (records: number, bytes: number) => {
-                    if (options.view !== undefined) await new Promise<void>((resolve) => void process().deliver(slow * 1000, resolve));
+                    if (options.view !== undefined)
+                      await new Promise<void>((resolve) => void process().deliver(slow * 1000, resolve));
                     return iterator.next(Math.min(records, 2), bytes);
                   },
                 };

@@ -35,11 +35,30 @@ beforeEach(async () => {
 
 function command(number: number, name: string, more: Partial<Command> = {}): Command {
   const value = Buffer.from(`value ${number}`);
-  return { number, kind: "put", condition: "none", expected: noVersion, firstSent: version(now), key: userKey(name), value, ...more };
+  return {
+    number,
+    kind: "put",
+    condition: "none",
+    expected: noVersion,
+    firstSent: version(now),
+    key: userKey(name),
+    value,
+    ...more,
+  };
 }
 
 function batch(commands: Command[], more: Partial<CommandBatch> = {}): CommandBatch {
-  return { type: "commands", batchId: 1, rangeId: descriptor.rangeId, bounds: 1, clientId: 5, floor: 1, seen: noVersion, commands, ...more };
+  return {
+    type: "commands",
+    batchId: 1,
+    rangeId: descriptor.rangeId,
+    bounds: 1,
+    clientId: 5,
+    floor: 1,
+    seen: noVersion,
+    commands,
+    ...more,
+  };
 }
 
 const evaluate = (commands: Command[], index: number, first: number, bytes = 65_536): Evaluated | undefined =>
@@ -54,11 +73,14 @@ function apply(evaluated: Evaluated, index: number, more: { bounds?: number } = 
   return accepted;
 }
 
-const statuses = (evaluated: Evaluated): string[] => evaluated.answers.flatMap((answer) => answer.results.map((result) => result.status));
+const statuses = (evaluated: Evaluated): string[] =>
+  evaluated.answers.flatMap((answer) => answer.results.map((result) => result.status));
 const value = (name: string): string | undefined => {
   const cell = machine.newest(userKey(name));
   if (cell === undefined) return undefined;
-  return isDelete(cell) ? "deleted" : Buffer.from(cell.bytes!.subarray(cell.offset + 11, cell.offset + cell.length - 4)).toString();
+  return isDelete(cell)
+    ? "deleted"
+    : Buffer.from(cell.bytes!.subarray(cell.offset + 11, cell.offset + cell.length - 4)).toString();
 };
 
 describe("evaluating commands", () => {
@@ -72,13 +94,24 @@ describe("evaluating commands", () => {
   });
 
   test("decides conditions against records that are pending before them", () => {
-    const evaluated = evaluate([command(1, "a", { condition: "if-absent" }), command(2, "a", { condition: "if-absent" })], 10, now)!;
+    const evaluated = evaluate(
+      [command(1, "a", { condition: "if-absent" }), command(2, "a", { condition: "if-absent" })],
+      10,
+      now,
+    )!;
     expect(statuses(evaluated)).toEqual(["applied", "condition-failed"]);
     expect(evaluated.answers[0]!.results[1]).toMatchObject({ version: now, existed: true });
   });
 
   test("a failed condition and a delete of nothing take their place in the entry, without effects", () => {
-    const evaluated = evaluate([command(1, "a", { condition: "if-version", expected: version(5) }), command(2, "b", { kind: "delete", value: new Uint8Array(0) })], 10, now)!;
+    const evaluated = evaluate(
+      [
+        command(1, "a", { condition: "if-version", expected: version(5) }),
+        command(2, "b", { kind: "delete", value: new Uint8Array(0) }),
+      ],
+      10,
+      now,
+    )!;
     expect(statuses(evaluated)).toEqual(["condition-failed", "applied"]);
     expect(evaluated.commands).toBe(2);
     apply(evaluated, 10);
@@ -88,7 +121,11 @@ describe("evaluating commands", () => {
 
   test("a delete is seen by the conditions behind it before it is applied", () => {
     apply(evaluate([command(1, "a")], 10, now)!, 10);
-    const evaluated = evaluate([command(2, "a", { kind: "delete", value: new Uint8Array(0) }), command(3, "a", { condition: "if-absent" })], 11, now + 10)!;
+    const evaluated = evaluate(
+      [command(2, "a", { kind: "delete", value: new Uint8Array(0) }), command(3, "a", { condition: "if-absent" })],
+      11,
+      now + 10,
+    )!;
     expect(statuses(evaluated)).toEqual(["applied", "applied"]);
     expect(evaluated.answers[0]!.results[0]!.existed).toBe(true);
     apply(evaluated, 11);
@@ -140,8 +177,16 @@ describe("evaluating commands", () => {
   });
 
   test("I9 the same entries give the same state on every replica", async () => {
-    const other = new StateMachine(descriptor, configuration, await new MemoryEngineDisk({}, { scheduler: nodeScheduler, bytes: nodeByteOperations }).open(), nodeByteOperations);
-    const entries = [evaluate([command(1, "a"), command(2, "b")], 10, now)!, evaluate([command(2, "b"), command(3, "a", { kind: "delete", value: new Uint8Array(0) })], 11, now + 5)!];
+    const other = new StateMachine(
+      descriptor,
+      configuration,
+      await new MemoryEngineDisk({}, { scheduler: nodeScheduler, bytes: nodeByteOperations }).open(),
+      nodeByteOperations,
+    );
+    const entries = [
+      evaluate([command(1, "a"), command(2, "b")], 10, now)!,
+      evaluate([command(2, "b"), command(3, "a", { kind: "delete", value: new Uint8Array(0) })], 11, now + 5)!,
+    ];
     entries.forEach((evaluated, i) => {
       apply(evaluated, 10 + i);
       other.appliedIndex = logIndex(9 + i);
@@ -151,7 +196,13 @@ describe("evaluating commands", () => {
     });
     const flushed = (of: StateMachine): unknown => {
       const flush = of.beginFlush()!;
-      return { puts: flush.puts, records: [...flush.records].map(([name, cell]) => [name, Buffer.from(cell.bytes!.subarray(cell.offset, cell.offset + cell.length)).toString("hex")]) };
+      return {
+        puts: flush.puts,
+        records: [...flush.records].map(([name, cell]) => [
+          name,
+          Buffer.from(cell.bytes!.subarray(cell.offset, cell.offset + cell.length)).toString("hex"),
+        ]),
+      };
     };
     expect(flushed(other)).toEqual(flushed(machine));
   });

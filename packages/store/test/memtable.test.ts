@@ -8,7 +8,9 @@ const put = (table: Memtable, name: string, value: string, index: number): void 
   table.apply(key(name), bytes(value), 0, value.length, index);
 const text = (table: Memtable, name: string): string | undefined => {
   const cell = table.committed(key(name));
-  return cell?.bytes === undefined ? undefined : Buffer.from(cell.bytes.subarray(cell.offset, cell.offset + cell.length)).toString();
+  return cell?.bytes === undefined
+    ? undefined
+    : Buffer.from(cell.bytes.subarray(cell.offset, cell.offset + cell.length)).toString();
 };
 const pend = (table: Memtable, name: string, index: number, version: number): void => {
   const cell = table.cellForWrite(key(name));
@@ -17,7 +19,9 @@ const pend = (table: Memtable, name: string, index: number, version: number): vo
 };
 const scan = (table: Memtable, start: string, end: string): Record<string, string> => {
   const { keys, cells } = table.snapshot(key(start), key(end));
-  return Object.fromEntries(keys.map((name: Key, i) => [name, Buffer.from(cells[i]!.bytes!.subarray(0, cells[i]!.length)).toString()]));
+  return Object.fromEntries(
+    keys.map((name: Key, i) => [name, Buffer.from(cells[i]!.bytes!.subarray(0, cells[i]!.length)).toString()]),
+  );
 };
 
 describe("the memtable", () => {

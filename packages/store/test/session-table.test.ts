@@ -12,7 +12,12 @@ describe("the session table (rule: apply once)", () => {
       expect(table.judge(session, 5, now, now)).toBe("new");
       table.apply(session, 5, statusApplied, now + 1, false, now, now + 1);
       expect(table.judge(session, 5, now, now + 1)).toBe("applied");
-      expect(session.numbers.get(5)).toEqual({ status: statusApplied, version: now + 1, existed: false, firstSent: now });
+      expect(session.numbers.get(5)).toEqual({
+        status: statusApplied,
+        version: now + 1,
+        existed: false,
+        firstSent: now,
+      });
     }
   });
 
@@ -30,13 +35,19 @@ describe("the session table (rule: apply once)", () => {
     const session = table.session(client);
     table.apply(session, 5, statusConditionFailed, 42, true, now, now + 1);
     table.apply(session, 5, statusRepeated, 0, false, now, now + 2);
-    expect(session.numbers.get(5)).toEqual({ status: statusConditionFailed, version: 42, existed: true, firstSent: now });
+    expect(session.numbers.get(5)).toEqual({
+      status: statusConditionFailed,
+      version: 42,
+      existed: true,
+      firstSent: now,
+    });
   });
 
   test("below the floor nothing is kept and everything is refused, and the floor never falls", () => {
     const table = new SessionTable();
     const session = table.session(client);
-    for (let number = 1; number <= 10; number++) table.apply(session, number, statusApplied, now + number, false, now, now + number);
+    for (let number = 1; number <= 10; number++)
+      table.apply(session, number, statusApplied, now + number, false, now, now + number);
     table.applyFloor(session, 8);
     expect([...session.numbers.keys()]).toEqual([8, 9, 10]);
     expect(table.judge(session, 7, now, now)).toBe("below-floor");

@@ -14,7 +14,10 @@ function whole(): Buffer {
 }
 
 async function decode(bytes: Uint8Array): Promise<EngineRecord[]> {
-  const decoder = new SnapshotDecoder((offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)), nodeByteOperations);
+  const decoder = new SnapshotDecoder(
+    (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
+    nodeByteOperations,
+  );
   expect(await decoder.header()).toEqual(header);
   const records: EngineRecord[] = [];
   for (;;) {
@@ -60,7 +63,10 @@ describe("the stream of a range snapshot", () => {
 });
 
 async function decodeQuietly(bytes: Uint8Array): Promise<void> {
-  const decoder = new SnapshotDecoder((offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)), nodeByteOperations);
+  const decoder = new SnapshotDecoder(
+    (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
+    nodeByteOperations,
+  );
   await decoder.header();
   while ((await decoder.records()) !== undefined);
 }

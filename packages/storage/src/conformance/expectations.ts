@@ -32,7 +32,10 @@ export async function expectRejection(what: string, call: () => unknown): Promis
 }
 
 /** Writes one batch; undefined deletes. */
-export async function write(engine: Engine, ...operations: readonly (readonly [string, string | undefined])[]): Promise<void> {
+export async function write(
+  engine: Engine,
+  ...operations: readonly (readonly [string, string | undefined])[]
+): Promise<void> {
   const batch = engine.batch();
   for (const [key, value] of operations) {
     if (value === undefined) batch.delete(bytes(key));

@@ -148,7 +148,10 @@ export const readingCases: readonly EngineCase[] = [
       await batch.write();
       await engine.settle();
       const inside = await engine.approximateBytes(bytes("m"), bytes("n"));
-      assert(inside > 512 * 1024 && inside < 4 * 1024 * 1024, () => `1 MiB was written, the engine says ${inside} bytes`);
+      assert(
+        inside > 512 * 1024 && inside < 4 * 1024 * 1024,
+        () => `1 MiB was written, the engine says ${inside} bytes`,
+      );
       const outside = await engine.approximateBytes(bytes("n"), bytes("z"));
       assert(outside < 64 * 1024, () => `nothing was written there, the engine says ${outside} bytes`);
     },

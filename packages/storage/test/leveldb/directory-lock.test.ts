@@ -48,7 +48,9 @@ test("F24 another path to the same directory is the same directory", async () =>
   const link = newDirectory();
   symlinkSync(directory, link);
   await expect(acquireDirectoryLock(link)).rejects.toMatchObject({ code: "InUse" });
-  await expect(acquireDirectoryLock(`${directory}/../${directory.split("/").at(-1)}/`)).rejects.toMatchObject({ code: "InUse" });
+  await expect(acquireDirectoryLock(`${directory}/../${directory.split("/").at(-1)}/`)).rejects.toMatchObject({
+    code: "InUse",
+  });
   await lock.release();
 });
 
@@ -77,7 +79,9 @@ test("a path that is a file, or below one, is InvalidArgument", async () => {
   mkdirSync(directory);
   writeFileSync(join(directory, "file"), "");
   await expect(acquireDirectoryLock(join(directory, "file"))).rejects.toMatchObject({ code: "InvalidArgument" });
-  await expect(acquireDirectoryLock(join(directory, "file", "below"))).rejects.toMatchObject({ code: "InvalidArgument" });
+  await expect(acquireDirectoryLock(join(directory, "file", "below"))).rejects.toMatchObject({
+    code: "InvalidArgument",
+  });
   writeFileSync(join(directory, "lock"), "");
   await expect(acquireDirectoryLock(directory)).rejects.toMatchObject({ code: "InvalidArgument" });
 });

@@ -1,4 +1,13 @@
-import { mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Failure, key, version } from "@flotilla/base";
 import { nodeByteOperations as operations } from "@flotilla/platform";
@@ -56,7 +65,10 @@ describe("a disk that fails", () => {
     const iterator = engine.iterate({ start: bytesOf(" "), end: bytesOf("~") });
     while (failure === undefined) {
       expect(written).toBeLessThan(2000);
-      await writeNumbered(engine, written + 1, written + 1).then(() => written++, (error: unknown) => (failure = error));
+      await writeNumbered(engine, written + 1, written + 1).then(
+        () => written++,
+        (error: unknown) => (failure = error),
+      );
     }
     expect(failure).toBeInstanceOf(Failure);
     expect((failure as Failure).code).toBe("Internal");
@@ -162,7 +174,10 @@ describe("a damaged directory", () => {
     const opened = await settledAndClosed();
     const before = tables(opened.data);
     unlinkSync(join(opened.data, "CURRENT"));
-    expect(await refusal(opened)).toMatchObject({ code: "Corruption", details: { file: join(opened.data, "CURRENT") } });
+    expect(await refusal(opened)).toMatchObject({
+      code: "Corruption",
+      details: { file: join(opened.data, "CURRENT") },
+    });
     expect(tables(opened.data)).toEqual(before);
   });
 

@@ -12,7 +12,11 @@ import { appliedOf, contentOf, expectedContent, fillBatch } from "./numbered-bat
 const newDirectory = temporaryDirectories();
 
 /** Runs the writer until it has written `batches` more, kills it, and returns the last number it called settled. */
-async function writeAndKill(script: string, directory: string, batches: number): Promise<{ settled: number; written: number }> {
+async function writeAndKill(
+  script: string,
+  directory: string,
+  batches: number,
+): Promise<{ settled: number; written: number }> {
   const child = spawn(process.execPath, [script, directory], { stdio: ["ignore", "pipe", "inherit"] });
   const exited = new Promise<NodeJS.Signals | null>((resolve) => child.on("exit", (_code, signal) => resolve(signal)));
   let settled = 0;

@@ -1,5 +1,13 @@
 /** Streams in memory between named hosts of a virtual world. They keep order and lose nothing until they break. */
-import type { Dialer, Hello, ListenerFactory, Purpose, Stream, StreamClosed, StreamHandlers } from "@flotilla/transport";
+import type {
+  Dialer,
+  Hello,
+  ListenerFactory,
+  Purpose,
+  Stream,
+  StreamClosed,
+  StreamHandlers,
+} from "@flotilla/transport";
 import type { VirtualProcess } from "./virtual-world.ts";
 
 const delayMs = 0.3;
@@ -54,7 +62,8 @@ export class MemoryNetwork {
   /** Both ends hear that the connection broke. */
   breakStreams(a: string, b: string, purpose?: Purpose): void {
     for (const stream of [...this.streams]) {
-      if (stream.host !== a || stream.peer.host !== b || (purpose !== undefined && stream.purpose !== purpose)) continue;
+      if (stream.host !== a || stream.peer.host !== b || (purpose !== undefined && stream.purpose !== purpose))
+        continue;
       stream.end(broken);
       stream.peer.end(broken);
     }
@@ -69,7 +78,13 @@ export class MemoryNetwork {
     }
   }
 
-  #dial(host: string, process: VirtualProcess, address: string, hello: Hello, callbacks: Parameters<Dialer["dial"]>[2]): { cancel(): void } {
+  #dial(
+    host: string,
+    process: VirtualProcess,
+    address: string,
+    hello: Hello,
+    callbacks: Parameters<Dialer["dial"]>[2],
+  ): { cancel(): void } {
     const state = { settled: false };
     const fail = (code: StreamClosed["code"], message: string): void => {
       process.deliver(dialFailsMs, () => {
@@ -79,7 +94,11 @@ export class MemoryNetwork {
       });
     };
     const listener = this.#listeners.get(address);
-    if (listener === undefined || listener.life !== listener.process.life || this.#cut.has(`${host} ${listener.host}`)) {
+    if (
+      listener === undefined ||
+      listener.life !== listener.process.life ||
+      this.#cut.has(`${host} ${listener.host}`)
+    ) {
       fail(undefined, `nobody answers at ${address}`);
     } else {
       listener.process.deliver(delayMs, () => {
@@ -132,7 +151,14 @@ export class MemoryStream implements Stream {
   #arrived: Uint8Array[] = [];
   readonly #network: MemoryNetwork;
 
-  constructor(network: MemoryNetwork, process: VirtualProcess, host: string, hello: Hello, purpose: Purpose, accepted: boolean) {
+  constructor(
+    network: MemoryNetwork,
+    process: VirtualProcess,
+    host: string,
+    hello: Hello,
+    purpose: Purpose,
+    accepted: boolean,
+  ) {
     this.#network = network;
     this.process = process;
     this.host = host;
@@ -178,7 +204,9 @@ export class MemoryStream implements Stream {
   close(): void {
     if (this.closed) return;
     this.end({ code: undefined, message: "closed by this side", local: true });
-    this.peer.process.deliver(delayMs, () => this.peer.end({ code: undefined, message: "closed by the other side", local: false }));
+    this.peer.process.deliver(delayMs, () =>
+      this.peer.end({ code: undefined, message: "closed by the other side", local: false }),
+    );
   }
 
   end(reason: StreamClosed): void {

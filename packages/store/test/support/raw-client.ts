@@ -81,7 +81,10 @@ export class RawConnection {
         connection.closed = reason;
       },
     });
-    await world.until(`a stream to ${address}`, () => connection.stream !== undefined || connection.closed !== undefined);
+    await world.until(
+      `a stream to ${address}`,
+      () => connection.stream !== undefined || connection.closed !== undefined,
+    );
     return connection;
   }
 
@@ -121,7 +124,8 @@ export class RawConnection {
   answers(batch: CommandBatch, number: number): Answer[] {
     const found: Answer[] = [];
     for (const message of this.received) {
-      if (message.type === "range-refused" && message.kind === "commands" && message.id === batch.batchId) found.push(message);
+      if (message.type === "range-refused" && message.kind === "commands" && message.id === batch.batchId)
+        found.push(message);
       if (message.type !== "command-results" || message.batchId !== batch.batchId) continue;
       for (const result of message.results) if (result.number === number) found.push(result);
     }
@@ -136,7 +140,11 @@ export class RawConnection {
   /** Waits until every command of the batch has an answer. */
   async outcome(batch: CommandBatch, limitMs = 20_000): Promise<Answer[]> {
     const complete = (): boolean => batch.commands.every(({ number }) => this.answers(batch, number).length > 0);
-    await this.#world.until(`answers to batch ${batch.batchId}`, () => complete() || this.closed !== undefined, limitMs);
+    await this.#world.until(
+      `answers to batch ${batch.batchId}`,
+      () => complete() || this.closed !== undefined,
+      limitMs,
+    );
     return batch.commands.map(({ number }) => this.answers(batch, number)[0]!);
   }
 
@@ -203,7 +211,8 @@ export class RawConnection {
   async route(start: Key, end: Key, limit: number): Promise<RouteResponse> {
     const requestId = this.id();
     this.send({ type: "route", requestId, start, end, limit });
-    const find = (): RouteResponse | undefined => this.all("route-response").find((message) => message.requestId === requestId);
+    const find = (): RouteResponse | undefined =>
+      this.all("route-response").find((message) => message.requestId === requestId);
     await this.#world.until("a route", () => find() !== undefined);
     return find()!;
   }
@@ -211,7 +220,8 @@ export class RawConnection {
   async admin(name: string, argument: unknown): Promise<AdminResponse> {
     const requestId = this.id();
     this.send({ type: "admin", requestId, name, arguments: argument });
-    const find = (): AdminResponse | undefined => this.all("admin-response").find((message) => message.requestId === requestId);
+    const find = (): AdminResponse | undefined =>
+      this.all("admin-response").find((message) => message.requestId === requestId);
     await this.#world.until(`an answer to ${name}`, () => find() !== undefined);
     return find()!;
   }
@@ -233,7 +243,10 @@ export function put(number: number, key: string, value: string | Uint8Array, mor
 export const remove = (number: number, key: string, more: Partial<Command> = {}): Command =>
   put(number, key, "", { kind: "delete", ...more });
 
-export const ifVersion = (expected: number): Partial<Command> => ({ condition: "if-version", expected: version(expected) });
+export const ifVersion = (expected: number): Partial<Command> => ({
+  condition: "if-version",
+  expected: version(expected),
+});
 
 export const isRefusal = (answer: Answer | ReadResults | undefined): answer is RangeRefused =>
   answer !== undefined && "type" in answer && answer.type === "range-refused";

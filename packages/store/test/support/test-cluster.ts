@@ -161,7 +161,10 @@ export class TestStore {
     this.api = undefined;
     this.disk.losePower();
     const unsettled = this.engineDisk.unsettledBatches;
-    this.engineDisk.crash({ uint32: () => Math.ceil((Math.min(keptBatches, unsettled) / (unsettled + 1)) * 4294967296), bytes: () => new Uint8Array(0) });
+    this.engineDisk.crash({
+      uint32: () => Math.ceil((Math.min(keptBatches, unsettled) / (unsettled + 1)) * 4294967296),
+      bytes: () => new Uint8Array(0),
+    });
     this.#cluster.network.processEnded(this.host);
   }
 
@@ -250,12 +253,19 @@ export class TestCluster {
   }
 
   /** Writes `count` records of `bytes` each through the connection, one batch each, and expects them applied. */
-  async fill(connection: RawConnection, count: number, bytes: number, from: { number: number; key?: string }): Promise<void> {
+  async fill(
+    connection: RawConnection,
+    count: number,
+    bytes: number,
+    from: { number: number; key?: string },
+  ): Promise<void> {
     for (let i = 0; i < count; i++) {
       const number = from.number + i;
       const value = new Uint8Array(bytes).fill(number & 255);
       const answers: Answer[] = await connection.write(
-        connection.batch(firstRange, [put(number, `${from.key ?? "fill"}-${String(number).padStart(5, "0")}`, value)], { floor: number }),
+        connection.batch(firstRange, [put(number, `${from.key ?? "fill"}-${String(number).padStart(5, "0")}`, value)], {
+          floor: number,
+        }),
       );
       const [answer] = answers;
       if (answer === undefined || !("status" in answer) || answer.status !== "applied") {

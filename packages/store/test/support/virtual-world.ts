@@ -104,7 +104,8 @@ export class VirtualWorld {
   }
 }
 
-const before = (a: WorldEvent, b: WorldEvent): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence);
+const before = (a: WorldEvent, b: WorldEvent): boolean =>
+  a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence);
 
 /** A process of the world: what was meant for an earlier life of it never runs. */
 export class VirtualProcess {

@@ -14,6 +14,7 @@ import type { Wire } from "./exchange-stream.ts";
 import { frameKind, helloMessage, nextFrame, readRefusal } from "./frames.ts";
 import { defaultGrpcSettings, exchangePath, grpcMessageBytesMax } from "./grpc-settings.ts";
 import type { GrpcSettings } from "./grpc-settings.ts";
+import { IdleCredentials } from "./idle-credentials.ts";
 
 export interface GrpcDependencies {
   readonly bytes: ByteOperations;
@@ -90,7 +91,8 @@ class Dial implements Wire {
     this.#callbacks = callbacks;
     this.#settings = settings;
     this.#dependencies = dependencies;
-    this.#client = new Client(`dns:${address}`, credentials.createInsecure(), channelOptions(settings));
+    const insecure = settings.holdsProcess ? credentials.createInsecure() : new IdleCredentials();
+    this.#client = new Client(`dns:${address}`, insecure, channelOptions(settings));
     this.#call = this.#client.makeBidiStreamRequest<Buffer, Buffer>(exchangePath, asIs, asIs);
     const call = this.#call;
     call.on("data", (message: Buffer) => this.#receive(message));

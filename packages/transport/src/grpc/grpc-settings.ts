@@ -29,6 +29,8 @@ export interface GrpcSettings {
   readonly dialledWindowBytes: number;
   /** The same of the accepting side: must fit what the kernel buffers for a socket (see `receive-window.ts`). */
   readonly acceptedWindowBytes: number;
+  /** Whether connections that this side has dialled keep the process alive. */
+  readonly holdsProcess: boolean;
 }
 
 export const defaultGrpcSettings: GrpcSettings = {
@@ -45,6 +47,7 @@ export const defaultGrpcSettings: GrpcSettings = {
   joinBytesMax: 256 * 1024,
   dialledWindowBytes: 8 * 1024 * 1024,
   acceptedWindowBytes: 128 * 1024,
+  holdsProcess: true,
 };
 
 /** The one method: `service flotilla.v1.Store { rpc Exchange(stream bytes) returns (stream bytes); }`, without protobuf. */
