@@ -137,46 +137,61 @@ class Store implements StoreApi, ReplicaHost {
       schedule,
     });
     this.#flusher.onCheckpoint = (rangeId, index) => this.#snapshots.onCheckpoint(rangeId, index);
-    this.#placement = new PlacementHost(
+    this.#placement = this.#newPlacement();
+    this.#admin = this.#newAdmin();
+    this.#clients = this.#newClients();
+  }
+
+  #newPlacement(): PlacementHost {
+    const { storeId, settings, plan } = this.#options;
+    const stores = plan.stores.map((store) => store.storeId);
+    return new PlacementHost(
+      { storeId, settings, stores },
       {
-        storeId: options.storeId,
-        settings: options.settings,
-        stores: options.plan.stores.map((store) => store.storeId),
-      },
-      {
-        dependencies,
+        dependencies: this.#dependencies,
         links: this.#links,
-        replica,
+        replica: (rangeId) => this.#replicas.get(rangeId),
         replicas: () => this.#replicas.values(),
         status: () => this.#reporter.status(),
         rangeReport: (led) => this.#reporter.range(led),
       },
     );
-    const leaderOf = (rangeId: number): StoreId => replica(rangeId)?.leaderStore ?? noStore;
-    this.#admin = new AdminService({
-      plan: options.plan,
-      storeId: options.storeId,
+  }
+
+  #newAdmin(): AdminService {
+    const { storeId, settings, plan } = this.#options;
+    return new AdminService({
+      plan,
+      storeId,
       placement: this.#placement,
       links: this.#links,
-      storeDeadMs: options.settings.storeDeadMs,
-      replica,
+      storeDeadMs: settings.storeDeadMs,
+      replica: (rangeId) => this.#replicas.get(rangeId),
       descriptors: () => this.#directory.ranges(),
-      leaderOf,
+      leaderOf: (rangeId) => this.#leaderOf(rangeId),
     });
-    this.#clients = new ClientService({
-      dependencies,
-      settings: options.settings,
+  }
+
+  #newClients(): ClientService {
+    const { settings, plan } = this.#options;
+    return new ClientService({
+      dependencies: this.#dependencies,
+      settings,
       counters: this.counters,
-      clusterId: options.plan.clusterId,
+      clusterId: plan.clusterId,
       addresses: () => this.#links.addresses(this.address),
-      replica,
-      leaderOf,
+      replica: (rangeId) => this.#replicas.get(rangeId),
+      leaderOf: (rangeId) => this.#leaderOf(rangeId),
       routes: (request) => this.#routes(request),
       admin: (name, argument) => this.#admin.answer(name, argument),
       writeRefusal: () => this.#writeRefusal(),
-      fail,
-      schedule,
+      fail: (error) => this.#halt(error),
+      schedule: () => this.schedule(),
     });
+  }
+
+  #leaderOf(rangeId: number): StoreId {
+    return this.#replicas.get(rangeId)?.leaderStore ?? noStore;
   }
 
   // ---- life ----
@@ -457,7 +472,7 @@ class Store implements StoreApi, ReplicaHost {
     const descriptors = await this.#directory.covering(request.start, request.end, request.limit);
     return descriptors.map((descriptor: RangeDescriptor) => ({
       descriptor,
-      leader: this.#replicas.get(descriptor.rangeId)?.leaderStore ?? noStore,
+      leader: this.#leaderOf(descriptor.rangeId),
     }));
   }
 
