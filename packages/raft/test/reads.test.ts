@@ -330,6 +330,15 @@ describe("leader lease", () => {
     expect(ofType(lone.receive(voteRequest("vote", 2, 2, [9, 1])), "vote-response")).toMatchObject([{ reject: false }]);
   });
 
+  it("of two promises the longer one counts, and while both run nobody gets a vote", () => {
+    const lone = new Lone({ options });
+    lone.receive(heartbeat(2, 1, { leaseMs: 800 }), heartbeat(3, 2, { leaseMs: 80 }));
+    lone.node.forgetLeader();
+    for (const candidate of [2, 3]) expect(lone.receive(voteRequest("vote", candidate, 3, [9, 2]))).toEqual([]);
+    lone.clock.advance(900);
+    expect(ofType(lone.receive(voteRequest("vote", 3, 3, [9, 2])), "vote-response")).toMatchObject([{ reject: false }]);
+  });
+
   it("a transfer ordered by the leader passes the promise", () => {
     const lone = new Lone({ options });
     lone.receive(heartbeat(2, 1, { leaseMs: 800 }));

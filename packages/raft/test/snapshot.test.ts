@@ -89,6 +89,7 @@ describe("snapshots, the leader's side", () => {
     const [order] = ofType(lone.sent, "snapshot");
     lone.node.reportSnapshot(id(2), order!.label, false);
     lone.sent = [];
+    lone.replica.propose("a");
     lone.pump();
     expect(ofType(lone.sent, "snapshot")).toEqual([]);
     lone.receive({ type: "heartbeat-response", from: id(2), to: id(1), term: inTerm(2), context: 1 });
