@@ -10,3 +10,5 @@ export { FlotillaError, isFlotillaError } from "./flotilla-error.ts";
 export { Operation } from "./operation.ts";
 export type { Lane, OperationOwner, OperationState } from "./operation.ts";
 export { decodeTuple, encodeTuple } from "./tuple-codec.ts";
+export { createNodeClient } from "./node-client.ts";
+export type { NodeClientOptions } from "./node-client.ts";

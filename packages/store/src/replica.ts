@@ -121,6 +121,7 @@ export class Replica {
     this.machine = machine;
     this.#host = host;
     const { environment } = host;
+    const { replicas, epoch } = machine.descriptor;
     this.#evaluator = new Evaluator(machine, environment.bytes);
     this.node = new RawNode(
       { ...options.raft, id: options.replicaId },
@@ -129,7 +130,8 @@ export class Replica {
         hardState: options.hardState,
         configuration: machine.configuration,
         applied: machine.appliedIndex,
-        brandNew: options.brandNew,
+        // A group that has only ever had this member: there is no other leader whom it could have promised anything.
+        brandNew: options.brandNew || (replicas.length === 1 && epoch.members === 1),
       },
     );
   }

@@ -1,43 +1,29 @@
 /** Checks a plan that comes from a file, before anything is built on it. */
 import { compareKeys, keyMax, systemPrefix } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
-import { z } from "zod";
+import { fields, list, text, wholeNumber } from "./plain-shape.ts";
 
-const id = z.int().positive();
-const hexId = z.string().regex(/^[0-9a-f]{32}$/);
-const key = z
-  .string()
-  .max(4097)
-  .regex(/^[\x00-\xff]*$/);
+const id = wholeNumber(1);
+const hexId = text(/^[0-9a-f]{32}$/);
+const key = text(/^[\x00-\xff]{0,4097}$/);
+const bounded = text(/^.{1,300}$/s);
 
-const storeSchema = z.strictObject({ storeId: id, nodeId: id, address: z.string().min(1).max(300), storeKey: hexId });
-const replicaSchema = z.strictObject({
-  replicaId: id,
-  storeId: id,
-  role: z.enum(["voter", "learner", "incoming", "outgoing"]),
-});
-const rangeSchema = z.strictObject({
+const store = fields({ storeId: id, nodeId: id, address: bounded, storeKey: hexId });
+const replica = fields({ replicaId: id, storeId: id, role: text(/^(voter|learner|incoming|outgoing)$/) });
+const range = fields({
   rangeId: id,
   start: key,
   end: key,
-  epoch: z.strictObject({ bounds: id, members: id }),
-  replicas: z.array(replicaSchema).min(1).max(100),
+  epoch: fields({ bounds: id, members: id }),
+  replicas: list(replica, 100),
 });
-
-const planSchema = z.strictObject({
-  clusterId: hexId,
-  stores: z.array(storeSchema).min(1).max(10_000),
-  ranges: z.array(rangeSchema).min(1).max(100_000),
-});
+const plan = fields({ clusterId: hexId, stores: list(store, 10_000), ranges: list(range, 100_000) });
 
 /** Why `value` is no plan; `undefined` when it is one. */
 export function wrongPlan(value: unknown): string | undefined {
-  const parsed = planSchema.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    return `${issue.path.join(".")}: ${issue.message}`;
-  }
-  const { stores, ranges } = parsed.data;
+  const wrong = plan(value, "");
+  if (wrong !== undefined) return wrong;
+  const { stores, ranges } = value as ClusterPlan;
   const storeIds = new Set<number>(stores.map(({ storeId }) => storeId));
   if (storeIds.size !== stores.length) return "two stores have the same id";
   const replicaIds = new Set<number>();

@@ -6,8 +6,8 @@
 import { incarnation } from "@flotilla/base";
 import type { Files, Incarnation, NodeId, StoreId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
-import { z } from "zod";
 import { wrongPlan } from "./cluster-plan-schema.ts";
+import { anything, fields, text, wholeNumber } from "./plain-shape.ts";
 import { corrupt, readSealed, writeSealed } from "./sealed-file.ts";
 
 export interface Identity {
@@ -24,14 +24,15 @@ export interface Identity {
 const identityKind = { kind: "identity", format: 1 };
 const incarnationKind = { kind: "incarnation", format: 1 };
 
-const identitySchema = z.strictObject({
-  clusterId: z.string(),
-  nodeId: z.int().positive(),
-  storeId: z.int().positive(),
-  storeKey: z.string(),
-  plan: z.unknown(),
+const anyText = text(/^/);
+const identityShape = fields({
+  clusterId: anyText,
+  nodeId: wholeNumber(1),
+  storeId: wholeNumber(1),
+  storeKey: anyText,
+  plan: anything,
 });
-const incarnationSchema = z.strictObject({ incarnation: z.int().nonnegative() });
+const incarnationShape = fields({ incarnation: wholeNumber(0) });
 
 const pathIn = (directory: string, name: string): string =>
   directory === "" || directory === "." ? name : `${directory}/${name}`;
@@ -47,9 +48,9 @@ export async function readIdentity(files: Files, directory: string): Promise<Ide
   const path = pathIn(directory, "identity");
   const content = await readSealed(files, path, identityKind);
   if (content === undefined) return undefined;
-  const parsed = identitySchema.safeParse(content);
-  if (!parsed.success) throw corrupt(path, 0, `no identity: ${parsed.error.issues[0]!.message}`);
-  const identity = parsed.data as Identity;
+  const wrong = identityShape(content, "");
+  if (wrong !== undefined) throw corrupt(path, 0, `no identity: ${wrong}`);
+  const identity = content as Identity;
   const why = wrongPlan(identity.plan);
   if (why !== undefined) throw corrupt(path, 0, `its plan is wrong: ${why}`);
   const planned = identity.plan.stores.find(({ storeId }) => storeId === identity.storeId);
@@ -68,9 +69,9 @@ export async function raiseIncarnation(files: Files, directory: string): Promise
   const path = pathIn(directory, "incarnation");
   const content = await readSealed(files, path, incarnationKind);
   if (content === undefined) throw corrupt(path, 0, "it is missing, although the directory has an identity");
-  const parsed = incarnationSchema.safeParse(content);
-  if (!parsed.success) throw corrupt(path, 0, `no incarnation: ${parsed.error.issues[0]!.message}`);
-  const next = incarnation(parsed.data.incarnation + 1);
+  const wrong = incarnationShape(content, "");
+  if (wrong !== undefined) throw corrupt(path, 0, `no incarnation: ${wrong}`);
+  const next = incarnation((content as { incarnation: number }).incarnation + 1);
   await writeSealed(files, path, incarnationKind, { incarnation: next });
   return next;
 }

@@ -1,5 +1,6 @@
 /** The main thread's hold on a store's thread: starts it, asks it, stops it, and learns of its end. */
 import { Worker } from "node:worker_threads";
+import type { WorkerOptions } from "node:worker_threads";
 import { Failure } from "@flotilla/base";
 import type { Logger } from "@flotilla/base";
 import { fromPlainError } from "./plain-error.ts";
@@ -48,9 +49,11 @@ export class StoreThread {
   #nextRequest = 1;
   #state: "starting" | "running" | "stopping" | "closed" = "starting";
 
-  constructor(data: StoreThreadData, logger: Logger) {
+  /** `worker`: what the thread takes over from the process it runs in; by default everything. */
+  constructor(data: StoreThreadData, logger: Logger, worker: Pick<WorkerOptions, "env" | "execArgv"> = {}) {
     this.#logger = logger;
     this.#worker = new Worker(new URL("./store-worker.js", import.meta.url), {
+      ...worker,
       workerData: data,
       name: "flotilla-store",
     });
@@ -104,6 +107,20 @@ export class StoreThread {
     this.#closed.promise.then(clear, clear);
     this.#send({ type: "stop", transferMs });
     return this.#closed.promise;
+  }
+
+  /** Ends the thread as a crash of the process would, and settles with `closed`. What was acknowledged is on disk. */
+  kill(): Promise<void> {
+    // Its end is waited for.
+    this.#worker.ref();
+    this.#end(undefined);
+    return this.#closed.promise;
+  }
+
+  /** Whether the running thread keeps the process alive; it does from the start. */
+  holdProcess(hold: boolean): void {
+    if (hold) this.#worker.ref();
+    else this.#worker.unref();
   }
 
   #send(message: ToStoreThread): void {

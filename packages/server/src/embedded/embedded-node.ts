@@ -1,0 +1,132 @@
+/** One node of an embedded cluster: a store on a thread of this process, without HTTP and signals. */
+import { Failure } from "@flotilla/base";
+import type { Logger } from "@flotilla/base";
+import { StoreThread } from "../node/store-thread.ts";
+import type { StoreThreadData } from "../node/store-thread-messages.ts";
+import { toFlotillaError } from "./to-flotilla-error.ts";
+
+/** `halted`: its disk failed or an invariant broke. It stays closed for the life of this process. */
+export type NodeState = "starting" | "running" | "stopping" | "stopped" | "halted";
+
+export interface ClusterNode {
+  /** From 1. */
+  readonly nodeId: number;
+  /** `host:port`; stays the same while the cluster lives. */
+  readonly address: string;
+  readonly dataDir: string;
+  readonly state: NodeState;
+  /** Resolves when it takes part; its ranges may still have to elect leaders. No effect on a running node. */
+  start(): Promise<void>;
+  /** In order: leaderships are handed over, everything is flushed. No effect on a stopped node. */
+  stop(): Promise<void>;
+  /** At once, as by a crash of its process. What it has acknowledged is on disk. */
+  kill(): Promise<void>;
+}
+
+export interface EmbeddedNodeOptions {
+  readonly nodeId: number;
+  readonly data: StoreThreadData;
+  readonly logger: Logger;
+  /** It had taken part and cannot go on. */
+  onHalt(node: EmbeddedNode, error: unknown): void;
+}
+
+const transferMs = 2_000;
+
+/**
+ * Directories whose store halted: what its files hold is not known any more, because a failed fsync may have dropped
+ * pages that reads still show. Only a new process reads what is really there.
+ */
+const haltedDirectories = new Set<string>();
+
+export class EmbeddedNode implements ClusterNode {
+  readonly nodeId: number;
+  readonly address: string;
+  readonly dataDir: string;
+  readonly #options: EmbeddedNodeOptions;
+  #thread: StoreThread | undefined;
+  #state: Exclude<NodeState, "halted"> = "stopped";
+
+  constructor(options: EmbeddedNodeOptions) {
+    this.nodeId = options.nodeId;
+    this.address = options.data.address;
+    this.dataDir = options.data.dataDir;
+    this.#options = options;
+  }
+
+  get state(): NodeState {
+    return haltedDirectories.has(this.dataDir) ? "halted" : this.#state;
+  }
+
+  async start(): Promise<void> {
+    if (this.#state === "stopping") await this.#thread?.closed.catch(() => {});
+    try {
+      await (this.#thread ?? this.#begin()).listening;
+    } catch (error) {
+      throw toFlotillaError(error);
+    }
+  }
+
+  /** Every range of the node had a leader since its start. Rejects when it ended before. */
+  get ready(): Promise<void> {
+    return this.#thread?.ready ?? Promise.reject(new Failure("Closed", `node ${this.nodeId} does not run`));
+  }
+
+  async stop(options: { readonly transferMs: number } = { transferMs }): Promise<void> {
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    this.#state = "stopping";
+    thread.holdProcess(true);
+    await thread.stop(options.transferMs);
+  }
+
+  async kill(): Promise<void> {
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    this.#state = "stopping";
+    await thread.kill();
+  }
+
+  /** Whether the running node keeps the process alive. */
+  holdProcess(hold: boolean): void {
+    this.#thread?.holdProcess(hold);
+  }
+
+  #begin(): StoreThread {
+    const { data, logger } = this.#options;
+    if (this.state === "halted") throw this.#refusal();
+    // The program's own loaders and flags are not for the store.
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const thread = new StoreThread(data, logger, { env, execArgv: [] });
+    this.#thread = thread;
+    this.#state = "starting";
+    let tookPart = false;
+    thread.listening.then(
+      () => {
+        tookPart = true;
+        if (this.#state === "starting") this.#state = "running";
+        thread.holdProcess(false);
+      },
+      () => {},
+    );
+    const ended = (): void => {
+      this.#thread = undefined;
+      this.#state = "stopped";
+    };
+    thread.closed.then(ended, (error: unknown) => {
+      ended();
+      // A start that was refused (a port in use, a locked directory) wrote nothing that matters.
+      if (!tookPart && error instanceof Failure && error.code !== "Internal") return;
+      haltedDirectories.add(this.dataDir);
+      if (tookPart) this.#options.onHalt(this, error);
+    });
+    return thread;
+  }
+
+  #refusal(): Failure {
+    return new Failure("Refused", `node ${this.nodeId} halted and is not opened again in this process`, {
+      hint: "its error came with the cluster's `closed` promise; a new process may open the directory",
+      details: { dataDir: this.dataDir },
+    });
+  }
+}
