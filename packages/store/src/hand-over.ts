@@ -27,6 +27,11 @@ export class HandOver {
     }
   }
 
+  /** Begins it for every range that this store leads. */
+  start(): void {
+    for (const replica of this.#replicas.values()) if (replica.leads) this.one(replica);
+  }
+
   /** True while there is somebody to lead instead. */
   one(replica: Replica): boolean {
     const { progress, transferee } = replica.node.status();

@@ -2,12 +2,14 @@
 import type { Clock } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import type { RangeReport, StoreStatus } from "@flotilla/transport";
+import type { DiskSpace } from "./disk-space.ts";
 import type { RangeMeters } from "./range-meters.ts";
 import type { Replica, StoreCounters } from "./replica.ts";
 import type { StoreOptions, StoreStatistics } from "./store-api.ts";
 
 interface StoreReporterDependencies {
   readonly clock: Clock;
+  readonly disk: DiskSpace;
   readonly log: SharedLog;
   readonly meters: RangeMeters;
   readonly replicas: ReadonlyMap<number, Replica>;
@@ -28,8 +30,6 @@ type PartStatistics = Pick<
 >;
 
 export class StoreReporter {
-  /** Of the disk, as last asked. */
-  freeBytes: number = Number.MAX_SAFE_INTEGER;
   readonly #startedMs: number;
   readonly #options: StoreOptions;
   readonly #dependencies: StoreReporterDependencies;
@@ -42,7 +42,7 @@ export class StoreReporter {
 
   status(): StoreStatus {
     const { storeId, nodeId, httpAddress, pid, serverVersion, dataDir, labels } = this.#options;
-    const { clock, log, meters, replicas, address } = this.#dependencies;
+    const { clock, disk, log, meters, replicas, address } = this.#dependencies;
     const { logBytes, fsyncs } = log.statistics();
     let leaders = 0;
     for (const replica of replicas.values()) if (replica.leads) leaders++;
@@ -58,7 +58,7 @@ export class StoreReporter {
       replicas: replicas.size,
       leaders,
       sizeBytes: meters.sizeBytes,
-      freeBytes: this.freeBytes,
+      freeBytes: disk.freeBytes,
       logBytes,
       fsyncs,
       labels,

@@ -11,6 +11,7 @@ import type { Admission, Hello, Listener, PeerMessage, Purpose, RouteEntry, Rout
 import { AdminService } from "./admin-service.ts";
 import type { RoutingRefusal } from "./client-connection.ts";
 import { ClientService } from "./client-service.ts";
+import { DiskSpace } from "./disk-space.ts";
 import { EngineQueue } from "./engine-queue.ts";
 import { Flusher } from "./flusher.ts";
 import { HandOver } from "./hand-over.ts";
@@ -67,6 +68,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly #meters: RangeMeters;
   readonly #reporter: StoreReporter;
   readonly #handOver: HandOver;
+  readonly #disk: DiskSpace;
   #listener: Listener | undefined = undefined;
   #dirty: Replica[] = [];
   #scheduled = false;
@@ -77,7 +79,6 @@ class Store implements StoreApi, ReplicaHost {
   #housekeepingTimer: Timer | undefined = undefined;
   #heartbeatAtMs = 0;
   #ticks = 0;
-  #diskFull = false;
   #stalled = false;
   #housekeeping = false;
 
@@ -94,7 +95,9 @@ class Store implements StoreApi, ReplicaHost {
     this.#flusher = new Flusher(() => this.#replicas.values(), { engine, log, queue: this.#queue, environment });
     this.#meters = new RangeMeters(engine, environment);
     this.#handOver = new HandOver(this.#replicas, environment, (changed) => this.markDirty(changed));
+    this.#disk = new DiskSpace(options.settings.diskFreeBytesMin, environment.logger);
     this.#reporter = new StoreReporter(options, {
+      disk: this.#disk,
       clock: environment.clock,
       log,
       meters: this.#meters,
@@ -202,8 +205,7 @@ class Store implements StoreApi, ReplicaHost {
 
   async open(): Promise<void> {
     const { log } = this.#dependencies;
-    this.#reporter.freeBytes = await this.#dependencies.files.freeBytes();
-    this.#noteFreeBytes();
+    this.#disk.note(await this.#dependencies.files.freeBytes());
     const { settings } = this;
     const raft = {
       electionTicksMin: settings.electionTicksMin,
@@ -333,7 +335,7 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   #flushIfFull(): void {
-    if (this.#flusher.underWay || this.#diskFull) return;
+    if (this.#flusher.underWay || this.#disk.full) return;
     let bytes = 0;
     for (const replica of this.#replicas.values()) bytes += replica.machine.memtable.activeBytes;
     if (bytes >= this.settings.flushBytes) this.#startFlush();
@@ -434,7 +436,7 @@ class Store implements StoreApi, ReplicaHost {
           const replica = this.#replicas.get(message.rangeId);
           if (replica === undefined || message.message.to !== replica.replicaId) return;
           // Below the free-space mark nothing more is taken in; the leader's probes go on.
-          if (this.#diskFull && message.message.type === "append" && message.message.entries.length > 0) return;
+          if (this.#disk.full && message.message.type === "append" && message.message.entries.length > 0) return;
           replica.step(message.message);
           return;
         }
@@ -477,8 +479,8 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   #writeRefusal(): ReturnType<ConstructorParameters<typeof ClientService>[0]["writeRefusal"]> {
-    if (this.#diskFull) {
-      const message = `the disk of store ${this.storeId} has ${this.#reporter.freeBytes} bytes free, it takes writes from ${this.settings.diskFreeBytesMin}`;
+    if (this.#disk.full) {
+      const message = `the disk of store ${this.storeId} has ${this.#disk.freeBytes} bytes free, it takes writes from ${this.settings.diskFreeBytesMin}`;
       return { code: "DiskFull", message, retryAfterMs: 1000 };
     }
     if (this.#memtableBytes() > this.settings.memtableBytesMax) {
@@ -521,7 +523,7 @@ class Store implements StoreApi, ReplicaHost {
 
   /** After a start the replica that comes first in the descriptor need not wait for a timeout; PreVote guards the others. */
   #campaignFirst(replica: Replica): void {
-    if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || this.#diskFull) return;
+    if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || this.#disk.full) return;
     const { replicas } = replica.descriptor;
     if (replicas[0]?.storeId !== this.storeId) return;
     const reachable = replicas.filter(
@@ -570,31 +572,17 @@ class Store implements StoreApi, ReplicaHost {
     const { files, log } = this.#dependencies;
     this.#clients.tick();
     this.#snapshots.tick();
-    this.#reporter.freeBytes = await files.freeBytes();
-    this.#noteFreeBytes();
+    this.#disk.note(await files.freeBytes());
+    if (this.#disk.full) this.#handOver.start();
     await this.#meters.measure(this.#replicas.values());
     await this.#flusher.check();
     // The log is over its target and some range holds it back: flush and settle so that a checkpoint can move.
-    if (log.heldBackBy().length > 0 && !this.#diskFull) {
+    if (log.heldBackBy().length > 0 && !this.#disk.full) {
       await this.#untilFlushed();
       await this.#flusher.settle();
     }
     await log.reclaim();
     this.schedule();
-  }
-
-  #noteFreeBytes(): void {
-    const { diskFreeBytesMin } = this.settings;
-    const { freeBytes } = this.#reporter;
-    const full = this.#diskFull ? freeBytes < diskFreeBytesMin * 1.25 : freeBytes < diskFreeBytesMin;
-    if (full !== this.#diskFull) {
-      this.#diskFull = full;
-      const fields = { freeBytes, diskFreeBytesMin };
-      if (full)
-        this.environment.logger.error(fields, "the disk is full: no writes are taken, leaderships are handed over");
-      else this.environment.logger.info(fields, "the disk has room again");
-    }
-    if (this.#diskFull) for (const replica of this.#replicas.values()) if (replica.leads) this.#handOver.one(replica);
   }
 
   // ---- what is told ----
