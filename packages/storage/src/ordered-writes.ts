@@ -21,7 +21,7 @@ export class OrderedWrites {
   }
 
   async #next(write: () => Promise<void>): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     try {
       await write();
     } catch (error) {

@@ -338,10 +338,7 @@ class Store implements StoreApi, ReplicaHost {
     if (this.#flusher.underWay || this.#disk.full) return;
     let bytes = 0;
     for (const replica of this.#replicas.values()) bytes += replica.machine.memtable.activeBytes;
-    if (bytes >= this.settings.flushBytes) this.#startFlush();
-  }
-
-  #startFlush(): void {
+    if (bytes < this.settings.flushBytes) return;
     this.#flusher.flush().then(
       () => this.schedule(),
       (error: unknown) => this.#halt(error),
