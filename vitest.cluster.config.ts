@@ -1,7 +1,7 @@
 // Tests with real processes: against the build, one file at a time, each in a process of its own.
 export default {
   test: {
-    include: ["test/**/*.cluster.ts"],
+    include: ["test/cluster/**/*.cluster.ts"],
     pool: "forks",
     fileParallelism: false,
     testTimeout: 60_000,

@@ -72,11 +72,16 @@ function parts(seeds) {
     all.push({ name: `seeds ${from}-${from + count - 1}`, budgetSeconds: 300, run });
   }
   for (let round = 1; round <= clusterRounds; round++) {
-    for (const file of listFiles(["test"], (name) => name.endsWith(".cluster.ts"))) {
+    for (const file of listFiles(["test/cluster"], isClusterTest)) {
       const run = /** @param {number} timeoutMs */ (timeoutMs) =>
         runVitest("vitest.cluster.config.ts", { filters: [file], timeoutMs, env });
       all.push({ name: `${file} round ${round}`, budgetSeconds: 300, run });
     }
+  }
+  for (const file of listFiles(["test/long"], isClusterTest)) {
+    const run = /** @param {number} timeoutMs */ (timeoutMs) =>
+      runVitest("vitest.long.config.ts", { filters: [file], timeoutMs, env });
+    all.push({ name: file, budgetSeconds: 300, run });
   }
   return all;
 }
@@ -85,6 +90,9 @@ function testedFolders() {
   const folders = packageFolders().filter((folder) => folder !== "packages");
   return folders.filter((folder) => listFiles([folder], (name) => name.endsWith(".test.ts")).length > 0);
 }
+
+/** @param {string} name */
+const isClusterTest = (name) => name.endsWith(".cluster.ts");
 
 /** @returns {State} */
 function newState() {

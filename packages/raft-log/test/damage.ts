@@ -28,7 +28,7 @@ export interface FoundSegment {
 }
 
 /** Frames in order, up to the first place that has none. */
-export function segmentsOf(disk: CrashingFiles): FoundSegment[] {
+export function segmentsOf(disk: Pick<CrashingFiles, "names" | "content">): FoundSegment[] {
   return disk
     .names()
     .filter((path) => path.startsWith("log/segment-"))
