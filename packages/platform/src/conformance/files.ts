@@ -271,6 +271,15 @@ export const filesConformance: readonly FilesCase[] = [
     },
   },
   {
+    name: "closing twice is no error",
+    async run(make) {
+      const files = await make();
+      const file = await files.open("file", "create");
+      await Promise.all([file.close(), file.close()]);
+      await file.close();
+    },
+  },
+  {
     name: "free bytes is a number that is not negative",
     async run(make) {
       const files = await make();

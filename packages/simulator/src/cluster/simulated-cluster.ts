@@ -8,6 +8,7 @@ import type { FileSharedLogOptions, SharedLog } from "@flotilla/raft-log";
 import { defaultStoreSettings } from "@flotilla/store";
 import type { StoreSettings } from "@flotilla/store";
 import { createCodec } from "@flotilla/transport";
+import type { Codec } from "@flotilla/transport";
 import { VirtualNetwork } from "../network/virtual-network.ts";
 import { NodeTime } from "../time/node-time.ts";
 import { SeededRandom } from "../time/seeded-random.ts";
@@ -24,6 +25,7 @@ export interface SimulatedClusterOptions {
   readonly log: FileSharedLogOptions;
   readonly engineWriteBufferBytes: number;
   readonly wrapLog?: ((log: SharedLog) => SharedLog) | undefined;
+  readonly wrapCodec?: ((codec: Codec) => Codec) | undefined;
 }
 
 const kibibyte = 1024;
@@ -77,11 +79,11 @@ export class SimulatedCluster {
       this.random.fork("plan"),
     );
     const settings = { ...defaultStoreSettings, ...options.settings };
-    const { log, engineWriteBufferBytes, wrapLog } = options;
+    const { log, engineWriteBufferBytes, wrapLog, wrapCodec } = options;
     this.nodes = addresses.map(
       (_, i) =>
         new SimulatedNode(
-          { number: i + 1, plan: this.plan, settings, log, engineWriteBufferBytes, wrapLog },
+          { number: i + 1, plan: this.plan, settings, log, engineWriteBufferBytes, wrapLog, wrapCodec },
           {
             time: this.time,
             network: this.network,

@@ -13,6 +13,7 @@ import type { MemoryEngine } from "@flotilla/storage";
 import { openStore } from "@flotilla/store";
 import type { StoreApi, StoreSettings } from "@flotilla/store";
 import { createCodec } from "@flotilla/transport";
+import type { Codec } from "@flotilla/transport";
 import type { Remains } from "../disk/disk-tree.ts";
 import { VirtualDisk } from "../disk/virtual-disk.ts";
 import type { VirtualNetwork } from "../network/virtual-network.ts";
@@ -31,6 +32,8 @@ export interface SimulatedNodeOptions {
   readonly engineWriteBufferBytes: number;
   /** Puts something between the store and its log: how a test breaks it. */
   readonly wrapLog?: ((log: SharedLog) => SharedLog) | undefined;
+  /** The same between the store and the network. */
+  readonly wrapCodec?: ((codec: Codec) => Codec) | undefined;
 }
 
 export interface SimulatedNodeDependencies {
@@ -113,6 +116,7 @@ export class SimulatedNode {
     this.#log = log;
     const engine = await this.#engineDisk.open();
     this.#engine = engine;
+    const codec = createCodec(nodeByteOperations);
     const endpoint = network.endpoint(this.name, this.time);
     const planned = plan.stores[number - 1]!;
     const store = await openStore(
@@ -136,7 +140,7 @@ export class SimulatedNode {
         files,
         log,
         engine,
-        codec: observedCodec(createCodec(nodeByteOperations), this.name, claims),
+        codec: observedCodec(this.#options.wrapCodec?.(codec) ?? codec, this.name, claims),
         dialer: endpoint,
         listeners: endpoint,
         onHalt: (error) => this.#dependencies.onEnd(this, error, this.#store === undefined ? "start" : "running"),

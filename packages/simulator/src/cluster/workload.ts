@@ -42,7 +42,9 @@ export class Workload {
   async run(): Promise<void> {
     const sessions: Promise<void>[] = [];
     for (let c = 0; c < this.#options.clients; c++) {
-      const { client, time } = this.#cluster.client({ timeoutMs: this.#options.timeoutMs });
+      // One that gives an attempt up early repeats more, and finds a new leader while the old one may still answer.
+      const attemptMs = this.#random.pick([150, 500, 2000]);
+      const { client, time } = this.#cluster.client({ timeoutMs: this.#options.timeoutMs, attemptMs });
       this.clients.push(client);
       const state = { stopped: false };
       this.#stops.push(() => {

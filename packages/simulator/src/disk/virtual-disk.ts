@@ -384,7 +384,7 @@ class VirtualFile implements OpenFile {
   }
 
   async close(): Promise<void> {
-    this.#check("close");
+    if (this.#closed) return;
     this.#closed = true;
     await this.#disk.quick(() => undefined);
   }
