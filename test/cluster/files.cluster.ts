@@ -1,51 +1,156 @@
 /** Files into a cluster and out again, by the command. */
-import { execFileSync } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
+import { execFileSync, spawnSync } from "node:child_process";
+import { lstatSync, readdirSync } from "node:fs";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
-import { RealCluster, closeAllClusters } from "./harness.ts";
+import { RealCluster, closeAllClusters, isLong } from "./harness.ts";
+import type { CommandResult } from "./harness.ts";
 
 afterEach(closeAllClusters);
 
+interface ImportReport {
+  readonly skipped: number;
+  readonly failed: number;
+  readonly failures: readonly {
+    readonly name: string;
+    readonly code: string;
+    readonly sizeBytes: number;
+    readonly limitBytes: number;
+  }[];
+}
+
+/** Everything below that is no directory with content, as paths from the root. */
+function leavesOf(root: string, path: string): string[] {
+  if (!lstatSync(join(root, path)).isDirectory()) return [path];
+  const names = readdirSync(join(root, path));
+  if (names.length === 0) return [path];
+  return names.flatMap((name) => leavesOf(root, join(path, name)));
+}
+
+/** Imports a directory and exports it again. `left`: what `diff` misses in the export; it must find no other difference. */
+async function throughTheCluster(
+  cluster: RealCluster,
+  tree: string,
+): Promise<{ imported: CommandResult; exported: CommandResult; left: string[] }> {
+  const imported = await cluster.run(["import", "dir", tree, "--prefix", "tree/", "-o", "json"]);
+  const out = join(cluster.directory, "out");
+  const exported = await cluster.run(["export", "dir", out, "--prefix", "tree/", "-o", "json"]);
+  const { stdout, stderr } = spawnSync("diff", ["-r", "--no-dereference", tree, out], {
+    env: { LC_ALL: "C" },
+    encoding: "utf8",
+    maxBuffer: 64 * mebibyte,
+  });
+  expect(stderr).toBe("");
+  const left = stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .flatMap((line) => {
+      const only = /^Only in (.*?): (.*)$/.exec(line);
+      if (only === null || !`${only[1]}/`.startsWith(`${tree}/`)) throw new Error(`diff says: ${line}`);
+      // A directory of which nothing came out is named alone.
+      return leavesOf(tree, join(only[1]!, only[2]!).slice(tree.length + 1));
+    });
+  return { imported, exported, left: left.sort() };
+}
+
+const makeTreeFiles = isLong ? 5000 : 600;
+const lines = isLong ? 200_000 : 20_000;
+const mebibyte = 1024 * 1024;
 const makeTree: string = fileURLToPath(new URL("../../tools/make-tree.mjs", import.meta.url));
 
 test("a directory comes out of the cluster as it went in", async () => {
   const cluster = await RealCluster.start();
-  execFileSync(process.execPath, [makeTree, join(cluster.directory, "tree"), "--files", "600", "--seed", "5"]);
-  const imported = await cluster.run(["import", "dir", "tree", "--prefix", "backup/", "-o", "json"]);
-  expect(imported.exitCode).toBe(0);
-  expect(JSON.parse(imported.out)).toMatchObject({ records: 600, skipped: 0, failed: 0, failures: [] });
-  const exported = await cluster.run(["export", "dir", "out", "--prefix", "backup/", "-o", "json"]);
-  expect(exported.exitCode).toBe(0);
-  expect(JSON.parse(exported.out)).toMatchObject({ records: 600, failed: 0 });
-  execFileSync("diff", ["-r", join(cluster.directory, "tree"), join(cluster.directory, "out")]);
+  const tree = join(cluster.directory, "tree");
+  execFileSync(process.execPath, [makeTree, tree, "--files", String(makeTreeFiles), "--seed", "1"]);
+  const { imported, exported, left } = await throughTheCluster(cluster, tree);
+  expect([imported.exitCode, exported.exitCode]).toEqual([0, 0]);
+  expect(JSON.parse(imported.out)).toMatchObject({ records: makeTreeFiles, skipped: 0, failed: 0, failures: [] });
+  expect(JSON.parse(exported.out)).toMatchObject({ records: makeTreeFiles, skipped: 0, failed: 0 });
+  expect(left).toEqual([]);
 });
 
-test("lines of JSON come out in the order of keys, with the values that went in", async () => {
+test("of a real directory with links and large files exactly these are left out, and told", async () => {
   const cluster = await RealCluster.start();
-  const keys = Array.from({ length: 20_000 }, (_, i) => `${String.fromCharCode(0x21 + (i % 90))}${i}`);
-  await writeFile(
-    join(cluster.directory, "in.jsonl"),
-    keys.map((key) => JSON.stringify({ key, value: `value of ${key}` }) + "\n").join(""),
-  );
-  const imported = await cluster.run(["import", "jsonl", "in.jsonl", "-o", "json"]);
-  expect(imported).toMatchObject({ exitCode: 0 });
-  expect(JSON.parse(imported.out)).toMatchObject({ records: 20_000, failed: 0 });
-  expect((await cluster.run(["export", "jsonl", "out.jsonl"])).exitCode).toBe(0);
-  const lines = (await readFile(join(cluster.directory, "out.jsonl"), "utf8"))
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { key: string; value: string });
-  expect(lines.map(({ key }) => key)).toEqual([...keys].sort());
-  expect(lines.every(({ key, value }) => value === `value of ${key}`)).toBe(true);
-  expect((await cluster.run(["delete", "--prefix", "A"])).out).toBe("deleted 222\n");
-  expect((await cluster.run(["scan", "--count"])).out).toBe("19778\n");
+  const tree = fileURLToPath(new URL("../../node_modules/.pnpm", import.meta.url));
+  const { imported, exported, left } = await throughTheCluster(cluster, tree);
+  expect([imported.exitCode, exported.exitCode]).toEqual([1, 0]);
+  const report = JSON.parse(imported.out) as ImportReport;
+  const links = leavesOf(tree, "").filter((path) => lstatSync(join(tree, path)).isSymbolicLink());
+  expect(links.length).toBeGreaterThan(100);
+  expect(report.failures.length).toBeGreaterThan(5);
+  expect(report).toMatchObject({ skipped: links.length, failed: report.failures.length });
+  expect(left).toEqual([...links, ...report.failures.map(({ name }) => name)].sort());
+  for (const { name, code, sizeBytes, limitBytes } of report.failures) {
+    expect([code, sizeBytes, limitBytes]).toEqual(["ValueTooLarge", lstatSync(join(tree, name)).size, mebibyte]);
+  }
 });
+
+test("links, pipes and empty directories are counted, and nothing that a link leads to comes in", async () => {
+  const cluster = await RealCluster.start({ nodes: 1, ranges: 1 });
+  const tree = join(cluster.directory, "tree");
+  for (const path of ["empty", "links/below", "deep/er/empty", "a b"])
+    await mkdir(join(tree, path), { recursive: true });
+  await symlink("../..", join(tree, "links/below/up"));
+  await symlink("nowhere", join(tree, "links/dangling"));
+  execFileSync("mkfifo", [join(tree, "pipe")]);
+  await writeFile(join(tree, "a b/at the limit"), Buffer.alloc(mebibyte, 7));
+  await writeFile(join(tree, "a b/over the limit"), Buffer.alloc(mebibyte + 1, 7));
+  await writeFile(join(tree, ".nothing"), "");
+  const { imported, exported, left } = await throughTheCluster(cluster, tree);
+  expect([imported.exitCode, exported.exitCode]).toEqual([1, 0]);
+  const over = {
+    name: "a b/over the limit",
+    line: null,
+    code: "ValueTooLarge",
+    sizeBytes: mebibyte + 1,
+    limitBytes: mebibyte,
+  };
+  expect(JSON.parse(imported.out)).toMatchObject({ records: 2, skipped: 5, failed: 1, failures: [over] });
+  expect(left).toEqual(["a b/over the limit", "deep/er/empty", "empty", "links/below/up", "links/dangling", "pipe"]);
+});
+
+test(
+  "lines of JSON come out in the order of keys' bytes, once each, with the values that went in",
+  { timeout: 120_000 },
+  async () => {
+    const cluster = await RealCluster.start();
+    const keys = Array.from(
+      { length: lines },
+      (_, i) => `${String.fromCodePoint(i % 97 === 0 ? 0x1f600 + (i % 50) : 0x21 + (i % 94))}${i}`,
+    );
+    await writeFile(
+      join(cluster.directory, "in.jsonl"),
+      keys.map((key) => JSON.stringify({ key, value: `value of ${key}` }) + "\n").join(""),
+    );
+    const imported = await cluster.run(["import", "jsonl", "in.jsonl", "-o", "json"]);
+    expect(imported).toMatchObject({ exitCode: 0 });
+    expect(JSON.parse(imported.out)).toMatchObject({ records: lines, failed: 0 });
+    const bytes = keys.map((key) => Buffer.from(key)).sort((a, b) => Buffer.compare(a, b));
+    const inOrder = bytes.map((key) => key.toString());
+    const records = (text: string): { key: string; value: string }[] =>
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { key: string; value: string });
+    expect((await cluster.run(["export", "jsonl", "out.jsonl"])).exitCode).toBe(0);
+    for (const text of [
+      (await cluster.run(["scan", "-o", "jsonl"])).out,
+      await readFile(join(cluster.directory, "out.jsonl"), "utf8"),
+    ]) {
+      const found = records(text);
+      expect(found.map(({ key }) => key)).toEqual(inOrder);
+      expect(found.every(({ key, value }) => value === `value of ${key}`)).toBe(true);
+    }
+    const withA = keys.filter((key) => key.startsWith("A")).length;
+    expect((await cluster.run(["delete", "--prefix", "A"])).out).toBe(`deleted ${withA}\n`);
+    expect((await cluster.run(["scan", "--count"])).out).toBe(`${lines - withA}\n`);
+  },
+);
 
 test("values at the limit go in, values over it are refused with size and limit", async () => {
   const cluster = await RealCluster.start({ nodes: 1, ranges: 1 });
-  const mebibyte = 1024 * 1024;
   expect((await cluster.run(["put", "at", "--value-file", "-"], Buffer.alloc(mebibyte, 1))).exitCode).toBe(0);
   const over = await cluster.run(["put", "over", "--value-file", "-", "-o", "json"], Buffer.alloc(mebibyte + 1, 1));
   expect(over.exitCode).toBe(2);
