@@ -62,6 +62,7 @@ export const isLong: boolean = process.env["FLOTILLA_TEST_LONG"] === "1";
 
 /** A process that was started here, with all it said. */
 export class StartedProcess {
+  readonly arguments: readonly string[];
   readonly child: ChildProcess;
   readonly ended: Promise<CommandResult>;
   out = "";
@@ -76,6 +77,7 @@ export class StartedProcess {
     input?: Input,
     stderr?: number,
   ) {
+    this.arguments = args;
     const startedMs = performance.now();
     const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FLOTILLA_")));
     this.child = spawn(process.execPath, [launcher, ...args], {

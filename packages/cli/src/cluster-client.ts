@@ -64,6 +64,8 @@ export interface ClusterClient {
   ): Promise<{ readonly records: number; readonly bytes: number }>;
   /** Follows the store that answers to the one that can. */
   admin(name: string, body: object, options: { readonly readOnly: boolean }): Promise<unknown>;
+  /** Only the node that listens there, which may have no cluster yet. */
+  adminAt(endpoint: string, name: string, body: object): Promise<unknown>;
   /** The client itself, for the benchmark's loop. */
   readonly bare: Client;
   close(): Promise<void>;
@@ -88,6 +90,7 @@ export async function connectCluster(options: ConnectOptions): Promise<ClusterCl
       return client.putMany(records, { signal, onFailure: (error, record) => onFailure(error, record as Put) });
     },
     admin: (name, body, given) => redirected(client, name, body, given.readOnly),
+    adminAt: (endpoint, name, body) => client.admin(name, body, { endpoint }),
     bare: client,
     close: () => client.close(),
   };

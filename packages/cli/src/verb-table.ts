@@ -33,6 +33,11 @@ export const verbTable: readonly VerbEntry[] = [
   { path: ["import", "dir"], summary: "the files of a directory", load: () => import("./verbs/import-dir.ts") },
   { path: ["export", "jsonl"], summary: "lines of JSON", load: () => import("./verbs/export-jsonl.ts") },
   { path: ["export", "dir"], summary: "files in a directory", load: () => import("./verbs/export-dir.ts") },
+  {
+    path: ["cluster", "init"],
+    summary: "make a cluster of the nodes that --peers named, once",
+    load: () => import("./verbs/cluster-init.ts"),
+  },
   { path: ["cluster", "status"], summary: "health and totals", load: () => import("./verbs/cluster-status.ts") },
   {
     path: ["cluster", "health"],

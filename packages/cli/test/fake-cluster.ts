@@ -114,6 +114,14 @@ export class FakeCluster implements ClusterClient {
     return { records: count, bytes };
   }
 
+  /** What was asked of which endpoint. */
+  readonly asked: { endpoint: string; name: string; body: object }[] = [];
+
+  async adminAt(endpoint: string, name: string, body: object): Promise<unknown> {
+    this.asked.push({ endpoint, name, body });
+    return this.admin(name);
+  }
+
   async admin(name: string): Promise<unknown> {
     if (!this.answers.has(name)) throw new FakeError("InvalidArgument", `unknown request ${name}`);
     return this.answers.get(name);

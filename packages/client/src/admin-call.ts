@@ -135,7 +135,10 @@ async function openLink(
     const nowMs = core.nowMs();
     if (nowMs >= untilMs) return undefined;
     if (address !== undefined) {
-      call.check(`no stream to ${address}: ${core.links.link(address)?.lastFailure?.message ?? "still dialing"}`);
+      call.check(
+        `no stream to ${address}: ${core.links.link(address)?.lastFailure?.message ?? "still dialing"}`,
+        false,
+      );
       const link = core.links.link(address);
       if (link?.state === "open") return link;
       link?.connect(nowMs);
@@ -201,7 +204,7 @@ async function ask(
           hint: "look at the cluster's state to see whether it was done",
         });
       }
-      call.check(`store ${link.storeId} at ${link.address} was asked`);
+      call.check(`store ${link.storeId} at ${link.address} was asked`, options.endpoint === undefined);
       await call.change(nowMs + core.settings.attemptMs);
     }
   } finally {

@@ -60,14 +60,14 @@ export class Call {
     this.#deadlineMs = this.#core.nowMs() + this.#timeoutMs;
   }
 
-  /** Throws when the call has to end. `missing` says what it still waits for. */
-  check(missing: string): void {
+  /** Throws when the call has to end. `missing` says what it still waits for; `needsCluster` false: a node without one will do. */
+  check(missing: string, needsCluster: boolean = true): void {
     if (this.#core.isClosed) throw new FlotillaError("Closed", `${this.#what}: the client is closed`);
     if (this.#signal?.aborted === true) {
       throw new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal.reason });
     }
     const nowMs = this.#core.nowMs();
-    const unreachable = this.#core.links.unreachable(nowMs, nowMs < this.#deadlineMs);
+    const unreachable = this.#core.links.unreachable(nowMs, nowMs < this.#deadlineMs, needsCluster);
     if (unreachable !== undefined) {
       throw new FlotillaError(unreachable.code, `${this.#what}: ${unreachable.message}`, {
         hint: unreachable.hint,

@@ -73,7 +73,7 @@ export class StoreLinks {
   }
 
   opened(link: StoreLink): void {
-    this.#everOpen = true;
+    if (inCluster(link)) this.#everOpen = true;
     if (link.storeId === noStore) return;
     const other = this.#open.get(link.storeId);
     if (other === undefined || other.state !== "open") this.#open.set(link.storeId, link);
@@ -148,18 +148,26 @@ export class StoreLinks {
   /**
    * Why nothing at all can be reached: no stream is open, and every address failed since. With `patient` only when that is
    * certain enough to end calls before their time: every address refuses for good, or none has ever answered for long.
+   * A node without a cluster is as good as none, unless it is what the call is for (`needsCluster` false).
    */
-  unreachable(nowMs: number, patient: boolean): FlotillaError | undefined {
+  unreachable(nowMs: number, patient: boolean, needsCluster: boolean = true): FlotillaError | undefined {
     if (this.#firstDialMs === undefined && !this.#everOpen) return undefined;
     const failures: Record<string, string> = {};
     let permanent: StoreLink | undefined;
     let everyPermanent = true;
     for (const link of this.#links.values()) {
+      if (needsCluster && link.state === "open" && !inCluster(link)) {
+        permanent = link;
+        failures[link.address] = "it has no cluster yet";
+        continue;
+      }
       if (link.failures === 0) return undefined;
       failures[link.address] = link.lastFailure?.message ?? "";
       if (isPermanent(link)) permanent = link;
       else everyPermanent = false;
     }
+    const clusterless = permanent?.state === "open" ? permanent : undefined;
+    if (clusterless !== undefined && everyPermanent) return withoutCluster(clusterless, failures);
     if (permanent !== undefined && everyPermanent) {
       return new FlotillaError(permanent.lastFailure!.code!, permanent.lastFailure!.message, {
         details: { endpoints: failures },
@@ -169,6 +177,7 @@ export class StoreLinks {
       const waitedMs = this.#everOpen || this.#firstDialMs === undefined ? 0 : nowMs - this.#firstDialMs;
       if (waitedMs < this.#context.settings.connectTimeoutMs) return undefined;
     }
+    if (clusterless !== undefined) return withoutCluster(clusterless, failures);
     const list = Object.entries(failures).map(([address, message]) => `${address} (${message})`);
     return new FlotillaError("ConnectFailed", `no endpoint can be reached: ${list.join(", ")}`, {
       hint: "check that the cluster is running and that the endpoints are right",
@@ -194,6 +203,13 @@ export class StoreLinks {
 }
 
 export const inCluster = (link: StoreLink): boolean => link.clusterId !== "";
+
+function withoutCluster({ address }: StoreLink, endpoints: Record<string, string>): FlotillaError {
+  return new FlotillaError("Refused", `the node at ${address} has no cluster yet`, {
+    hint: `start all nodes with --peers, then run once: flotilla cluster init --endpoints ${address}`,
+    details: { endpoints },
+  });
+}
 
 function isPermanent(link: StoreLink): boolean {
   const code = link.lastFailure?.code;

@@ -40,11 +40,34 @@ export class AdminService {
         return this.#rangeList(this.#reports(argument));
       case "transfer-leader":
         return this.#transferLeader(argument);
+      case "founding-state":
+        return { token: null, kind: "member", clusterId: this.#host.plan.clusterId };
+      case "cluster-init":
+        throw this.#member();
+      case "identity-offer":
+      case "identity-withdraw":
+      case "identity-confirm":
+        return this.#founded(name, argument);
       default:
         throw new Failure("InvalidArgument", `unknown request ${JSON.stringify(name)}`, {
           hint: "client and server differ in their versions",
         });
     }
+  }
+
+  #member(): Failure {
+    const { clusterId } = this.#host.plan;
+    return new Failure("Refused", `store ${this.#host.storeId} already belongs to cluster ${clusterId}`, {
+      hint: "a cluster is made once; `flotilla cluster status` shows it",
+      details: { clusterId },
+    });
+  }
+
+  /** A node that makes this very cluster may not have heard yet that this store has its identity. */
+  #founded(name: string, argument: unknown): unknown {
+    if (founderOf(argument) !== this.#host.plan.clusterId) throw this.#member();
+    if (name === "identity-withdraw") return { withdrawn: false };
+    return name === "identity-offer" ? { taken: true } : { member: true };
   }
 
   /** The driver's reports; a store that is not the driver sends the client there, unless `{ local: true }` was asked. */
@@ -202,6 +225,14 @@ export class AdminService {
     }
     return { rangeId, leaderStoreId: to, changed: true };
   }
+}
+
+/** The cluster that an offer, a withdrawal or a confirmation is about. */
+function founderOf(argument: unknown): unknown {
+  if (typeof argument !== "object" || argument === null) return undefined;
+  if ("clusterId" in argument) return argument.clusterId;
+  const { plan } = argument as { plan?: unknown };
+  return typeof plan === "object" && plan !== null && "clusterId" in plan ? plan.clusterId : undefined;
 }
 
 function transferArguments(argument: unknown): { rangeId: number; to: number } {

@@ -68,6 +68,8 @@ export class PeerLinks {
   /** Streams we dialled: what we receive on. */
   readonly #incoming: Set<Stream> = new Set();
   readonly #unconfirmedBytesMax: number;
+  /** Where stores may be found; as many as there are stores. */
+  readonly #addresses: readonly string[];
   #closed = false;
   /** Messages dropped because a stream was missing or too far behind; for metrics. */
   dropped = 0;
@@ -99,6 +101,7 @@ export class PeerLinks {
     this.#hello = (purpose) => dependencies.hello(purpose);
     this.#events = events;
     const moved = options.addresses.length === options.plan.stores.length;
+    this.#addresses = moved ? options.addresses : options.plan.stores.map(({ address }) => address);
     for (const [index, store] of options.plan.stores.entries()) {
       if (store.storeId === options.selfId) continue;
       const lane = (): OutLane => ({ stream: undefined, outgoing: [] });
@@ -262,6 +265,15 @@ export class PeerLinks {
     peer.lastHeardMs = this.#clock.monotonicMs();
   }
 
+  /** Another store answers where this one was looked for: the addresses that were given may stand in any order. */
+  #noteElsewhere(peer: Peer, hello: Hello): void {
+    const found = this.peers.get(hello.storeId);
+    if (found?.incarnation === 0 && this.#identityRefusal(hello) === undefined) found.address = peer.address;
+    if (peer.incarnation !== 0) return;
+    const at = this.#addresses.indexOf(peer.address);
+    peer.address = this.#addresses[(at + 1) % this.#addresses.length]!;
+  }
+
   #handlers(peer: Peer, stream: Stream, onClose: () => void): StreamHandlers {
     return {
       onMessage: (payload) => {
@@ -317,6 +329,7 @@ export class PeerLinks {
           stream.hello.storeId === peer.storeId
             ? this.#identityRefusal(stream.hello)
             : { ok: false as const, message: "another store answers" };
+        if (stream.hello.storeId !== peer.storeId) this.#noteElsewhere(peer, stream.hello);
         if (this.#closed || refusal !== undefined) {
           if (refusal !== undefined && !refusal.ok) {
             this.#environment.logger.warn({ storeId: peer.storeId, address: peer.address }, refusal.message);

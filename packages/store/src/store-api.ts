@@ -16,6 +16,8 @@ export interface StoreOptions {
   readonly incarnation: Incarnation;
   /** To listen on, `host:port`. */
   readonly address: string;
+  /** Where others find it, when that is not the address it listens on. */
+  readonly advertisedAddress?: string | undefined;
   /** Of the node's HTTP, for node lists. */
   readonly httpAddress: string;
   /** Where other stores of the cluster may be found; their handshakes say who they are. */
@@ -60,7 +62,7 @@ export interface StoreStatistics {
 }
 
 export interface StoreApi {
-  /** The address really bound. */
+  /** Where others find it: the address really bound, unless another one is advertised. */
   readonly address: string;
   /** All ranges of this store have a leader, as far as it knows. */
   readonly ready: boolean;

@@ -200,7 +200,7 @@ class Store implements StoreApi, ReplicaHost {
   // ---- life ----
 
   get address(): string {
-    return this.#listener?.address ?? this.#options.address;
+    return this.#options.advertisedAddress ?? this.#listener?.address ?? this.#options.address;
   }
 
   async open(): Promise<void> {

@@ -14,14 +14,14 @@ export function addOutputOption(command: Command): Command {
 }
 
 /** For every verb that talks to a cluster. */
-export function addClusterOptions(command: Command): Command {
+export function addClusterOptions(command: Command, timeout: string = "10s"): Command {
   addOutputOption(command);
   return command
     .option(
       "--endpoints <host:port,...>",
       "nodes to ask, one live one is enough (else FLOTILLA_ENDPOINTS, ./.flotilla/cluster.json, 127.0.0.1:7400-7402)",
     )
-    .option("--timeout <duration>", "how long an operation may take", "10s");
+    .option("--timeout <duration>", "how long an operation may take", timeout);
 }
 
 export function addKeyEncodingOptions(command: Command): Command {

@@ -1,10 +1,10 @@
 /** What `flotilla dev` was asked for, checked; and where each of its nodes lives. */
 import { join, relative, resolve } from "node:path";
-import { Failure, keyBytesMax } from "@flotilla/base";
+import { Failure } from "@flotilla/base";
 import { countOption, textOption } from "../arguments/common-options.ts";
+import { rangesMax, splitKeys } from "../arguments/split-keys.ts";
 
 export const nodesMax = 20;
-const rangesMax = 4096;
 const defaultNodes = 3;
 const httpPortOffset = 80;
 
@@ -53,23 +53,6 @@ export function parseDevOptions(options: Readonly<Record<string, unknown>>, dire
     port,
     fresh: options["fresh"] === true,
   };
-}
-
-function splitKeys(text: string | undefined): string[] {
-  if (text === undefined) return [];
-  const keys = text.split(",").map((key) => Buffer.from(key, "utf8").toString("latin1"));
-  if (keys.length >= rangesMax)
-    throw new Failure("InvalidArgument", `--split-at names ${keys.length} keys, at most ${rangesMax - 1} are possible`);
-  for (const key of keys) {
-    if (key === "")
-      throw new Failure("EmptyKey", "--split-at: a key is empty", { hint: "write it like --split-at d,m,t" });
-    if (key.length > keyBytesMax)
-      throw new Failure(
-        "KeyTooLarge",
-        `--split-at: a key has ${key.length} bytes, at most ${keyBytesMax} are possible`,
-      );
-  }
-  return keys;
 }
 
 /** How many nodes a new cluster gets, and how many replicas its ranges. */

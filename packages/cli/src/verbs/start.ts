@@ -22,9 +22,10 @@ export const verb: Verb = {
     const supervisor = connectSupervisor();
     const interrupted = io.interrupted();
     try {
-      const node = await startNode(settings, logger);
+      const node = await startNode(settings, logger, supervisor.untilStopped(interrupted));
       return await runNode(node, settings, logger, supervisor, interrupted);
     } catch (error) {
+      if (supervisor.wasStopped(interrupted) && isCoded(error) && error.code === "Closed") return exitDone;
       return failed(error, settings, logger, supervisor, io);
     }
   },
@@ -82,6 +83,7 @@ function failed(error: unknown, settings: NodeSettings, logger: Logger, supervis
 class Supervisor {
   onStop: (transferMs: number) => void = () => {};
   onGone: () => void = () => {};
+  readonly #unwanted = new AbortController();
   #stopWith: number | undefined;
   #gone = false;
   #begun = false;
@@ -91,12 +93,23 @@ class Supervisor {
     process.on("message", (message: unknown) => {
       if (!isToNode(message)) return;
       this.#stopWith = message.transferMs;
+      this.#unwanted.abort();
       if (this.#begun) this.onStop(message.transferMs);
     });
     process.on("disconnect", () => {
       this.#gone = true;
+      this.#unwanted.abort();
       if (this.#begun) this.onGone();
     });
+  }
+
+  /** Aborted when the node is not wanted any more, before it has begun. */
+  untilStopped(interrupted: AbortSignal): AbortSignal {
+    return AbortSignal.any([interrupted, this.#unwanted.signal]);
+  }
+
+  wasStopped(interrupted: AbortSignal): boolean {
+    return interrupted.aborted || this.#unwanted.signal.aborted;
   }
 
   /** Nothing was missed that came while the node was starting. */

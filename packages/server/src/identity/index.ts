@@ -5,3 +5,4 @@ export { acquireDirectoryLock } from "@flotilla/storage/leveldb";
 export type { DirectoryLock } from "@flotilla/storage/leveldb";
 export * from "./identity-file.ts";
 export * from "./make-cluster.ts";
+export * from "./offer-file.ts";

@@ -103,12 +103,13 @@ function forgotten(empty: readonly string[], { clusterId, plan }: Identity): Fai
   );
 }
 
-async function refuseDamaged(files: Files, directory: string): Promise<void> {
+/** Throws `Corruption` when a directory without an identity holds other parts of a store. */
+export async function refuseDamaged(files: Files, directory: string): Promise<void> {
   const names = await files.list(directory);
   const left = names.filter((name) => storeFiles.includes(name));
   if (left.length > 0) {
     throw corrupt(
-      `${directory}/identity`,
+      directory === "." ? "identity" : `${directory}/identity`,
       0,
       `it is missing, although the directory holds ${left.join(", ")} of a store`,
     );

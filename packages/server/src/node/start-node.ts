@@ -27,8 +27,11 @@ export function exposureWarnings({ address, httpAddress }: Pick<NodeSettings, "a
     .map((text) => `${text} can be reached from other machines, without TLS and users`);
 }
 
-/** Resolves when the node takes part in its cluster; rejects with the reason, and leaves nothing behind, when it cannot. */
-export async function startNode(settings: NodeSettings, logger: Logger): Promise<RunningNode> {
+/**
+ * Resolves when the node takes part in its cluster; rejects with the reason, and leaves nothing behind, when it cannot.
+ * While there is no cluster yet it waits; `signal` ends that with `Closed`.
+ */
+export async function startNode(settings: NodeSettings, logger: Logger, signal?: AbortSignal): Promise<RunningNode> {
   const warnings = exposureWarnings(settings);
   for (const warning of warnings) logger.warn({}, warning);
   const metrics = new Metrics();
@@ -38,6 +41,7 @@ export async function startNode(settings: NodeSettings, logger: Logger): Promise
     {
       dataDir: settings.dataDir,
       address: settings.address,
+      advertiseAddress: settings.advertiseAddress,
       httpAddress: http.address,
       peers: settings.peers,
       labels: settings.labels,
@@ -59,11 +63,16 @@ export async function startNode(settings: NodeSettings, logger: Logger): Promise
   });
   closed.catch(() => {});
   let identity: StoreThreadIdentity;
+  const giveUp = (): void => void thread.stop(0).catch(() => {});
+  signal?.addEventListener("abort", giveUp, { once: true });
+  if (signal?.aborted === true) giveUp();
   try {
     identity = await thread.listening;
   } catch (error) {
     await closed.catch(() => {});
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
   }
   return {
     ...identity,
@@ -140,7 +149,11 @@ class Health {
   async #healthz(): Promise<HttpAnswer> {
     if (this.#halted !== undefined)
       return jsonAnswer(503, { status: "halted", reason: this.#halted, ...this.#fields() });
-    if (this.#identity === undefined) return jsonAnswer(200, { status: "starting", ...this.#fields() });
+    if (this.#identity === undefined) {
+      const reason = this.#thread?.waiting;
+      const status = reason === undefined ? { status: "starting" } : { status: "waiting", reason };
+      return jsonAnswer(200, { ...status, ...this.#fields() });
+    }
     try {
       await this.#statistics();
     } catch (error) {
@@ -155,8 +168,10 @@ class Health {
 
   /** Every range of the store has a leader now. */
   async #readyz(): Promise<HttpAnswer> {
-    if (this.#identity === undefined || this.stopping)
-      return jsonAnswer(503, { ready: false, reason: this.stopping ? "stopping" : "starting", ...this.#fields() });
+    if (this.#identity === undefined || this.stopping) {
+      const reason = this.stopping ? "stopping" : (this.#thread?.waiting ?? "starting");
+      return jsonAnswer(503, { ready: false, reason, ...this.#fields() });
+    }
     const { ready, store } = await this.#statistics();
     const reason = ready ? null : `${store.rangesWithoutLeader} ranges have no leader`;
     return jsonAnswer(ready ? 200 : 503, {

@@ -9,6 +9,8 @@ import type { LogSettings } from "../settings/node-settings.ts";
 export interface StoreThreadData {
   readonly dataDir: string;
   readonly address: string;
+  /** Empty or absent: what follows from `address`. */
+  readonly advertiseAddress?: string;
   readonly httpAddress: string;
   readonly peers: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
@@ -23,6 +25,8 @@ export type ToStoreThread =
   | { readonly type: "stop"; readonly transferMs: number };
 
 export type FromStoreThread =
+  /** It has no identity, and listens for one. */
+  | { readonly type: "waiting"; readonly address: string; readonly reason: string }
   | { readonly type: "listening"; readonly node: StoreThreadIdentity }
   /** Every range of the store has a leader, for the first time. */
   | { readonly type: "ready" }

@@ -42,6 +42,7 @@ export class StoreThread {
   readonly #worker: Worker;
   readonly #logger: Logger;
   readonly #listening = deferred<StoreThreadIdentity>();
+  #waiting: string | undefined;
   readonly #ready = deferred<void>();
   readonly #closed = deferred<void>();
   /** By request id; at most as many as HTTP lets in, each for `statisticsMsMax`. */
@@ -70,6 +71,11 @@ export class StoreThread {
   /** It takes part in the cluster. Rejects with the reason when it cannot. */
   get listening(): Promise<StoreThreadIdentity> {
     return this.#listening.promise;
+  }
+
+  /** Why it does not take part yet although nothing is wrong: there is no cluster. */
+  get waiting(): string | undefined {
+    return this.#waiting;
   }
 
   /** Every range of the store had a leader. */
@@ -132,7 +138,11 @@ export class StoreThread {
       case "log":
         this.#logger[message.level](message.fields, message.message);
         return;
+      case "waiting":
+        this.#waiting = message.reason;
+        return;
       case "listening":
+        this.#waiting = undefined;
         if (this.#state === "starting") this.#state = "running";
         this.#listening.resolve(message.node);
         return;

@@ -13,9 +13,13 @@ import { LevelEngine, acquireDirectoryLock } from "@flotilla/storage/leveldb";
 import { openStore } from "@flotilla/store";
 import type { StoreApi } from "@flotilla/store";
 import { createCodec } from "@flotilla/transport";
+import type { Codec, ListenerFactory } from "@flotilla/transport";
 import { GrpcDialer, GrpcListenerFactory } from "@flotilla/transport/grpc";
+import { awaitIdentity } from "../founding/await-identity.ts";
+import { readIdentityOrOffer } from "../founding/founding-node.ts";
 import { raiseIncarnation, readIdentity } from "../identity/identity-file.ts";
 import type { Identity } from "../identity/identity-file.ts";
+import { isUnspecified, parseAddress } from "../settings/address.ts";
 import { LoopMeter } from "./loop-meter.ts";
 import { toPlainError } from "./plain-error.ts";
 import type { FromStoreThread, StoreThreadData, ToStoreThread } from "./store-thread-messages.ts";
@@ -41,6 +45,8 @@ class StoreWorker {
   #opened: OpenedStore | undefined;
   #stopWith: number | undefined;
   #halted = false;
+  /** Ends the waiting for a cluster. */
+  #stopWaiting: ((reason: Failure) => void) | undefined;
 
   constructor(port: NonNullable<typeof parentPort>, data: StoreThreadData) {
     this.#port = port;
@@ -78,11 +84,16 @@ class StoreWorker {
     const data = this.#data;
     // Looked at before the lock, so that a directory without a store stays as it was found.
     const files = new NodeFiles(data.dataDir);
-    if ((await readIdentity(files, ".")) === undefined) throw noCluster(data.dataDir);
+    if (data.peers.length === 0 && (await readIdentity(files, ".")) === undefined) throw noCluster(data.dataDir);
     const { bytes, logger } = this.#environment;
+    const codec = createCodec(bytes);
+    const listeners = new GrpcListenerFactory({}, { bytes, logger });
     const lock = await acquireDirectoryLock(data.dataDir);
-    const identity = await readIdentity(files, ".");
-    assert(identity !== undefined, () => `the identity of ${data.dataDir} disappeared`);
+    const known = await readIdentityOrOffer(files);
+    const { identity, address } =
+      known === undefined
+        ? await this.#awaitIdentity(files, codec, listeners)
+        : { identity: known, address: data.address };
     const incarnation = await raiseIncarnation(files, ".");
     const [log, engine] = await Promise.all([
       FileSharedLog.open(
@@ -92,10 +103,7 @@ class StoreWorker {
       LevelEngine.open(join(data.dataDir, "data"), { lock }),
     ]);
     const { clusterId, nodeId, storeId, storeKey, plan } = identity;
-    logger.info(
-      { clusterId, nodeId, storeId, incarnation, address: data.address, dataDir: data.dataDir },
-      "store opens",
-    );
+    logger.info({ clusterId, nodeId, storeId, incarnation, address, dataDir: data.dataDir }, "store opens");
     const store = await openStore(
       {
         plan,
@@ -103,7 +111,8 @@ class StoreWorker {
         storeId,
         storeKey,
         incarnation,
-        address: data.address,
+        address,
+        advertisedAddress: advertisedAddress(data, identity),
         httpAddress: data.httpAddress,
         peerAddresses: data.peers.length > 0 ? data.peers : plan.stores.map(({ address }) => address),
         pid: process.pid,
@@ -117,13 +126,29 @@ class StoreWorker {
         files,
         log,
         engine,
-        codec: createCodec(bytes),
+        codec,
         dialer: new GrpcDialer({}, { bytes, logger }),
-        listeners: new GrpcListenerFactory({}, { bytes, logger }),
+        listeners,
         onHalt: (error) => this.#halt(error),
       },
     );
     return { identity, incarnation, store, log, engine, releaseLock: () => lock.release() };
+  }
+
+  async #awaitIdentity(
+    files: NodeFiles,
+    codec: Codec,
+    listeners: ListenerFactory,
+  ): Promise<{ readonly identity: Identity; readonly address: string }> {
+    const { address, peers } = this.#data;
+    const stopped = new Promise<never>((_resolve, reject) => (this.#stopWaiting = reject));
+    stopped.catch(() => {});
+    if (this.#stopWith !== undefined) throw stoppedWaiting();
+    const onWaiting = (at: string, reason: string): void => this.#send({ type: "waiting", address: at, reason });
+    const environment = this.#environment;
+    const found = await awaitIdentity({ address, peers }, { environment, files, codec, listeners, onWaiting, stopped });
+    this.#stopWaiting = undefined;
+    return found;
   }
 
   #receive(message: ToStoreThread): void {
@@ -133,6 +158,7 @@ class StoreWorker {
         return;
       case "stop":
         this.#stopWith = message.transferMs;
+        this.#stopWaiting?.(stoppedWaiting());
         // While it is still opening, `run` comes back to it.
         if (this.#opened !== undefined) void this.#stop(this.#opened, message.transferMs);
         return;
@@ -188,9 +214,21 @@ class StoreWorker {
   }
 }
 
+/** Under which others find this node: a wildcard address says it to nobody, the cluster's plan does. */
+function advertisedAddress(
+  { advertiseAddress = "", address }: StoreThreadData,
+  { plan, storeId }: Identity,
+): string | undefined {
+  if (advertiseAddress !== "") return advertiseAddress;
+  if (!isUnspecified(parseAddress("address", address).host)) return undefined;
+  return plan.stores.find((store) => store.storeId === storeId)!.address;
+}
+
+const stoppedWaiting = (): Failure => new Failure("Closed", "the node was stopped before it had a cluster");
+
 function noCluster(dataDir: string): Failure {
   return new Failure("Refused", `${dataDir} holds no store: this node has no cluster`, {
-    hint: "`flotilla dev` makes a cluster on this machine; a node cannot join a running cluster yet",
+    hint: "start it with --peers, and make the cluster with `flotilla cluster init`; or `flotilla dev` makes one on this machine",
     details: { dataDir },
   });
 }

@@ -18,6 +18,8 @@ export interface HostSettings {
   readonly dataDir: string;
   /** `host:port` for clients and other stores. */
   readonly address: string;
+  /** `host:port` under which others find this node; empty: `address`. */
+  readonly advertiseAddress: string;
   /** `host:port` for metrics and health. */
   readonly httpAddress: string;
   /** Where other nodes of the cluster may be found; empty: the addresses that stand in the identity. */
@@ -82,11 +84,9 @@ const splitList = (text: string): string[] =>
     .filter((part) => part !== "");
 
 function labels(name: string): z.ZodType<Readonly<Record<string, string>>> {
-  const word = z
-    .string()
-    .regex(/^[A-Za-z0-9._/-]{1,63}$/, {
-      error: `${name}: a label is name=value, both of 1 to 63 letters, digits and ._/-`,
-    });
+  const word = z.string().regex(/^[A-Za-z0-9._/-]{1,63}$/, {
+    error: `${name}: a label is name=value, both of 1 to 63 letters, digits and ._/-`,
+  });
   return z
     .unknown()
     .transform((value) => {
@@ -121,6 +121,16 @@ const hostDefinitions: Record<keyof HostSettings, Omit<SettingDefinition, "name"
     unit: undefined,
     schema: address("address"),
   },
+  advertiseAddress: {
+    argument: "HOST:PORT",
+    description:
+      "where clients and other nodes find this one; without: address, or with 0.0.0.0 there, what the cluster was made with",
+    defaultValue: "",
+    unit: undefined,
+    schema: z
+      .string({ error: "advertiseAddress must be host:port" })
+      .transform((text) => (text === "" ? "" : formatAddress(parseAddress("advertiseAddress", text)))),
+  },
   httpAddress: {
     argument: "HOST:PORT",
     description: "where to listen for /metrics, /healthz and /readyz",
@@ -130,7 +140,8 @@ const hostDefinitions: Record<keyof HostSettings, Omit<SettingDefinition, "name"
   },
   peers: {
     argument: "HOST:PORT,...",
-    description: "addresses of the cluster's nodes; without: those the cluster was made with",
+    description:
+      "addresses of all nodes, this one among them; before `cluster init` needed, later only when they moved",
     defaultValue: [],
     unit: undefined,
     schema: list("peers", (item) => formatAddress(parseAddress("peers", item))),

@@ -47,6 +47,7 @@ export function resolveSettings(sources: SettingSources): ResolvedSettings {
   const host: HostSettings = {
     dataDir: dataDirOf(table, sources),
     address: value("address") as string,
+    advertiseAddress: value("advertiseAddress") as string,
     httpAddress: value("httpAddress") as string,
     peers: value("peers") as readonly string[],
     labels: value("labels") as Readonly<Record<string, string>>,
