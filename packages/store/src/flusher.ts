@@ -6,6 +6,7 @@
  * unsettled files are noted with the flushed indexes; when all these files are gone, the indexes are durable and the shared
  * log is told.
  */
+import { logIndex } from "@flotilla/base";
 import type { Environment, LogIndex, RangeId, ReplicaId } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import { newestKey } from "@flotilla/storage";
@@ -17,7 +18,7 @@ import type { RangeFlush } from "./state-machine.ts";
 
 /** Records put into a batch in one turn: about a millisecond of work. */
 const recordsPerSlice = 256;
-/** Notes that wait for their files to go; beyond it no new one is taken (a later one covers more). */
+/** Notes that wait for their files to go; beyond it a new one joins the last. */
 const notesMax = 64;
 
 /** The replica stands here so that a late note cannot speak for a newer one of the same range. */
@@ -40,6 +41,8 @@ export class Flusher {
   readonly #environment: Environment;
   #underWay = false;
   #notes: CheckpointNote[] = [];
+  /** What is durable and the log was not told, for somebody's sake. */
+  readonly #heldBack: Map<RangeId, FlushedRange> = new Map();
   flushes = 0;
   records = 0;
 
@@ -118,26 +121,50 @@ export class Flusher {
   async noteCheckpoint(flushed: readonly FlushedRange[]): Promise<void> {
     const files = await this.#engine.unsettledFiles();
     if (this.#notes.length < notesMax) this.#notes.push({ files: new Set(files), flushed });
+    else this.#joinLast(new Set(files), flushed);
     this.#settleNotes(files);
   }
 
-  /** Looks whether noted files have gone; tells the log. */
+  /** Whatever the last note still waits for is among the files of now, so one note can speak for both. */
+  #joinLast(files: ReadonlySet<string>, flushed: readonly FlushedRange[]): void {
+    const ranges = new Map<RangeId, FlushedRange>();
+    for (const range of [...this.#notes.pop()!.flushed, ...flushed]) ranges.set(range.rangeId, range);
+    this.#notes.push({ files, flushed: [...ranges.values()] });
+  }
+
+  /** Looks whether noted files have gone; tells the log, also what was held back before. */
   async check(): Promise<void> {
-    if (this.#notes.length === 0) return;
-    this.#settleNotes(await this.#engine.unsettledFiles());
+    if (this.#notes.length > 0) this.#settleNotes(await this.#engine.unsettledFiles());
+    if (this.#heldBack.size === 0) return;
+    const pressing = new Set(this.#log.heldBackBy().map(({ rangeId }) => rangeId));
+    for (const durable of this.#heldBack.values()) this.#checkpoint(durable, pressing.has(durable.rangeId));
   }
 
   /** Told of every index that has become durable in the engine. */
   onCheckpoint: (rangeId: RangeId, index: LogIndex) => void = () => {};
+  /** Up to where the log may be truncated at the most, while its size allows to keep more (hazard D1). */
+  checkpointLimit: (rangeId: RangeId) => number = () => Infinity;
+
+  #checkpoint(durable: FlushedRange, pressing: boolean): void {
+    const { rangeId, replicaId, index } = durable;
+    const limit = pressing ? Infinity : this.checkpointLimit(rangeId);
+    if (index > limit) {
+      this.#heldBack.set(rangeId, durable);
+      this.#log.checkpoint(rangeId, logIndex(limit), replicaId);
+      return;
+    }
+    this.#heldBack.delete(rangeId);
+    this.#log.checkpoint(rangeId, index, replicaId);
+  }
 
   #settleNotes(present: readonly string[]): void {
     let settled = 0;
     // Notes are in order: what a later one waits for includes nothing that an earlier one does not outlive.
     while (settled < this.#notes.length && !present.some((file) => this.#notes[settled]!.files.has(file))) settled++;
     for (const note of this.#notes.splice(0, settled)) {
-      for (const { rangeId, replicaId, index } of note.flushed) {
-        this.#log.checkpoint(rangeId, index, replicaId);
-        this.onCheckpoint(rangeId, index);
+      for (const durable of note.flushed) {
+        this.#checkpoint(durable, false);
+        this.onCheckpoint(durable.rangeId, durable.index);
       }
     }
   }

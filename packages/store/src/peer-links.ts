@@ -202,6 +202,8 @@ export class PeerLinks {
         out.stream = stream;
         out.outgoing = [];
         previous?.close();
+        // What was under way on the old one may be lost, as when it breaks.
+        if (previous !== undefined) this.#events.onSendBroken(peer, lane);
         this.#events.onConnected(peer);
         return this.#handlers(peer, stream, () => {
           if (out.stream !== stream) return;

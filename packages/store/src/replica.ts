@@ -17,6 +17,7 @@ import { RawNode } from "@flotilla/raft";
 import type {
   Entry,
   HardState,
+  InstallSnapshot,
   LogReader,
   Message,
   Persistence,
@@ -180,6 +181,24 @@ export class Replica {
     this.#host.markDirty(this);
   }
 
+  /**
+   * A range snapshot came whole; `staged`: its file waits to be loaded. False when Raft has no use for the file, because
+   * the replica is as far by now. A snapshot without a file must be behind the commit index.
+   */
+  offerSnapshot(message: InstallSnapshot, staged: boolean): boolean {
+    const { index } = message.label;
+    const { commit } = this.node;
+    assert(
+      staged || index <= commit,
+      () => `range ${this.rangeId}: snapshot ${index} is not staged, commit is ${commit}`,
+    );
+    this.step(message);
+    // Accepted, the log is void up to the label; a label that the log holds only moves the commit index.
+    const accepted = index > commit && this.node.status().firstIndex === index + 1;
+    if (accepted) this.loading = true;
+    return accepted;
+  }
+
   submit(queued: QueuedBatch): void {
     if (this.node.role !== "leader") {
       queued.connection.refuseRouting("commands", queued.batch.batchId, this.#host.routingRefusal(this));
@@ -257,7 +276,7 @@ export class Replica {
   }
 
   #acceptSnapshot(label: SnapshotLabel): void {
-    this.loading = true;
+    assert(this.loading, () => `range ${this.rangeId}: Raft took a snapshot at ${label.index} that was not staged`);
     this.machine.configuration = label.configuration;
     this.machine.memtable.clear();
     this.#host.installSnapshot(this, label);

@@ -9,10 +9,12 @@ import { decodeDescriptor, newestKey, rangeRecordKey, rangeRecordNames, rangeRec
 import type { Engine, EngineRecord } from "@flotilla/storage";
 import { SnapshotDecoder } from "./snapshot-stream.ts";
 
-const batchBytes = 1024 * 1024;
+const pageBytes = 1024 * 1024;
 
+/** `batchBytes`: about how much is written at once. */
 export async function loadSnapshot(
   path: string,
+  batchBytes: number,
   dependencies: { readonly engine: Engine; readonly files: Files; readonly operations: ByteOperations },
 ): Promise<void> {
   const { engine, files, operations } = dependencies;
@@ -83,7 +85,7 @@ export async function clearRange(
     const iterator = engine.iterate({ start, end, keysOnly: true });
     try {
       for (;;) {
-        const page = await iterator.next(1000, batchBytes);
+        const page = await iterator.next(1000, pageBytes);
         if (page.length === 0) break;
         const batch = engine.batch();
         for (const { key } of page) batch.delete(key);

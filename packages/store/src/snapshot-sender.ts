@@ -66,8 +66,10 @@ export class SnapshotSender {
     this.#wakeUp();
   }
 
-  /** Called now and then: gives up on a receiver that does not answer. */
-  checkTimeout(): void {
+  /** Called now and then: gives up on a receiver that does not answer, and when the term is over. */
+  check(): void {
+    const { node } = this.replica;
+    if (node.role !== "leader" || node.term !== this.#term) return this.finish(false);
     if (this.#host.environment.clock.monotonicMs() - this.#lastAnswerMs > answerMsMax) this.finish(false);
   }
 

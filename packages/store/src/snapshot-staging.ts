@@ -5,7 +5,7 @@
  * Files under `staging/`: `*.part` while receiving (removed at start), `range-R-I-T.snapshot` when whole, where R is the
  * range and I, T the label. After a crash between the log's install record and the end of loading, the file is loaded again.
  */
-import { MalformedError, equalBytes } from "@flotilla/base";
+import { MalformedError, compareBytes, equalBytes } from "@flotilla/base";
 import type {
   ByteOperations,
   Files,
@@ -21,15 +21,16 @@ import {
   decodeApplied,
   decodeConfiguration,
   decodeDescriptor,
+  newestKey,
   rangeRecordKey,
   rangeRecordNames,
+  rangeRecordsEnd,
 } from "@flotilla/storage";
 import { SnapshotDecoder } from "./snapshot-stream.ts";
 
 const directory = "staging";
 
-export interface StagedSnapshot {
-  readonly path: string;
+export interface VerifiedSnapshot {
   readonly label: SnapshotLabel;
   readonly descriptor: RangeDescriptor;
 }
@@ -37,83 +38,120 @@ export interface StagedSnapshot {
 export const stagedPath = (range: RangeId, index: LogIndex, term: Term): string =>
   `${directory}/range-${range}-${index}-${term}.snapshot`;
 
-/** One transfer being received. Chunks are written in order; failures of the disk reject and halt the store. */
+/**
+ * One transfer being received. What is done to its file is done one thing after the other, a cancellation behind all of
+ * it; failures of the disk reject.
+ */
 export class SnapshotReceipt {
   readonly transferId: number;
   readonly fromReplica: ReplicaId;
   readonly rangeId: RangeId;
   readonly term: Term;
+  /** Bytes that came, the ones not written yet included. */
   takenBytes = 0;
+  /** Everything has come and is being verified: from here on the transfer is not given up for another. */
+  completing = false;
+  /** When the sender was last heard of. */
+  touchedMs: number;
+  #writtenBytes = 0;
   #nextSequence = 0;
   #cancelled = false;
   #file: OpenFile | undefined = undefined;
-  #work: Promise<void>;
+  /** Ends when what was begun so far has ended, well or not. */
+  #work: Promise<void> = Promise.resolve();
   readonly #path: string;
   readonly #files: Files;
 
-  constructor(options: { transferId: number; fromReplica: ReplicaId; rangeId: RangeId; term: Term }, files: Files) {
+  /** `number` is unique for the life of the process: transfers of a sender that was restarted begin at 1 again. */
+  constructor(
+    options: {
+      transferId: number;
+      fromReplica: ReplicaId;
+      rangeId: RangeId;
+      term: Term;
+      number: number;
+      nowMs: number;
+    },
+    files: Files,
+  ) {
     this.transferId = options.transferId;
     this.fromReplica = options.fromReplica;
     this.rangeId = options.rangeId;
     this.term = options.term;
+    this.touchedMs = options.nowMs;
     this.#files = files;
-    this.#path = `${directory}/range-${options.rangeId}-from-${options.fromReplica}-${options.transferId}.part`;
-    this.#work = this.#open();
+    this.#path = `${directory}/range-${options.rangeId}-receipt-${options.number}.part`;
   }
 
-  async #open(): Promise<void> {
-    if (await this.#files.exists(this.#path)) await this.#files.remove(this.#path);
-    this.#file = await this.#files.open(this.#path, "create");
+  get unwrittenBytes(): number {
+    return this.takenBytes - this.#writtenBytes;
+  }
+
+  #behind<T>(job: () => Promise<T>): Promise<T> {
+    const run = this.#work.then(job);
+    this.#work = run.then(ignore, ignore);
+    return run;
   }
 
   /** False when a chunk is missing: the transfer cannot go on. Resolves when it is written. */
   async take(sequence: number, bytes: Uint8Array): Promise<boolean> {
-    if (this.#cancelled || sequence !== this.#nextSequence) return false;
+    if (this.#cancelled || this.completing || sequence !== this.#nextSequence) return false;
     this.#nextSequence++;
     const offset = this.takenBytes;
     this.takenBytes += bytes.length;
-    this.#work = this.#work.then(() => this.#file!.write(offset, [bytes]));
-    await this.#work;
-    return !this.#cancelled;
+    return this.#behind(async () => {
+      if (this.#cancelled) return false;
+      this.#file ??= await this.#files.open(this.#path, "create");
+      await this.#file.write(offset, [bytes]);
+      this.#writtenBytes += bytes.length;
+      return !this.#cancelled;
+    });
   }
 
-  /** Everything has come: verifies, syncs, and gives the file its name. Undefined when it is not whole. */
-  async complete(operations: ByteOperations): Promise<StagedSnapshot | undefined> {
-    await this.#work;
-    const file = this.#file!;
-    const verified = await verifySnapshot(file, this.rangeId, operations);
-    if (verified === undefined || this.#cancelled) {
-      await this.cancel();
-      return undefined;
-    }
-    await file.sync();
-    await file.close();
-    this.#file = undefined;
-    const path = stagedPath(this.rangeId, verified.label.index, verified.label.term);
-    await this.#files.rename(this.#path, path);
-    await this.#files.syncDirectory(directory);
-    return { ...verified, path };
+  /** Reads everything that has come; undefined when anything in it does not hold. */
+  verify(operations: ByteOperations): Promise<VerifiedSnapshot | undefined> {
+    this.completing = true;
+    return this.#behind(async () => {
+      if (this.#cancelled || this.#file === undefined) return undefined;
+      return verifySnapshot(this.#file, this.rangeId, operations);
+    });
   }
 
-  async cancel(): Promise<void> {
-    if (this.#cancelled) return;
+  /** Makes the file durable under its own name; then it is the caller's. False when the transfer was cancelled. */
+  publish(path: string): Promise<boolean> {
+    return this.#behind(async () => {
+      const file = this.#file;
+      if (this.#cancelled || file === undefined) return false;
+      await file.sync();
+      this.#file = undefined;
+      await file.close();
+      await this.#files.rename(this.#path, path);
+      await this.#files.syncDirectory(directory);
+      return true;
+    });
+  }
+
+  /** Nothing of it is left, unless it was published. */
+  cancel(): Promise<void> {
     this.#cancelled = true;
-    // Whatever became of the last write, the file goes.
-    await this.#work.catch(() => {});
-    const file = this.#file;
-    this.#file = undefined;
-    if (file === undefined) return;
-    await file.close();
-    await this.#files.remove(this.#path);
+    return this.#behind(async () => {
+      const file = this.#file;
+      if (file === undefined) return;
+      this.#file = undefined;
+      await file.close();
+      await this.#files.remove(this.#path);
+    });
   }
 }
+
+const ignore = (): void => {};
 
 /** Reads the whole file; undefined when anything in it does not hold. */
 async function verifySnapshot(
   file: OpenFile,
   range: RangeId,
   operations: ByteOperations,
-): Promise<{ label: SnapshotLabel; descriptor: RangeDescriptor } | undefined> {
+): Promise<VerifiedSnapshot | undefined> {
   const decoder = new SnapshotDecoder((offset, length) => file.read(offset, length), operations);
   try {
     const header = await decoder.header();
@@ -123,29 +161,41 @@ async function verifySnapshot(
       configuration: rangeRecordKey(range, rangeRecordNames.configuration, operations),
       applied: rangeRecordKey(range, rangeRecordNames.applied, operations),
     };
+    const ownEnd = rangeRecordsEnd(range, operations);
     let descriptor: RangeDescriptor | undefined;
     let configuration: Configuration | undefined;
     let appliedHolds = false;
+    let interval: { readonly start: Uint8Array; readonly end: Uint8Array } | undefined;
     for (;;) {
       const records = await decoder.records();
       if (records === undefined) break;
       for (const { key, value } of records) {
-        if (key[0] !== 2) continue;
-        if (equalBytes(key, keys.descriptor)) descriptor = decodeDescriptor(key, value, operations);
-        else if (equalBytes(key, keys.configuration)) configuration = decodeConfiguration(key, value, operations);
-        else if (equalBytes(key, keys.applied)) {
-          const applied = decodeApplied(key, value, operations);
-          appliedHolds = applied.index === header.index && applied.term === header.term;
+        if (interval === undefined && key[0] === 2) {
+          if (!within(key, rangeRecordKey(range, "", operations), ownEnd)) return undefined;
+          if (equalBytes(key, keys.descriptor)) descriptor = decodeDescriptor(key, value, operations);
+          else if (equalBytes(key, keys.configuration)) configuration = decodeConfiguration(key, value, operations);
+          else if (equalBytes(key, keys.applied)) {
+            const applied = decodeApplied(key, value, operations);
+            appliedHolds = applied.index === header.index && applied.term === header.term;
+          }
+          continue;
         }
+        // The range's own records are through, so its bounds are known: whatever else comes lies between them.
+        if (descriptor === undefined) return undefined;
+        interval ??= { start: newestKey(descriptor.start, operations), end: newestKey(descriptor.end, operations) };
+        if (!within(key, interval.start, interval.end)) return undefined;
       }
     }
-    if (descriptor === undefined || configuration === undefined || !appliedHolds) return undefined;
+    if (descriptor?.rangeId !== range || configuration === undefined || !appliedHolds) return undefined;
     return { label: { index: header.index, term: header.term, configuration }, descriptor };
   } catch (error) {
     if (error instanceof MalformedError) return undefined;
     throw error;
   }
 }
+
+const within = (key: Uint8Array, start: Uint8Array, end: Uint8Array): boolean =>
+  compareBytes(key, start) >= 0 && compareBytes(key, end) < 0;
 
 /**
  * Whole snapshots found at start; what was never finished is removed. Makes the directory, durably: a file in it is only

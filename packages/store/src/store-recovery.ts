@@ -30,6 +30,8 @@ import { loadSnapshot } from "./snapshot-load.ts";
 import { recoverStaging, stagedPath } from "./snapshot-staging.ts";
 import { StateMachine } from "./state-machine.ts";
 import type { StoreOptions } from "./store-api.ts";
+import { loadBatchBytes } from "./store-settings.ts";
+import type { StoreSettings } from "./store-settings.ts";
 
 /** Ranges begin as if restored at index 1, term 1. */
 const firstIndex = logIndex(1);
@@ -66,7 +68,7 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     await bootstrap(options, dependencies, bootstrapped);
   }
   if (!begun) await markBegun(files);
-  const loaded = await finishInstalls(dependencies);
+  const loaded = await finishInstalls(options.settings, dependencies);
   const machines: StateMachine[] = [];
   for (const descriptor of await readDescriptors(engine, operations)) {
     if (!descriptor.replicas.some((replica) => replica.storeId === options.storeId)) continue;
@@ -252,7 +254,7 @@ function restoreSession(machine: StateMachine, key: Uint8Array, value: Uint8Arra
 }
 
 /** Snapshots that the log says are installed and the engine does not have yet. */
-async function finishInstalls(dependencies: RecoveryDependencies): Promise<number> {
+async function finishInstalls(settings: StoreSettings, dependencies: RecoveryDependencies): Promise<number> {
   const { engine, files, log, environment } = dependencies;
   const operations = environment.bytes;
   const staged = await recoverStaging(files);
@@ -266,7 +268,7 @@ async function finishInstalls(dependencies: RecoveryDependencies): Promise<numbe
     const applied = appliedBytes === undefined ? 0 : decodeApplied(appliedKey, appliedBytes, operations).index;
     if (applied >= group.truncatedIndex) continue;
     environment.logger.info({ rangeId: group.rangeId, path }, "loading a range snapshot that a crash interrupted");
-    await loadSnapshot(path, { engine, files, operations });
+    await loadSnapshot(path, loadBatchBytes(settings), { engine, files, operations });
     loaded++;
   }
   // Durable at once: then every staged file can go, and a later start has nothing to repeat.

@@ -1,4 +1,6 @@
 /** Every number a store runs by, with its unit in the name. The server's settings module overrides and documents them. */
+import type { RawNodeOptions } from "@flotilla/raft";
+
 export interface StoreSettings {
   readonly tickMs: number;
   readonly storeHeartbeatMs: number;
@@ -59,7 +61,27 @@ export const defaultStoreSettings: StoreSettings = {
   diskFreeBytesMin: 256 * MiB,
 };
 
+/** A range snapshot is written to the engine in batches of about this size. */
+export const loadBatchBytes = ({ snapshotChunkBytes }: StoreSettings): number => 4 * snapshotChunkBytes;
+
 /** What a leader's heartbeat grants, and what a voter keeps to after its own start (rule: lease). */
 export function leaseMs({ electionTicksMin, tickMs, leasePercent }: StoreSettings): number {
   return Math.floor((electionTicksMin * tickMs * leasePercent) / 100);
+}
+
+/** Committed entries are handed out to be applied in pieces of this size. */
+const committedBytesMax: number = 4 * MiB;
+
+/** For every replica of the store. */
+export function raftOptions(settings: StoreSettings): Omit<RawNodeOptions, "id"> {
+  return {
+    electionTicksMin: settings.electionTicksMin,
+    heartbeatTicks: settings.heartbeatTicks,
+    appendBytesMax: settings.appendBytesMax,
+    inflightMessagesMax: settings.inflightMessagesMax,
+    inflightBytesMax: settings.inflightBytesMax,
+    uncommittedBytesMax: settings.uncommittedBytesMax,
+    committedBytesMax,
+    leaseMs: leaseMs(settings),
+  };
 }

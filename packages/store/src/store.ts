@@ -28,7 +28,7 @@ import { SnapshotService } from "./snapshot-service.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { recoverStore } from "./store-recovery.ts";
 import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
-import { leaseMs } from "./store-settings.ts";
+import { leaseMs, raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 const housekeepingMs = 500;
@@ -136,9 +136,12 @@ class Store implements StoreApi, ReplicaHost {
       queue: this.#queue,
       flusher: this.#flusher,
       replica,
+      replicas: () => this.#replicas.values(),
+      diskFull: () => this.#disk.full,
       fail,
       schedule,
     });
+    this.#flusher.checkpointLimit = (rangeId) => this.#snapshots.checkpointLimit(rangeId);
     this.#flusher.onCheckpoint = (rangeId, index) => this.#snapshots.onCheckpoint(rangeId, index);
     this.#placement = this.#newPlacement();
     this.#admin = this.#newAdmin();
@@ -206,17 +209,7 @@ class Store implements StoreApi, ReplicaHost {
   async open(): Promise<void> {
     const { log } = this.#dependencies;
     this.#disk.note(await this.#dependencies.files.freeBytes());
-    const { settings } = this;
-    const raft = {
-      electionTicksMin: settings.electionTicksMin,
-      heartbeatTicks: settings.heartbeatTicks,
-      appendBytesMax: settings.appendBytesMax,
-      inflightMessagesMax: settings.inflightMessagesMax,
-      inflightBytesMax: settings.inflightBytesMax,
-      uncommittedBytesMax: settings.uncommittedBytesMax,
-      committedBytesMax: 4 * 1024 * 1024,
-      leaseMs: leaseMs(settings),
-    };
+    const raft = raftOptions(this.settings);
     const { machines, brandNew } = await recoverStore(this.#options, this.#dependencies);
     for (const machine of machines) {
       const { rangeId } = machine.descriptor;
@@ -286,6 +279,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#housekeepingTimer?.cancel();
     this.#links.close();
     this.#clients.close();
+    this.#snapshots.halt();
     this.environment.logger.error(
       { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
       "the store halts",
@@ -432,6 +426,8 @@ class Store implements StoreApi, ReplicaHost {
         case "raft": {
           const replica = this.#replicas.get(message.rangeId);
           if (replica === undefined || message.message.to !== replica.replicaId) return;
+          // A snapshot comes by its own stream; bare it says nothing.
+          if (message.message.type === "snapshot") return;
           // Below the free-space mark nothing more is taken in; the leader's probes go on.
           if (this.#disk.full && message.message.type === "append" && message.message.entries.length > 0) return;
           replica.step(message.message);

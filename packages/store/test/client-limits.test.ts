@@ -1,28 +1,28 @@
+import type { Engine } from "@flotilla/storage";
 import { describe, expect, test } from "vitest";
 import { isRefusal } from "./support/raw-client.ts";
 import type { RawConnection } from "./support/raw-client.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
+import { wrapped } from "./support/wrapped.ts";
 
 const MiB = 1024 * 1024;
 
-async function lone(): Promise<{ cluster: TestCluster; client: RawConnection }> {
+async function lone(bytes: number): Promise<{ cluster: TestCluster; client: RawConnection; keys: string[] }> {
   const cluster = await TestCluster.start({
     stores: 1,
+    settings: { clientUnconfirmedBytesMax: 8 * bytes },
     log: { segmentBytes: 4 * MiB, shortSegmentBytes: 4 * MiB, logBytesTarget: 64 * MiB },
   });
-  return { cluster, client: await cluster.connect(cluster.store(1)) };
+  const client = await cluster.connect(cluster.store(1));
+  await cluster.fill(client, 24, bytes, { number: 1 });
+  return { cluster, client, keys: Array.from({ length: 24 }, (_, i) => `fill-${String(i + 1).padStart(5, "0")}`) };
 }
 
-/** `count` records of a MiB. */
-async function fillMiB(cluster: TestCluster, client: RawConnection, count: number): Promise<string[]> {
-  await cluster.fill(client, count, MiB, { number: 1 });
-  return Array.from({ length: count }, (_, i) => `fill-${String(i + 1).padStart(5, "0")}`);
-}
+const small = 32 * 1024;
 
 describe("answers to one client", () => {
   test("H9 answers of one turn that are too much for one payload leave in several", async () => {
-    const { cluster, client } = await lone();
-    const keys = await fillMiB(cluster, client, 24);
+    const { cluster, client, keys } = await lone(MiB);
     const batches = keys.map((key) => client.reads(firstRange, [key], { consistency: "stale" }));
     client.send(...batches);
     await cluster.runFor(200);
@@ -31,23 +31,21 @@ describe("answers to one client", () => {
   });
 
   test("H9 a read whose values are too much for one message is refused as too large", async () => {
-    const { cluster, client } = await lone();
-    const keys = await fillMiB(cluster, client, 24);
+    const { cluster, client, keys } = await lone(MiB);
     expect(await client.read(client.reads(firstRange, keys))).toMatchObject({ reason: "error", code: "BatchTooLarge" });
     expect(isRefusal(await client.read(client.reads(firstRange, keys.slice(0, 2))))).toBe(false);
     expect(cluster.store(1).halted).toBeUndefined();
   });
 
   test("H9 reads of a client that does not take its answers wait, and are all answered once it does", async () => {
-    const { cluster, client } = await lone();
-    const keys = await fillMiB(cluster, client, 4);
+    const { cluster, client, keys } = await lone(small);
     client.stream!.reading = false;
     const batches = Array.from({ length: 40 }, (_, i) =>
-      client.reads(firstRange, [keys[i % 4]!], { consistency: i % 2 === 0 ? "stale" : "linearizable" }),
+      client.reads(firstRange, [keys[i % 24]!], { consistency: i % 2 === 0 ? "stale" : "linearizable" }),
     );
     for (const batch of batches) client.send(batch);
     await cluster.runFor(3000);
-    expect(client.stream!.peer.unconfirmedBytes).toBeLessThan(10 * MiB);
+    expect(client.stream!.peer.unconfirmedBytes).toBeLessThan(18 * small);
     expect(client.closed).toBeUndefined();
     client.stream!.resume();
     await cluster.runFor(1000);
@@ -55,19 +53,18 @@ describe("answers to one client", () => {
   });
 
   test("H9 a scan with endless credit waits for a client that does not take its pages", async () => {
-    const { cluster, client } = await lone();
-    const keys = await fillMiB(cluster, client, 20);
+    const { cluster, client, keys } = await lone(small);
     client.stream!.reading = false;
     const scan = client.scan(firstRange, { creditBytes: 2 ** 40 });
     client.send(scan);
     await cluster.runFor(3000);
-    expect(client.stream!.peer.unconfirmedBytes).toBeLessThan(10 * MiB);
+    expect(client.stream!.peer.unconfirmedBytes).toBeLessThan(18 * small);
     client.stream!.resume();
     expect(await client.scanned(scan)).toEqual(keys);
   });
 
   test("H9 the stream of a client that asks on and on and takes no answer is closed", async () => {
-    const { cluster, client } = await lone();
+    const { cluster, client } = await lone(small);
     const other = await cluster.connect(cluster.store(1));
     client.stream!.reading = false;
     const name = "x".repeat(16_000);
@@ -88,32 +85,18 @@ describe("answers to one client", () => {
 
 describe("scans", () => {
   test("a count that takes long is not taken for idle", async () => {
-    const slow = 1.5;
     const cluster = await TestCluster.start({
       stores: 1,
       settings: { flushBytes: 4096 },
-      wrapEngine: (engine, store) => {
-        const process = (): { deliver(ms: number, run: () => void): unknown } => cluster.store(store).process;
-        return new Proxy(engine, {
-          get(target, name) {
-            const value = Reflect.get(target, name) as unknown;
-            if (name === "iterate") {
-              return (options: Parameters<typeof engine.iterate>[0]) => {
-                const iterator = target.iterate(options);
-                return {
-                  close: () => iterator.close(),
-                  next: async (records: number, bytes: number) => {
-                    if (options.view !== undefined)
-                      await new Promise<void>((resolve) => void process().deliver(slow * 1000, resolve));
-                    return iterator.next(Math.min(records, 2), bytes);
-                  },
-                };
-              };
-            }
-            return typeof value === "function" ? (value as (...args: unknown[]) => unknown).bind(target) : value;
-          },
-        });
-      },
+      wrapEngine: (engine, store) =>
+        wrapped(engine, "iterate", (options: Parameters<Engine["iterate"]>[0]) => {
+          const iterator = engine.iterate(options);
+          if (options.view === undefined) return iterator;
+          return wrapped(iterator, "next", async (_: number, bytes: number) => {
+            await store.disk.wait(1500);
+            return iterator.next(2, bytes);
+          });
+        }),
     });
     const client = await cluster.connect(cluster.store(1));
     await cluster.fill(client, 120, 300, { number: 1 });
@@ -124,8 +107,7 @@ describe("scans", () => {
   });
 
   test("a scan without credit for a minute is closed, and its client is told", async () => {
-    const { cluster, client } = await lone();
-    await fillMiB(cluster, client, 2);
+    const { cluster, client } = await lone(small);
     const scan = client.scan(firstRange, { creditBytes: 1 });
     client.send(scan);
     await cluster.runFor(1000);

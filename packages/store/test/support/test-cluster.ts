@@ -10,6 +10,7 @@ import { MemoryEngineDisk } from "@flotilla/storage";
 import type { Engine, MemoryEngineOptions } from "@flotilla/storage";
 import { createCodec } from "@flotilla/transport";
 import type { Dialer, Hello } from "@flotilla/transport";
+import { vi } from "vitest";
 import { defaultStoreSettings, openStore } from "../../src/index.ts";
 import type { StoreApi, StoreSettings } from "../../src/index.ts";
 import { MemoryDisk } from "./memory-disk.ts";
@@ -25,9 +26,12 @@ export interface TestClusterOptions {
   readonly settings?: Partial<StoreSettings>;
   readonly log?: FileSharedLogOptions;
   readonly engine?: MemoryEngineOptions;
-  readonly wrapEngine?: (engine: Engine, store: number) => Engine;
-  readonly wrapLog?: (log: SharedLog, store: number) => SharedLog;
+  readonly wrapEngine?: (engine: Engine, store: TestStore) => Engine;
+  readonly wrapLog?: (log: SharedLog, store: TestStore) => SharedLog;
 }
+
+/** Virtual time is quick, but the machine that runs it may be busy. */
+vi.setConfig({ testTimeout: 30_000 });
 
 const KiB = 1024;
 
@@ -106,9 +110,9 @@ export class TestStore {
     const environment = this.#environment();
     const open = async (): Promise<void> => {
       const log = await FileSharedLog.open({ ...testLog, ...options.log }, { ...environment, files: this.disk });
-      this.log = options.wrapLog?.(log, this.number) ?? log;
+      this.log = options.wrapLog?.(log, this) ?? log;
       const engine = await this.engineDisk.open();
-      this.engine = options.wrapEngine?.(engine, this.number) ?? engine;
+      this.engine = options.wrapEngine?.(engine, this) ?? engine;
       const endpoint = network.endpoint(this.host, this.process);
       this.api = await openStore(
         {

@@ -1,0 +1,160 @@
+/**
+ * The receiving side of this store's range snapshots: transfers under way, each in a staging file, until Raft has
+ * accepted what came whole. A transfer that is given up, by either side, leaves neither file nor handle.
+ */
+import type { RangeDescriptor, StoreId } from "@flotilla/base";
+import { messageBytesMax } from "@flotilla/base";
+import type { PeerMessage, SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
+import type { Peer } from "./peer-links.ts";
+import { SnapshotReceipt, stagedPath } from "./snapshot-staging.ts";
+import type { VerifiedSnapshot } from "./snapshot-staging.ts";
+import type { SnapshotServiceHost } from "./snapshot-service.ts";
+
+/** Transfers under way at once; further ones wait for Raft to ask again. */
+const receiptsMax = 4;
+/** A transfer of which nothing came for this long is given up. */
+const silentMsMax = 30_000;
+
+export class SnapshotReceiver {
+  readonly #host: SnapshotServiceHost;
+  /** At most one a range. */
+  readonly #receipts: Map<string, { readonly receipt: SnapshotReceipt; readonly from: StoreId }> = new Map();
+  #received = 0;
+
+  constructor(host: SnapshotServiceHost) {
+    this.#host = host;
+  }
+
+  #now(): number {
+    return this.#host.dependencies.environment.clock.monotonicMs();
+  }
+
+  onOffer(from: Peer, offer: SnapshotOffer): void {
+    const refusal = this.#refusal(offer);
+    if (refusal !== undefined) return this.#answer(from.storeId, offer.transferId, "refused", 0, refusal);
+    for (const [name, { receipt }] of this.#receipts) if (receipt.rangeId === offer.rangeId) this.#drop(name, receipt);
+    const name = receiptName(from.storeId, offer.transferId);
+    const forgotten = this.#receipts.get(name);
+    // A sender that was started again counts from 1 again.
+    if (forgotten !== undefined) this.#drop(name, forgotten.receipt);
+    const { transferId, rangeId, term } = offer;
+    const number = ++this.#received;
+    const receipt = new SnapshotReceipt(
+      { transferId, fromReplica: offer.from, rangeId, term, number, nowMs: this.#now() },
+      this.#host.dependencies.files,
+    );
+    this.#receipts.set(name, { receipt, from: from.storeId });
+  }
+
+  #refusal(offer: SnapshotOffer): string | undefined {
+    const replica = this.#host.replica(offer.rangeId);
+    if (replica === undefined || replica.replicaId !== offer.to)
+      return `no replica ${offer.to} of range ${offer.rangeId} here`;
+    if (this.#host.diskFull()) return "the disk is full";
+    if (replica.loading) return "another range snapshot is being loaded";
+    let others = 0;
+    for (const { receipt } of this.#receipts.values()) {
+      // What is whole is not given up for something that has yet to come.
+      if (receipt.rangeId !== offer.rangeId) others++;
+      else if (receipt.completing) return "another range snapshot is being verified";
+    }
+    return others >= receiptsMax ? "too many range snapshots under way" : undefined;
+  }
+
+  onChunk(from: Peer, chunk: SnapshotChunk): void {
+    const name = receiptName(from.storeId, chunk.transferId);
+    const receipt = this.#receipts.get(name)?.receipt;
+    if (receipt === undefined) return;
+    receipt.touchedMs = this.#now();
+    this.#take(from, name, receipt, chunk).catch((error: unknown) => {
+      // A full disk is no failure: the old replica is untouched, and the sender tries again later.
+      if (!isDiskFull(error)) return this.#host.fail(error);
+      this.#refuse(from, name, receipt, "the disk is full");
+    });
+  }
+
+  async #take(from: Peer, name: string, receipt: SnapshotReceipt, chunk: SnapshotChunk): Promise<void> {
+    if (receipt.unwrittenBytes > 2 * this.#host.settings.snapshotCreditBytes + messageBytesMax) {
+      return this.#refuse(from, name, receipt, "more was sent than was asked for");
+    }
+    const taken = await receipt.take(chunk.sequence, chunk.bytes);
+    if (!this.#holds(name, receipt)) return;
+    if (!taken) return this.#refuse(from, name, receipt, "a chunk is missing");
+    this.#answer(from.storeId, receipt.transferId, "more", receipt.takenBytes, "");
+    if (!chunk.last) return;
+    const verified = await receipt.verify(this.#host.dependencies.environment.bytes);
+    if (!this.#holds(name, receipt)) return;
+    if (verified === undefined) return this.#refuse(from, name, receipt, "the range snapshot is not whole");
+    await this.#complete(from, name, receipt, verified);
+  }
+
+  async #complete(from: Peer, name: string, receipt: SnapshotReceipt, verified: VerifiedSnapshot): Promise<void> {
+    const { label, descriptor } = verified;
+    const replica = this.#host.replica(receipt.rangeId);
+    if (replica === undefined || replica.loading)
+      return this.#refuse(from, name, receipt, "the replica cannot take it now");
+    const other = this.#overlapped(descriptor);
+    if (other !== undefined)
+      return this.#refuse(from, name, receipt, `it overlaps range ${other.rangeId}, which is alive here`);
+    const path = stagedPath(receipt.rangeId, label.index, label.term);
+    // What is older than the replica needs no file: Raft only says how far the replica is.
+    const published = label.index > replica.node.commit && (await receipt.publish(path));
+    if (!this.#holds(name, receipt)) return;
+    const { term, fromReplica } = receipt;
+    const accepted = replica.offerSnapshot(
+      { type: "snapshot", from: fromReplica, to: replica.replicaId, term, label },
+      published,
+    );
+    if (published && !accepted) await this.#host.dependencies.files.remove(path);
+    this.#drop(name, receipt);
+    this.#answer(from.storeId, receipt.transferId, "done", receipt.takenBytes, "");
+  }
+
+  #overlapped(descriptor: RangeDescriptor): RangeDescriptor | undefined {
+    for (const { descriptor: other } of this.#host.replicas()) {
+      if (other.rangeId !== descriptor.rangeId && other.start < descriptor.end && descriptor.start < other.end)
+        return other;
+    }
+    return undefined;
+  }
+
+  #holds(name: string, receipt: SnapshotReceipt): boolean {
+    return this.#receipts.get(name)?.receipt === receipt;
+  }
+
+  #refuse(from: Peer, name: string, receipt: SnapshotReceipt, reason: string): void {
+    if (this.#holds(name, receipt)) this.#drop(name, receipt);
+    this.#answer(from.storeId, receipt.transferId, "refused", 0, reason);
+  }
+
+  #drop(name: string, receipt: SnapshotReceipt): void {
+    this.#receipts.delete(name);
+    receipt.cancel().catch((error: unknown) => this.#host.fail(error));
+  }
+
+  #answer(to: StoreId, transferId: number, state: SnapshotAnswer["state"], takenBytes: number, reason: string): void {
+    const creditBytes = this.#host.settings.snapshotCreditBytes;
+    const answer: PeerMessage = { type: "snapshot-answer", transferId, state, takenBytes, creditBytes, reason };
+    this.#host.links.send(to, "snapshot", answer);
+    this.#host.schedule();
+  }
+
+  tick(): void {
+    const now = this.#now();
+    for (const [name, { receipt, from }] of this.#receipts) {
+      // Verifying and syncing may take long: the sender is told that somebody is there.
+      if (receipt.completing) this.#answer(from, receipt.transferId, "more", receipt.takenBytes, "");
+      else if (now - receipt.touchedMs > silentMsMax) this.#drop(name, receipt);
+    }
+  }
+
+  stop(): void {
+    for (const [name, { receipt }] of this.#receipts) this.#drop(name, receipt);
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOSPC";
+}
+
+const receiptName = (from: StoreId, transferId: number): string => `${from}/${transferId}`;
