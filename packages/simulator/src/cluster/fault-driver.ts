@@ -154,7 +154,8 @@ export class FaultDriver {
         node.disk.faults.failingSyncs = 1;
         return;
       case "fullDisk":
-        node.disk.faults.capacityBytes = node.disk.usedBytes() + this.#random.pick([0, 4096, 65_536]);
+        // Below the store's mark, with room for what it still writes until it looks at the free space again.
+        node.disk.faults.capacityBytes = node.disk.usedBytes() + this.#random.pick([96, 192, 384]) * 1024;
         return this.#until(() => {
           node.disk.faults.capacityBytes = diskBytes;
         });

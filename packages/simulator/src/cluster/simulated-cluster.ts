@@ -40,6 +40,7 @@ export const simulatedClusterDefault: Omit<SimulatedClusterOptions, "seed"> = {
     heartbeatTicks: 2,
     flushBytes: 8 * kibibyte,
     storeDeadMs: 2000,
+    diskFreeBytesMin: 512 * kibibyte,
     scanPageBytes: 256,
     snapshotChunkBytes: 2 * kibibyte,
     snapshotCreditBytes: 8 * kibibyte,
