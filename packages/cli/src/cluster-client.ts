@@ -8,6 +8,10 @@ export interface ConnectOptions {
   /** Values up to here are sent; the cluster's own limit is checked there. */
   readonly valueBytesMax?: number;
   readonly bulkInFlightMax?: number;
+  /** Commands of one batch, keys of one batch of reads, bytes of one message: 1 each is a client that does not batch. */
+  readonly batchCommandsMax?: number;
+  readonly readBatchKeysMax?: number;
+  readonly payloadBytesMax?: number;
 }
 
 export interface ClusterEntry<Value> {

@@ -54,6 +54,13 @@ export const verbTable: readonly VerbEntry[] = [
   },
   { path: ["bench", "put"], summary: "how many writes a second", load: () => import("./verbs/bench-put.ts") },
   { path: ["bench", "get"], summary: "how many reads a second", load: () => import("./verbs/bench-get.ts") },
+  { path: ["bench", "mixed"], summary: "reads and writes together", load: () => import("./verbs/bench-mixed.ts") },
+  { path: ["bench", "scan"], summary: "short scans", load: () => import("./verbs/bench-scan.ts") },
+  {
+    path: ["bench", "read-modify-write"],
+    summary: "read a value, write it back on condition that nobody else did",
+    load: () => import("./verbs/bench-read-modify-write.ts"),
+  },
   {
     path: ["config", "show"],
     summary: "the settings a node would start with, and where each comes from",

@@ -1,106 +1,91 @@
-/** What a run costs the nodes: fsyncs from their metrics, processor time and memory from /proc where they run here. */
-import { readFileSync } from "node:fs";
-import { get } from "node:http";
+/** What a window of load costs the nodes and this process. */
 import type { NodeRow } from "../output/cluster-report.ts";
+import { sumOfMetric } from "./http-metrics.ts";
+import { ProcessMeters } from "./process-meters.ts";
+import type { ProcessReading } from "./process-meters.ts";
 
-export interface NodeReading {
-  /** `null`: not every node could be asked. */
-  readonly fsyncs: number | null;
-  /** Of all nodes and this process; `null` where /proc does not show them. */
-  readonly cpuMicros: number | null;
+/** The servers of one system, as far as they can be measured. */
+export interface MeasuredServers {
+  /** `null`: it runs on another machine. */
+  readonly pids: readonly (number | null)[];
+  /** Where their metrics are. */
+  readonly metricAddresses: readonly (string | null)[];
+  /** Of a counter of fsyncs of the log. */
+  readonly fsyncMetric: string;
 }
 
-/** Linux counts processor time in hundredths of a second. */
-const microsPerTick = 10_000;
-const requestMsMax = 5_000;
-const answerBytesMax = 4 * 1024 * 1024;
+/** Differences over the window; `null`: not to be seen from here. */
+export interface WindowCost {
+  readonly fsyncs: number | null;
+  readonly serverCpuMicros: number | null;
+  readonly clientCpuMicros: number;
+  readonly serverWrittenBytes: number | null;
+  /** Of any one server. */
+  readonly peakRssBytes: number | null;
+  readonly clientPeakRssBytes: number | null;
+}
+
+interface Reading {
+  readonly fsyncs: number | null;
+  readonly servers: ProcessReading;
+  readonly client: NodeJS.CpuUsage;
+}
+
+export function measuredNodes(nodes: readonly NodeRow[]): MeasuredServers {
+  const live = nodes.filter(({ state }) => state === "live");
+  return {
+    // On another machine the pid is somebody else's.
+    pids: live.map(({ address, pid }) => (/^(127\.|localhost:|\[::1\])/.test(address) ? pid : null)),
+    metricAddresses: live.map(({ httpAddress }) => httpAddress),
+    fsyncMetric: "flotilla_log_fsyncs_total",
+  };
+}
 
 export class NodeMeters {
-  readonly #nodes: readonly NodeRow[];
-  #peakRssBytes: number | null = null;
-  #sampler: NodeJS.Timeout | undefined;
+  readonly processes: ProcessMeters;
+  readonly #client = new ProcessMeters([process.pid]);
+  readonly #servers: MeasuredServers;
+  #before: Reading | undefined;
 
-  constructor(nodes: readonly NodeRow[]) {
-    this.#nodes = nodes.filter(({ state }) => state === "live");
+  constructor(servers: MeasuredServers) {
+    this.#servers = servers;
+    this.processes = new ProcessMeters(servers.pids);
   }
 
-  async read(): Promise<NodeReading> {
-    const fsyncs = await Promise.all(
-      this.#nodes.map(({ httpAddress }) => readMetric(httpAddress, "flotilla_log_fsyncs_total")),
-    );
-    const own = process.cpuUsage();
-    let cpuMicros: number | null = own.user + own.system;
-    for (const { pid } of this.#nodes) {
-      const micros = pid === null ? null : cpuMicrosOf(pid);
-      cpuMicros = cpuMicros === null || micros === null ? null : cpuMicros + micros;
-    }
+  async begin(): Promise<void> {
+    this.#before = await this.#read();
+    this.processes.startSampling();
+    this.#client.startSampling();
+  }
+
+  /** Processor time is read first and at once: it ends with the window. */
+  async end(): Promise<WindowCost> {
+    const after = await this.#read();
+    this.stop();
+    const before = this.#before ?? after;
     return {
-      fsyncs: fsyncs.every((value) => value !== null) ? fsyncs.reduce((sum, value) => sum + value, 0) : null,
-      cpuMicros,
+      fsyncs: difference(before.fsyncs, after.fsyncs),
+      serverCpuMicros: difference(before.servers.cpuMicros, after.servers.cpuMicros),
+      clientCpuMicros: after.client.user + after.client.system - before.client.user - before.client.system,
+      serverWrittenBytes: difference(before.servers.writtenBytes, after.servers.writtenBytes),
+      peakRssBytes: this.processes.peakRssBytes,
+      clientPeakRssBytes: this.#client.peakRssBytes,
     };
   }
 
-  startSampling(): void {
-    this.#sampler = setInterval(() => this.#sample(), 250);
-    this.#sample();
+  /** No timer is left behind. */
+  stop(): void {
+    this.processes.stopSampling();
+    this.#client.stopSampling();
   }
 
-  stopSampling(): void {
-    clearInterval(this.#sampler);
-    this.#sample();
-  }
-
-  /** The largest memory of any one node while it was sampled. */
-  get peakRssBytes(): number | null {
-    return this.#peakRssBytes;
-  }
-
-  #sample(): void {
-    for (const { pid } of this.#nodes) {
-      const bytes = pid === null ? null : rssBytesOf(pid);
-      if (bytes !== null && bytes > (this.#peakRssBytes ?? 0)) this.#peakRssBytes = bytes;
-    }
+  async #read(): Promise<Reading> {
+    const servers = this.processes.read();
+    const client = process.cpuUsage();
+    const { metricAddresses, fsyncMetric } = this.#servers;
+    return { servers, client, fsyncs: await sumOfMetric(metricAddresses, fsyncMetric) };
   }
 }
 
-function cpuMicrosOf(pid: number): number | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name in brackets may hold anything; the fields behind it are numbered from 3, utime is the 14th, stime the 15th.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * microsPerTick;
-  } catch {
-    return null;
-  }
-}
-
-function rssBytesOf(pid: number): number | null {
-  try {
-    const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
-    return match === null ? null : Number(match[1]) * 1024;
-  } catch {
-    return null;
-  }
-}
-
-function readMetric(httpAddress: string | null, name: string): Promise<number | null> {
-  if (httpAddress === null) return Promise.resolve(null);
-  return new Promise((resolve) => {
-    const request = get(`http://${httpAddress}/metrics`, { timeout: requestMsMax }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        text += chunk;
-        if (text.length > answerBytesMax) request.destroy();
-      });
-      response.on("end", () => {
-        const match = new RegExp(`^${name} (\\S+)$`, "m").exec(text);
-        resolve(match === null ? null : Number(match[1]));
-      });
-      response.on("error", () => resolve(null));
-    });
-    request.on("timeout", () => request.destroy());
-    request.on("error", () => resolve(null));
-    request.on("close", () => resolve(null));
-  });
-}
+const difference = (before: number | null, after: number | null): number | null =>
+  before === null || after === null ? null : after - before;

@@ -1,7 +1,8 @@
 import type { Verb } from "../command-io.ts";
-import { addBenchOptions, runBench } from "../bench/run-bench.ts";
+import { runWorkload } from "../bench/run-workload.ts";
+import { addWorkloadOptions } from "../bench/workload-plan.ts";
 
 export const verb: Verb = {
-  configure: addBenchOptions,
-  run: (invocation) => runBench(invocation, "put"),
+  configure: (command) => addWorkloadOptions(command, "put"),
+  run: (invocation) => runWorkload(invocation, "put"),
 };

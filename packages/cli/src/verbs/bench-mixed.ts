@@ -1,0 +1,8 @@
+import type { Verb } from "../command-io.ts";
+import { runWorkload } from "../bench/run-workload.ts";
+import { addWorkloadOptions } from "../bench/workload-plan.ts";
+
+export const verb: Verb = {
+  configure: (command) => addWorkloadOptions(command, "mixed"),
+  run: (invocation) => runWorkload(invocation, "mixed"),
+};

@@ -1,0 +1,8 @@
+import type { Verb } from "../command-io.ts";
+import { runWorkload } from "../bench/run-workload.ts";
+import { addWorkloadOptions } from "../bench/workload-plan.ts";
+
+export const verb: Verb = {
+  configure: (command) => addWorkloadOptions(command, "read-modify-write"),
+  run: (invocation) => runWorkload(invocation, "read-modify-write"),
+};
