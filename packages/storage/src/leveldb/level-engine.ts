@@ -4,6 +4,7 @@ import { EngineLife } from "../engine-life.ts";
 import { OrderedWrites } from "../ordered-writes.ts";
 import type { Engine, EngineBatch, EngineIterator, IterateOptions, ReadView } from "../engine.ts";
 import type { DirectoryLock } from "./directory-lock.ts";
+import { JobGate, poolThreads } from "./job-gate.ts";
 import { LevelBatch, NativeBatchPool } from "./level-batch.ts";
 import type { NativeBatch } from "./level-batch.ts";
 import { directoryFailure, levelFailure } from "./level-failure.ts";
@@ -18,6 +19,8 @@ export interface LevelEngineOptions {
   readonly writeBufferBytes?: number;
   /** Uncompressed blocks kept in memory. Default 64 MiB. */
   readonly cacheBytes?: number;
+  /** Engines that share this process and its pool of threads. Default 1. */
+  readonly enginesInProcess?: number;
 }
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>;
@@ -37,10 +40,12 @@ export class LevelEngine implements Engine {
   readonly #life = new EngineLife();
   readonly #batches: NativeBatchPool;
   readonly #writes = new OrderedWrites();
+  readonly #reads: JobGate;
   #closing: Promise<void> | undefined;
 
-  private constructor(directory: string, level: Level, lock: DirectoryLock) {
+  private constructor(directory: string, level: Level, lock: DirectoryLock, enginesInProcess: number) {
     this.directory = directory;
+    this.#reads = new JobGate(poolThreads(process.env), enginesInProcess);
     this.#level = level;
     this.#lock = lock;
     this.#batches = new NativeBatchPool(() => level.batch() as unknown as NativeBatch);
@@ -68,7 +73,7 @@ export class LevelEngine implements Engine {
         await level.close();
         throw directoryFailure(real, error);
       });
-      return new LevelEngine(real, level, options.lock);
+      return new LevelEngine(real, level, options.lock, options.enginesInProcess ?? 1);
     } catch (error) {
       options.lock.leave(real);
       throw levelFailure("open the store's data", real, error);
@@ -87,8 +92,8 @@ export class LevelEngine implements Engine {
   async getMany(keys: readonly Uint8Array[], view?: ReadView): Promise<(Uint8Array | undefined)[]> {
     this.#life.check();
     try {
-      if (view === undefined) return await this.#level.getMany(keys as Uint8Array[]);
-      return await this.#level.getMany(keys as Uint8Array[], { ...asBytes, snapshot: snapshotOf(view) });
+      const options = view === undefined ? asBytes : { ...asBytes, snapshot: snapshotOf(view) };
+      return await this.#reads.run(() => this.#level.getMany(keys as Uint8Array[], options));
     } catch (error) {
       throw this.#readFailure(error);
     }
@@ -112,6 +117,7 @@ export class LevelEngine implements Engine {
     const native: NativeIterator = options.keysOnly === true ? this.#level.keys(range) : this.#level.iterator(range);
     return new LevelIterator(
       native,
+      this.#reads,
       () => this.#life.check(),
       (error) => this.#readFailure(error),
     );
@@ -146,7 +152,7 @@ export class LevelEngine implements Engine {
   async approximateBytes(start: Uint8Array, end: Uint8Array): Promise<number> {
     this.#life.check();
     try {
-      return await this.#level.approximateSize(start, end);
+      return await this.#reads.run(() => this.#level.approximateSize(start, end));
     } catch (error) {
       throw this.#readFailure(error);
     }

@@ -1,5 +1,6 @@
 import { assert } from "@flotilla/base";
 import type { EngineIterator, EngineRecord } from "../engine.ts";
+import type { JobGate } from "./job-gate.ts";
 
 /** What is used of classic-level's iterators of entries, and of keys. */
 export interface NativeIterator {
@@ -21,6 +22,7 @@ export class LevelIterator implements EngineIterator {
   readonly #native: NativeIterator;
   readonly #failure: (error: unknown) => Error;
   readonly #check: () => void;
+  readonly #gate: JobGate;
   #page: readonly (readonly [Uint8Array, Uint8Array] | Uint8Array)[] = [];
   /** In `#page`: what is before it was given out. */
   #position = 0;
@@ -28,8 +30,9 @@ export class LevelIterator implements EngineIterator {
   #busy = false;
 
   /** `check` throws when the engine has ended. */
-  constructor(native: NativeIterator, check: () => void, failure: (error: unknown) => Error) {
+  constructor(native: NativeIterator, gate: JobGate, check: () => void, failure: (error: unknown) => Error) {
     this.#native = native;
+    this.#gate = gate;
     this.#check = check;
     this.#failure = failure;
   }
@@ -40,7 +43,8 @@ export class LevelIterator implements EngineIterator {
     if (this.#position === this.#page.length) {
       this.#busy = true;
       try {
-        this.#page = await this.#native.nextv(Math.max(1, Math.min(recordsMax, pageRecords)));
+        const records = Math.max(1, Math.min(recordsMax, pageRecords));
+        this.#page = await this.#gate.run(() => this.#native.nextv(records));
       } catch (error) {
         throw this.#failure(error);
       } finally {
