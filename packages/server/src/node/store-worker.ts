@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { Failure, assert } from "@flotilla/base";
-import type { Environment } from "@flotilla/base";
-import { NodeFiles, nodeEnvironment } from "@flotilla/platform";
+import type { Environment, Files } from "@flotilla/base";
+import { nodeEnvironment } from "@flotilla/platform";
 import { FileSharedLog } from "@flotilla/raft-log";
 import type { SharedLog } from "@flotilla/raft-log";
 import { LevelEngine, acquireDirectoryLock } from "@flotilla/storage/leveldb";
@@ -20,6 +20,7 @@ import { readIdentityOrOffer } from "../founding/founding-node.ts";
 import { raiseIncarnation, readIdentity } from "../identity/identity-file.ts";
 import type { Identity } from "../identity/identity-file.ts";
 import { isUnspecified, parseAddress } from "../settings/address.ts";
+import { filesOf } from "./delayed-sync-files.ts";
 import { LoopMeter } from "./loop-meter.ts";
 import { toPlainError } from "./plain-error.ts";
 import type { FromStoreThread, StoreThreadData, ToStoreThread } from "./store-thread-messages.ts";
@@ -83,7 +84,7 @@ class StoreWorker {
   async #open(): Promise<OpenedStore> {
     const data = this.#data;
     // Looked at before the lock, so that a directory without a store stays as it was found.
-    const files = new NodeFiles(data.dataDir);
+    const files = filesOf(data.dataDir, process.env);
     if (data.peers.length === 0 && (await readIdentity(files, ".")) === undefined) throw noCluster(data.dataDir);
     const { bytes, logger } = this.#environment;
     const codec = createCodec(bytes);
@@ -136,7 +137,7 @@ class StoreWorker {
   }
 
   async #awaitIdentity(
-    files: NodeFiles,
+    files: Files,
     codec: Codec,
     listeners: ListenerFactory,
   ): Promise<{ readonly identity: Identity; readonly address: string }> {

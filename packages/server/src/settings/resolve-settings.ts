@@ -35,8 +35,11 @@ export interface ResolvedSettings {
   readonly table: readonly ResolvedSetting[];
 }
 
-/** Variables with our prefix that are not settings: other commands read them, or the service links of Kubernetes set them. */
-const otherVariables = /^FLOTILLA_(ENDPOINTS|CONFIG|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP)(_.+)?)?)$/;
+/**
+ * Variables with our prefix that are not settings: other commands read them, they are for tests, or the service links of
+ * Kubernetes set them.
+ */
+const otherVariables = /^FLOTILLA_(ENDPOINTS|CONFIG|TEST_.+|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP)(_.+)?)?)$/;
 
 export function resolveSettings(sources: SettingSources): ResolvedSettings {
   refuseUnknown(sources);
