@@ -21,6 +21,8 @@ interface ReplicaPromises {
   term: Term;
   /** Everything up to here it has acknowledged to a leader as durable (and has not replaced since). */
   acknowledged: LogIndex;
+  /** Its store said that everything up to here is durable in the engine. */
+  checkpoint: LogIndex;
   /** Whom it gave its vote in `voteTerm`. */
   vote: ReplicaId;
   voteTerm: Term;
@@ -69,7 +71,13 @@ export class Claims {
     const { promises } = this.#range(range);
     let promise = promises.get(replica);
     if (promise === undefined) {
-      promise = { term: 0 as Term, acknowledged: 0 as LogIndex, vote: 0 as ReplicaId, voteTerm: 0 as Term };
+      promise = {
+        term: 0 as Term,
+        acknowledged: 0 as LogIndex,
+        checkpoint: 0 as LogIndex,
+        vote: 0 as ReplicaId,
+        voteTerm: 0 as Term,
+      };
       promises.set(replica, promise);
     }
     return promise;
@@ -187,6 +195,22 @@ export class Claims {
 
   wentBack(node: string, range: RangeId, replica: ReplicaId, what: string, before: number, now: number): void {
     this.violate(`${what} never goes back`, range, [`replica ${replica} on ${node} had ${before}, has ${now}`]);
+  }
+
+  /** A store tells its log that the engine holds everything up to the index for good. */
+  checkpointed(range: RangeId, replica: ReplicaId, index: LogIndex): void {
+    const promise = this.#promises(range, replica);
+    if (index > promise.checkpoint) promise.checkpoint = index;
+  }
+
+  /** Up to where the engine holds the range when it is opened. */
+  engineOpened(node: string, range: RangeId, replica: ReplicaId, applied: LogIndex): void {
+    const { checkpoint } = this.#promises(range, replica);
+    if (applied >= checkpoint) return;
+    this.violate("what a store tells its log is durable in the engine survives a crash", range, [
+      `the store of replica ${replica} on ${node} told that everything up to ${checkpoint} is`,
+      `after a restart the engine ends at ${applied}`,
+    ]);
   }
 
   /** What a node's log says after a start, before the node has sent anything. */

@@ -83,7 +83,6 @@ export class ObservedLog extends ForwardingLog {
   readonly #claims: Claims;
   /** Of this life of the process: a commit index owes no fsync and may be lower after a crash. */
   readonly #commits = new Map<RangeId, LogIndex>();
-  readonly #checkpoints = new Map<RangeId, LogIndex>();
 
   constructor(inner: SharedLog, node: string, claims: Claims) {
     super(inner);
@@ -131,12 +130,9 @@ export class ObservedLog extends ForwardingLog {
   }
 
   override checkpoint(range: RangeId, index: LogIndex): void {
-    const before = this.#checkpoints.get(range) ?? 0;
     const replica = this.inner.group(range)?.replicaId;
     assert(replica !== undefined, () => `a checkpoint of range ${range}, which the log does not know`);
-    if (index < before)
-      this.#claims.wentBack(this.#node, range, replica, "an applied index that was made durable", before, index);
-    this.#checkpoints.set(range, index);
+    this.#claims.checkpointed(range, replica, index);
     super.checkpoint(range, index);
   }
 }

@@ -3,7 +3,7 @@ import { newestKey, decodeApplied, rangeRecordKey, rangeRecordNames, rangeRecord
 import type { Engine } from "@flotilla/storage";
 import type { ClusterPlan } from "@flotilla/placement";
 import { printableKey } from "@flotilla/base";
-import type { RangeDescriptor } from "@flotilla/base";
+import type { LogIndex, RangeDescriptor, RangeId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 
 export interface ReplicaDifference {
@@ -21,7 +21,7 @@ export async function compareReplicas(
     const applied: number[] = [];
     for (const { storeId } of range.replicas) {
       const engine = engines[storeId - 1]!;
-      applied.push(appliedIndex(range, engine));
+      applied.push(appliedIndex(range.rangeId, engine) ?? 0);
       contents.push(await contentOf(range, engine));
     }
     const stores = range.replicas.map(({ storeId }) => storeId);
@@ -37,10 +37,11 @@ export async function compareReplicas(
   return undefined;
 }
 
-function appliedIndex(range: RangeDescriptor, engine: Engine): number {
-  const key = rangeRecordKey(range.rangeId, rangeRecordNames.applied, nodeByteOperations);
+/** Undefined: the engine knows nothing of the range, or a range snapshot is being loaded. */
+export function appliedIndex(range: RangeId, engine: Engine): LogIndex | undefined {
+  const key = rangeRecordKey(range, rangeRecordNames.applied, nodeByteOperations);
   const bytes = engine.getNow(key);
-  return bytes === undefined ? 0 : decodeApplied(key, bytes, nodeByteOperations).index;
+  return bytes === undefined ? undefined : decodeApplied(key, bytes, nodeByteOperations).index;
 }
 
 async function contentOf(range: RangeDescriptor, engine: Engine): Promise<Map<string, string>> {

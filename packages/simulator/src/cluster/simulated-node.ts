@@ -23,6 +23,7 @@ import type { VirtualTime } from "../time/virtual-time.ts";
 import type { Claims } from "./claims.ts";
 import { observedCodec } from "./observed-codec.ts";
 import { ObservedLog } from "./observed-log.ts";
+import { appliedIndex } from "./replica-comparison.ts";
 
 export interface SimulatedNodeOptions {
   readonly number: number;
@@ -116,6 +117,10 @@ export class SimulatedNode {
     this.#log = log;
     const engine = await this.#engineDisk.open();
     this.#engine = engine;
+    for (const { rangeId, replicaId } of log.groups()) {
+      const applied = appliedIndex(rangeId, engine);
+      if (applied !== undefined) claims.engineOpened(this.name, rangeId, replicaId, applied);
+    }
     const codec = createCodec(nodeByteOperations);
     const endpoint = network.endpoint(this.name, this.time);
     const planned = plan.stores[number - 1]!;
