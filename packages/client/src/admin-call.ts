@@ -80,7 +80,11 @@ export async function fetchRoutes(core: ClientCore, options: CallOptions): Promi
   call.enter();
   try {
     while (start < keyMax) {
-      const link = (await openLink(core, call, {}, Infinity, problem))!;
+      const link = await openLink(core, call, ...whomToAsk(core, misses), problem);
+      if (link === undefined) {
+        misses++;
+        continue;
+      }
       const limit = core.settings.routeReadAhead;
       const from = start;
       const post = (requestId: number): void =>
@@ -111,6 +115,13 @@ export async function fetchRoutes(core: ClientCore, options: CallOptions): Promi
   } finally {
     call.leave();
   }
+}
+
+/** Any store, first. One that has no replica of the meta range does not help, but says which stores have one. */
+function whomToAsk(core: ClientCore, misses: number): [options: AdminOptions, untilMs: number] {
+  const replicas = misses === 0 ? undefined : core.routes.find(systemPrefix)?.descriptor.replicas;
+  if (replicas === undefined) return [{}, Infinity];
+  return [{ storeId: replicas[misses % replicas.length]!.storeId }, core.nowMs() + core.settings.dialTimeoutMs];
 }
 
 async function pause(core: ClientCore, call: Call, problem: string, ms: number): Promise<void> {

@@ -5,7 +5,7 @@
  * An operation's books: `#queue` while it waits for room; then the window of its kind (`#writes`, `#reads`), which holds
  * its number, and the dispatcher's lists or a batch. `#settle` takes it out of all of them before its owner hears of it.
  */
-import { assert, incarnation, nodeId, noStore } from "@flotilla/base";
+import { assert, incarnation, nodeId, noStore, systemPrefix } from "@flotilla/base";
 import type { Environment, Key, StoreId } from "@flotilla/base";
 import { protocolMax, protocolMin } from "@flotilla/transport";
 import type { Codec, Dialer, Hello, RouteResponse } from "@flotilla/transport";
@@ -96,6 +96,7 @@ export class ClientCore {
     this.routes = new RouteCache(settings.routesMax, settings.readBatchKeysMax);
     this.fetcher = new RouteFetcher(settings, environment, this.links, {
       learn: (response, wanted) => this.#learnRoutes(response, wanted),
+      metaRange: () => this.routes.find(systemPrefix),
       wakeAt: (atMs) => this.wakeAt(atMs),
       changed: () => this.#changed(),
     });

@@ -4,12 +4,15 @@ import type { Environment, Key } from "@flotilla/base";
 import type { AdminResponse, RouteResponse } from "@flotilla/transport";
 import { backoffMs } from "./backoff.ts";
 import type { ClientSettings } from "./client-settings.ts";
+import type { CachedRange } from "./route-cache.ts";
 import type { StoreLink } from "./store-link.ts";
 import type { StoreLinks } from "./store-links.ts";
 
 export interface RouteSink {
   /** True when the answer says where `wanted` is. */
   learn(response: RouteResponse, wanted: Key): boolean;
+  /** Where routes are kept, as far as known. */
+  metaRange(): CachedRange | undefined;
   wakeAt(atMs: number): void;
   changed(): void;
 }
@@ -64,9 +67,20 @@ export class RouteFetcher {
       this.#sink.wakeAt(this.#notBeforeMs);
       return;
     }
+    const link = this.#whomToAsk(nowMs);
+    if (link !== undefined) this.#ask(link, this.#wanted, nowMs);
+  }
+
+  /** Any store, first. One that has no replica of the meta range does not help, but says where that is. */
+  #whomToAsk(nowMs: number): StoreLink | undefined {
+    const metaRange = this.#misses === 0 ? undefined : this.#sink.metaRange();
+    if (metaRange !== undefined) {
+      const link = this.#links.anyOf(metaRange, nowMs);
+      if (link !== undefined) return link;
+    }
     const link = this.#links.any(nowMs);
     if (link === undefined || !link.usable(nowMs)) this.#links.connectAny(nowMs);
-    if (link !== undefined) this.#ask(link, this.#wanted, nowMs);
+    return link;
   }
 
   #ask(link: StoreLink, wanted: Key, nowMs: number): void {

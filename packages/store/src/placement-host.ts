@@ -7,6 +7,7 @@ import type { StoreId } from "@flotilla/base";
 import { balanceLeaders } from "@flotilla/placement";
 import type { LedRange } from "@flotilla/placement";
 import type { OperatorStep, RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { MetaWhereabouts } from "./meta-whereabouts.ts";
 import type { PeerLinks } from "./peer-links.ts";
 import type { Replica } from "./replica.ts";
 import type { StoreDependencies } from "./store-api.ts";
@@ -28,6 +29,7 @@ export interface PlacementHostOptions {
 export interface PlacementHostHost {
   readonly dependencies: StoreDependencies;
   readonly links: PeerLinks;
+  readonly meta: MetaWhereabouts;
   replica(rangeId: number): Replica | undefined;
   replicas(): Iterable<Replica>;
   status(): StoreStatus;
@@ -55,7 +57,7 @@ export class PlacementHost {
 
   /** The store that leads the meta range, 0 = unknown. */
   get driver(): StoreId {
-    return this.#host.replica(metaRangeId)?.leaderStore ?? noStore;
+    return this.#host.meta.leader;
   }
 
   /** Fresh reports, this store's own among them. */

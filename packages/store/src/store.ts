@@ -4,7 +4,7 @@
  * when it is durable acknowledgements leave, commits advance, entries are applied and clients answered.
  */
 import { metaRangeId, noStore } from "@flotilla/base";
-import type { Environment, RangeDescriptor, StoreId, Timer } from "@flotilla/base";
+import type { Environment, StoreId, Timer } from "@flotilla/base";
 import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
 import { protocolMax, protocolMin } from "@flotilla/transport";
 import type { Admission, Hello, Listener, PeerMessage, Purpose, RouteEntry, RouteRequest } from "@flotilla/transport";
@@ -16,6 +16,7 @@ import { EngineQueue } from "./engine-queue.ts";
 import { Flusher } from "./flusher.ts";
 import { HandOver } from "./hand-over.ts";
 import { MetaDirectory } from "./meta-directory.ts";
+import { MetaWhereabouts } from "./meta-whereabouts.ts";
 import { PeerLinks } from "./peer-links.ts";
 import type { Lane, Peer } from "./peer-links.ts";
 import { PersistBatches } from "./persist-batches.ts";
@@ -65,6 +66,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly #placement: PlacementHost;
   readonly #admin: AdminService;
   readonly #directory: MetaDirectory;
+  readonly #meta: MetaWhereabouts;
   readonly #meters: RangeMeters;
   readonly #reporter: StoreReporter;
   readonly #handOver: HandOver;
@@ -105,6 +107,7 @@ class Store implements StoreApi, ReplicaHost {
       counters: this.counters,
       address: () => this.address,
     });
+    this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));
     this.#directory = new MetaDirectory(() => replica(metaRangeId)?.machine, engine, environment.bytes);
     this.#links = new PeerLinks(
       {
@@ -155,6 +158,7 @@ class Store implements StoreApi, ReplicaHost {
       { storeId, settings, stores },
       {
         dependencies: this.#dependencies,
+        meta: this.#meta,
         links: this.#links,
         replica: (rangeId) => this.#replicas.get(rangeId),
         replicas: () => this.#replicas.values(),
@@ -444,6 +448,7 @@ class Store implements StoreApi, ReplicaHost {
           this.#placement.onStep(message);
           return this.schedule();
         case "store-heartbeat":
+          return this.#meta.onHeartbeat(from.storeId, message);
         case "replica-gone":
           return;
         default:
@@ -464,11 +469,10 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   async #routes(request: RouteRequest): Promise<RouteEntry[]> {
+    // Without the meta range here, the way to it is all that can be said.
+    if (!this.#replicas.has(metaRangeId)) return [{ descriptor: this.#meta.descriptor, leader: this.#meta.leader }];
     const descriptors = await this.#directory.covering(request.start, request.end, request.limit);
-    return descriptors.map((descriptor: RangeDescriptor) => ({
-      descriptor,
-      leader: this.#leaderOf(descriptor.rangeId),
-    }));
+    return descriptors.map((descriptor) => ({ descriptor, leader: this.#leaderOf(descriptor.rangeId) }));
   }
 
   #writeRefusal(): ReturnType<ConstructorParameters<typeof ClientService>[0]["writeRefusal"]> {
@@ -531,8 +535,6 @@ class Store implements StoreApi, ReplicaHost {
     const now = this.environment.clock.monotonicMs();
     if (now - this.#heartbeatAtMs < this.settings.storeHeartbeatMs) return;
     this.#heartbeatAtMs = now;
-    const meta = this.#replicas.get(metaRangeId);
-    const descriptor = meta?.descriptor ?? this.#options.plan.ranges[0]!;
     for (const peer of this.#links.peers.values()) {
       this.#links.send(peer.storeId, "heartbeat", {
         type: "store-heartbeat",
@@ -540,8 +542,8 @@ class Store implements StoreApi, ReplicaHost {
         nodeId: this.#options.nodeId,
         address: this.address,
         httpAddress: this.#options.httpAddress,
-        metaRange: descriptor,
-        metaLeader: meta?.leaderStore ?? noStore,
+        metaRange: this.#meta.descriptor,
+        metaLeader: this.#meta.leaderFirstHand,
       });
     }
   }
