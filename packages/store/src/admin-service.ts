@@ -218,7 +218,7 @@ export class AdminService {
         throw new Failure("NoQuorum", `range ${rangeId} has no leader known here`, { hint: "flotilla cluster status" });
       throw new Failure("Refused", `store ${leader} leads range ${rangeId}`, { details: { redirectStoreId: leader } });
     }
-    if (this.#host.replica(rangeId)?.node.transferLeader(member.replicaId) !== true) {
+    if (this.#host.replica(rangeId)?.transferTo(member.replicaId) !== true) {
       throw new Failure("Refused", `range ${rangeId} cannot be led by store ${to} now`, {
         hint: "its replica is down or far behind",
       });

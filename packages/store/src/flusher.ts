@@ -83,6 +83,12 @@ export class Flusher {
     this.#underWay = false;
   }
 
+  /** As `flush`, and behind the one that is under way. */
+  async flushAll(): Promise<void> {
+    while (this.#underWay) await new Promise<void>((resolve) => this.#environment.scheduler.after(2, resolve));
+    await this.flush();
+  }
+
   async #write(captured: readonly { readonly replica: Replica; readonly flush: RangeFlush }[]): Promise<void> {
     const operations = this.#environment.bytes;
     const batch = this.#engine.batch();

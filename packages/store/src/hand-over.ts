@@ -1,5 +1,6 @@
 /** Giving leaderships away: before a stop, and while the disk is full. */
-import type { Environment } from "@flotilla/base";
+import { randomBelow } from "@flotilla/base";
+import type { Environment, StoreId } from "@flotilla/base";
 import type { Replica } from "./replica.ts";
 
 const pollMs = 20;
@@ -7,12 +8,12 @@ const pollMs = 20;
 export class HandOver {
   readonly #replicas: ReadonlyMap<number, Replica>;
   readonly #environment: Environment;
-  readonly #onChanged: (replica: Replica) => void;
+  readonly #alive: (store: StoreId) => boolean;
 
-  constructor(replicas: ReadonlyMap<number, Replica>, environment: Environment, onChanged: (replica: Replica) => void) {
+  constructor(replicas: ReadonlyMap<number, Replica>, environment: Environment, alive: (store: StoreId) => boolean) {
     this.#replicas = replicas;
     this.#environment = environment;
-    this.#onChanged = onChanged;
+    this.#alive = alive;
   }
 
   /** Every leadership goes to a member that is level and heard of; waits for that, at most `transferMs`. */
@@ -36,12 +37,15 @@ export class HandOver {
   one(replica: Replica): boolean {
     const { progress, transferee } = replica.node.status();
     if (transferee !== 0) return true;
-    const best = progress
-      .filter((member) => member.id !== replica.replicaId && !member.learner && member.recentActive)
-      .sort((a, b) => b.match - a.match)[0];
-    if (best === undefined) return false;
-    replica.node.transferLeader(best.id);
-    this.#onChanged(replica);
+    // Raft's own mark of who was heard is taken back with each quorum check; the store knows of its peers all the time.
+    const candidates = progress.filter(
+      ({ id, learner }) => id !== replica.replicaId && !learner && this.#alive(replica.storeOf(id)),
+    );
+    const furthest = candidates.reduce((high, { match }) => Math.max(high, match), 0);
+    const level = candidates.filter(({ match }) => match === furthest);
+    if (level.length === 0) return false;
+    // Not always the same one: it may refuse, because its own disk is full.
+    replica.transferTo(level[randomBelow(this.#environment.random, level.length)]!.id);
     return true;
   }
 }

@@ -2,6 +2,7 @@
  * The store's side of the shared log: everything a turn stages goes out as one batch; what waits for its durability is
  * released, in order, when the fsync has returned. One batch is under way at a time, the next one collects meanwhile.
  */
+import type { Clock } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import type { Message, Persistence } from "@flotilla/raft";
 import type { Replica } from "./replica.ts";
@@ -25,16 +26,24 @@ const none: readonly Message[] = [];
 export class PersistBatches {
   #staged: Release[] = [];
   #underWay: Release[] | undefined = undefined;
+  #startedMs = 0;
   readonly #log: SharedLog;
+  readonly #clock: Clock;
   readonly #host: PersistHost;
 
-  constructor(log: SharedLog, host: PersistHost) {
+  constructor(log: SharedLog, clock: Clock, host: PersistHost) {
     this.#log = log;
+    this.#clock = clock;
     this.#host = host;
   }
 
   get underWay(): boolean {
     return this.#underWay !== undefined;
+  }
+
+  /** Since the batch under way was handed to the log, whatever it waits for there; 0 when none is. */
+  get underWayMs(): number {
+    return this.#underWay === undefined ? 0 : this.#clock.monotonicMs() - this.#startedMs;
   }
 
   get idle(): boolean {
@@ -66,13 +75,15 @@ export class PersistBatches {
     const batch = this.#staged;
     this.#staged = [];
     this.#underWay = batch;
-    this.#log.flush().then(
-      () => {
+    this.#startedMs = this.#clock.monotonicMs();
+    this.#log
+      .flush()
+      .then(() => {
         this.#underWay = undefined;
         for (const release of batch) this.#release(release);
         this.#host.onDurable();
-      },
-      (error: unknown) => this.#host.onFailure(error),
-    );
+      })
+      // Also what the released step runs into.
+      .catch((error: unknown) => this.#host.onFailure(error));
   }
 }

@@ -133,7 +133,7 @@ export class PlacementHost {
     const { epoch } = replica.descriptor;
     if (epoch.bounds !== step.epoch.bounds || epoch.members !== step.epoch.members) return;
     const to = replica.replicaOn(step.action.to);
-    if (to !== undefined) replica.node.transferLeader(to);
+    if (to !== undefined) replica.transferTo(to);
   }
 }
 

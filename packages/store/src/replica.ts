@@ -199,6 +199,13 @@ export class Replica {
     return accepted;
   }
 
+  /** False when it is not for this replica to decide, or the other one could not lead. */
+  transferTo(to: ReplicaId): boolean {
+    const begun = this.node.transferLeader(to);
+    this.#host.markDirty(this);
+    return begun;
+  }
+
   submit(queued: QueuedBatch): void {
     if (this.node.role !== "leader") {
       queued.connection.refuseRouting("commands", queued.batch.batchId, this.#host.routingRefusal(this));

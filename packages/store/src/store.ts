@@ -15,6 +15,7 @@ import { DiskSpace } from "./disk-space.ts";
 import { EngineQueue } from "./engine-queue.ts";
 import { Flusher } from "./flusher.ts";
 import { HandOver } from "./hand-over.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { MetaDirectory } from "./meta-directory.ts";
 import { MetaWhereabouts } from "./meta-whereabouts.ts";
 import { PeerLinks } from "./peer-links.ts";
@@ -32,7 +33,6 @@ import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from 
 import { leaseMs, raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
-const housekeepingMs = 500;
 /** How much of the election timeout a replica that should lead first waits at start, for its peers' streams. */
 const firstCampaignTicks = 2;
 
@@ -68,6 +68,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly #directory: MetaDirectory;
   readonly #meta: MetaWhereabouts;
   readonly #meters: RangeMeters;
+  readonly #housekeeping: Housekeeping;
   readonly #reporter: StoreReporter;
   readonly #handOver: HandOver;
   readonly #disk: DiskSpace;
@@ -75,14 +76,13 @@ class Store implements StoreApi, ReplicaHost {
   #dirty: Replica[] = [];
   #scheduled = false;
   #halted = false;
-  #stopping = false;
+  #stopped: Promise<void> | undefined = undefined;
+  #onHaltedInStop: ((error: unknown) => void) | undefined = undefined;
   #readContext = 0;
   #tickTimer: Timer | undefined = undefined;
-  #housekeepingTimer: Timer | undefined = undefined;
   #heartbeatAtMs = 0;
   #ticks = 0;
   #stalled = false;
-  #housekeeping = false;
 
   constructor(options: StoreOptions, dependencies: StoreDependencies) {
     this.#options = options;
@@ -96,7 +96,9 @@ class Store implements StoreApi, ReplicaHost {
     this.#queue = new EngineQueue(fail);
     this.#flusher = new Flusher(() => this.#replicas.values(), { engine, log, queue: this.#queue, environment });
     this.#meters = new RangeMeters(engine, environment);
-    this.#handOver = new HandOver(this.#replicas, environment, (changed) => this.markDirty(changed));
+    this.#handOver = new HandOver(this.#replicas, environment, (store) =>
+      this.#links.alive(store, 2 * options.settings.storeHeartbeatMs),
+    );
     this.#disk = new DiskSpace(options.settings.diskFreeBytesMin, environment.logger);
     this.#reporter = new StoreReporter(options, {
       disk: this.#disk,
@@ -124,7 +126,7 @@ class Store implements StoreApi, ReplicaHost {
         onDisowned: fail,
       },
     );
-    this.#persist = new PersistBatches(log, {
+    this.#persist = new PersistBatches(log, environment.clock, {
       releaseMessages: (from, messages) => {
         for (const message of messages) this.sendRaft(from, message);
       },
@@ -149,6 +151,25 @@ class Store implements StoreApi, ReplicaHost {
     this.#placement = this.#newPlacement();
     this.#admin = this.#newAdmin();
     this.#clients = this.#newClients();
+    this.#housekeeping = this.#newHousekeeping();
+  }
+
+  #newHousekeeping(): Housekeeping {
+    const { environment, files, log } = this.#dependencies;
+    return new Housekeeping({
+      environment,
+      files,
+      log,
+      disk: this.#disk,
+      handOver: this.#handOver,
+      clients: this.#clients,
+      snapshots: this.#snapshots,
+      meters: this.#meters,
+      flusher: this.#flusher,
+      replicas: this.#replicas,
+      fail: (error) => this.#halt(error),
+      schedule: () => this.schedule(),
+    });
   }
 
   #newPlacement(): PlacementHost {
@@ -231,7 +252,7 @@ class Store implements StoreApi, ReplicaHost {
       this.markDirty(replica);
     }
     this.#scheduleTick();
-    this.#scheduleHousekeeping();
+    this.#housekeeping.start();
   }
 
   get ready(): boolean {
@@ -243,33 +264,40 @@ class Store implements StoreApi, ReplicaHost {
     return true;
   }
 
-  async stop(options: { readonly transferMs: number }): Promise<void> {
-    if (this.#stopping || this.#halted) return;
-    this.#stopping = true;
+  /** Rejects when the store halts meanwhile, or log or engine cannot be closed in order. */
+  stop(options: { readonly transferMs: number }): Promise<void> {
+    if (this.#stopped === undefined && this.#halted) return Promise.resolve();
+    this.#stopped ??= new Promise((resolve, reject) => {
+      this.#onHaltedInStop = reject;
+      this.#windDown(options.transferMs).then(resolve, reject);
+    });
+    return this.#stopped;
+  }
+
+  get #stopping(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  async #windDown(transferMs: number): Promise<void> {
     this.#clients.drain();
     this.schedule();
-    await this.#handOver.all(options.transferMs, () => this.#halted);
-    if (this.#halted) return;
+    await this.#handOver.all(transferMs, () => this.#halted);
     this.#tickTimer?.cancel();
-    this.#housekeepingTimer?.cancel();
+    this.#housekeeping.stop();
     this.#snapshots.stop();
     this.#links.close();
     this.#clients.close();
     await this.#listener?.close();
     while (!this.#persist.idle && !this.#halted) await this.#pause(2);
-    await this.#untilFlushed();
-    await this.#flusher.settle();
+    // What is not flushed stands in the log; on a full disk it stays there.
+    if (!this.#disk.full) await this.#flusher.flushAll();
+    if (!this.#disk.full) await this.#flusher.settle();
+    await this.#queue.run(() => Promise.resolve());
+    if (this.#halted) return;
     this.#halted = true;
     const { log, engine } = this.#dependencies;
-    await this.#queue.run(async () => {
-      await log.close();
-      await engine.close();
-    });
-  }
-
-  async #untilFlushed(): Promise<void> {
-    while (this.#flusher.underWay) await this.#pause(2);
-    await this.#flusher.flush();
+    await log.close();
+    await engine.close();
   }
 
   #pause(ms: number): Promise<void> {
@@ -280,7 +308,7 @@ class Store implements StoreApi, ReplicaHost {
     if (this.#halted) return;
     this.#halted = true;
     this.#tickTimer?.cancel();
-    this.#housekeepingTimer?.cancel();
+    this.#housekeeping.stop();
     this.#links.close();
     this.#clients.close();
     this.#snapshots.halt();
@@ -289,6 +317,7 @@ class Store implements StoreApi, ReplicaHost {
       "the store halts",
     );
     this.#dependencies.onHalt(error);
+    this.#onHaltedInStop?.(error);
   }
 
   /** A broken invariant anywhere in a step halts the store; so does every error nobody expected. */
@@ -432,8 +461,7 @@ class Store implements StoreApi, ReplicaHost {
           if (replica === undefined || message.message.to !== replica.replicaId) return;
           // A snapshot comes by its own stream; bare it says nothing.
           if (message.message.type === "snapshot") return;
-          // Below the free-space mark nothing more is taken in; the leader's probes go on.
-          if (this.#disk.full && message.message.type === "append" && message.message.entries.length > 0) return;
+          if (this.#refusesNow(message.message)) return;
           replica.step(message.message);
           return;
         }
@@ -455,6 +483,15 @@ class Store implements StoreApi, ReplicaHost {
           return message satisfies never;
       }
     });
+  }
+
+  /**
+   * Below the free-space mark nothing more is taken in, except what elections need (a new leader's empty entry), and
+   * leadership is not taken over from a store that may have more room. Nor is it by a store that stops.
+   */
+  #refusesNow(message: Message): boolean {
+    if (message.type === "timeout-now") return this.#disk.full || this.#stopping;
+    return this.#disk.full && message.type === "append" && message.entries.some(({ data }) => data.length > 0);
   }
 
   #onSendBroken(peer: Peer, lane: Lane): void {
@@ -506,7 +543,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#ticks++;
     const { log } = this.#dependencies;
     const stallMs = (this.settings.electionTicksMin * this.settings.tickMs) / 2;
-    this.#stalled = log.statistics().flushUnderWayMs > stallMs;
+    this.#stalled = Math.max(log.statistics().flushUnderWayMs, this.#persist.underWayMs) > stallMs;
     for (const replica of this.#replicas.values()) {
       replica.tick();
       if (this.#ticks >= firstCampaignTicks && this.#ticks < this.settings.electionTicksMin)
@@ -546,38 +583,6 @@ class Store implements StoreApi, ReplicaHost {
         metaLeader: this.#meta.leaderFirstHand,
       });
     }
-  }
-
-  #scheduleHousekeeping(): void {
-    this.#housekeepingTimer = this.environment.scheduler.after(housekeepingMs, () => {
-      if (this.#halted || this.#stopping) return;
-      this.#scheduleHousekeeping();
-      if (this.#housekeeping) return;
-      this.#housekeeping = true;
-      this.#keepHouse().then(
-        () => {
-          this.#housekeeping = false;
-        },
-        (error: unknown) => this.#halt(error),
-      );
-    });
-  }
-
-  async #keepHouse(): Promise<void> {
-    const { files, log } = this.#dependencies;
-    this.#clients.tick();
-    this.#snapshots.tick();
-    this.#disk.note(await files.freeBytes());
-    if (this.#disk.full) this.#handOver.start();
-    await this.#meters.measure(this.#replicas.values());
-    await this.#flusher.check();
-    // The log is over its target and some range holds it back: flush and settle so that a checkpoint can move.
-    if (log.heldBackBy().length > 0 && !this.#disk.full) {
-      await this.#untilFlushed();
-      await this.#flusher.settle();
-    }
-    await log.reclaim();
-    this.schedule();
   }
 
   // ---- what is told ----

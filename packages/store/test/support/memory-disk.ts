@@ -35,6 +35,8 @@ export class MemoryDisk implements Files {
   writeError: ((path: string) => Error | undefined) | undefined = undefined;
   /** Syncs of files wait until `release`. */
   stuck = false;
+  /** Writes, too. */
+  stuckWrites = false;
   /** Files opened and not closed. */
   openFiles = 0;
   #held: (() => void)[] = [];
@@ -47,6 +49,7 @@ export class MemoryDisk implements Files {
 
   release(): void {
     this.stuck = false;
+    this.stuckWrites = false;
     const held = this.#held;
     this.#held = [];
     for (const run of held) run();
@@ -151,9 +154,14 @@ export class MemoryDisk implements Files {
     return new Promise((resolve) => this.#process.deliver(ms, resolve));
   }
 
+  /** Until the disk moves again. */
+  hold(): Promise<void> {
+    return new Promise((resolve) => this.#held.push(() => this.#process.deliver(0, resolve)));
+  }
+
   async sync(path: string, node: FileNode): Promise<void> {
     await this.wait(syncMs);
-    if (this.stuck) await new Promise<void>((resolve) => this.#held.push(() => this.#process.deliver(0, resolve)));
+    if (this.stuck) await this.hold();
     if (this.failingSyncs > 0) {
       this.failingSyncs--;
       throw new DiskError("EIO", path);
@@ -218,6 +226,7 @@ class MemoryFile implements OpenFile {
   async write(offset: number, chunks: readonly Uint8Array[]): Promise<void> {
     this.#check();
     await this.#disk.wait(quickMs);
+    if (this.#disk.stuckWrites) await this.#disk.hold();
     this.#check();
     const error = this.#disk.writeError?.(this.path);
     if (error !== undefined) throw error;

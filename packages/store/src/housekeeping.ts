@@ -1,0 +1,96 @@
+/**
+ * What a store does twice a second beside its rounds: what is idle or silent is closed, free space is looked at, and the
+ * log is freed of what the engine has. Each chore waits for its own disk only.
+ */
+import type { Environment, Files, Timer } from "@flotilla/base";
+import type { SharedLog } from "@flotilla/raft-log";
+import type { ClientService } from "./client-service.ts";
+import type { DiskSpace } from "./disk-space.ts";
+import type { Flusher } from "./flusher.ts";
+import type { HandOver } from "./hand-over.ts";
+import type { RangeMeters } from "./range-meters.ts";
+import type { Replica } from "./replica.ts";
+import type { SnapshotService } from "./snapshot-service.ts";
+
+const periodMs = 500;
+
+export interface HousekeepingHost {
+  readonly environment: Environment;
+  readonly files: Files;
+  readonly log: SharedLog;
+  readonly disk: DiskSpace;
+  readonly handOver: HandOver;
+  readonly clients: ClientService;
+  readonly snapshots: SnapshotService;
+  readonly meters: RangeMeters;
+  readonly flusher: Flusher;
+  readonly replicas: ReadonlyMap<number, Replica>;
+  fail(error: unknown): void;
+  schedule(): void;
+}
+
+export class Housekeeping {
+  readonly #host: HousekeepingHost;
+  #timer: Timer | undefined = undefined;
+  #stopped = false;
+  /** Chores that are not done yet; the next round leaves them out. */
+  readonly #underWay: Set<string> = new Set();
+
+  constructor(host: HousekeepingHost) {
+    this.#host = host;
+  }
+
+  start(): void {
+    this.#timer = this.#host.environment.scheduler.after(periodMs, () => {
+      if (this.#stopped) return;
+      this.start();
+      try {
+        this.#round();
+      } catch (error) {
+        this.#host.fail(error);
+      }
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #round(): void {
+    this.#host.clients.tick();
+    this.#host.snapshots.tick();
+    this.#chore("space", () => this.#lookAtSpace());
+    this.#chore("sizes", () => this.#host.meters.measure(this.#host.replicas.values()));
+    this.#chore("log", () => this.#freeLog());
+  }
+
+  #chore(name: string, run: () => Promise<void>): void {
+    if (this.#underWay.has(name)) return;
+    this.#underWay.add(name);
+    run().then(
+      () => {
+        this.#underWay.delete(name);
+        this.#host.schedule();
+      },
+      (error: unknown) => this.#host.fail(error),
+    );
+  }
+
+  async #lookAtSpace(): Promise<void> {
+    const { files, disk, handOver } = this.#host;
+    disk.note(await files.freeBytes());
+    if (disk.full && !this.#stopped) handOver.start();
+  }
+
+  async #freeLog(): Promise<void> {
+    const { log, flusher, disk } = this.#host;
+    await flusher.check();
+    // The log is at its limit and some range holds it back: flush and settle so that a checkpoint can move.
+    if (log.heldBackBy().length > 0 && !disk.full) {
+      await flusher.flushAll();
+      await flusher.settle();
+    }
+    if (!this.#stopped) await log.reclaim();
+  }
+}
