@@ -19,7 +19,7 @@ export function packageFolders() {
   const folders = readdirSync(join(root, "packages"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => `packages/${entry.name}`);
-  return ["packages", ...folders, "tools", "test", "bench"].filter((folder) =>
+  return ["packages", ...folders, "tools", "test", "bench", "examples"].filter((folder) =>
     existsSync(join(root, folder, "package.json")),
   );
 }
