@@ -7,6 +7,8 @@ import { createCluster } from "flotilla/cluster";
 import type { Cluster } from "flotilla/cluster";
 import { TemporaryPlace, runProgram } from "./run-program.ts";
 
+const signals = ["SIGTERM", "SIGKILL"] as const;
+
 let cluster: Cluster | undefined;
 
 afterEach(async () => {
@@ -97,7 +99,7 @@ describe("nodes of an embedded cluster", { timeout: 30_000 }, () => {
     }
   });
 
-  it.each(["SIGTERM", "SIGKILL"] as const)("I10 %s of the program loses no acknowledged write", async (signal) => {
+  it.each(signals)("I10 %s of the program loses no acknowledged write", async (signal) => {
     const place = new TemporaryPlace();
     const dataDir = mkdtempSync(join(tmpdir(), "flotilla-kept-"));
     const program = `
