@@ -16,14 +16,24 @@ export class HandOver {
     this.#alive = alive;
   }
 
-  /** Every leadership goes to a member that is level and heard of; waits for that, at most `transferMs`. */
+  /**
+   * Every leadership goes to a member that is level and heard of, and has arrived: the others may need this store's vote
+   * until somebody leads. Waits for that, at most `transferMs`.
+   */
   async all(transferMs: number, givenUp: () => boolean): Promise<void> {
     const { clock, scheduler } = this.#environment;
     const until = clock.monotonicMs() + transferMs;
+    const handedOver = new Set<Replica>();
     while (!givenUp() && clock.monotonicMs() < until) {
-      let leading = 0;
-      for (const replica of this.#replicas.values()) if (replica.leads && this.one(replica)) leading++;
-      if (leading === 0) return;
+      let open = 0;
+      for (const replica of this.#replicas.values()) {
+        if (replica.leads) {
+          if (this.one(replica)) handedOver.add(replica);
+          else handedOver.delete(replica);
+        }
+        if (handedOver.has(replica) && (replica.leads || replica.node.leader === 0)) open++;
+      }
+      if (open === 0) return;
       await new Promise<void>((resolve) => scheduler.after(pollMs, resolve));
     }
   }

@@ -64,7 +64,8 @@ export class PeerLinks {
   readonly #hello: (purpose: Purpose) => Hello;
   readonly #events: PeerEvents;
   readonly #dials: Map<string, { cancel(): void }> = new Map();
-  readonly #timers: Set<Timer> = new Set();
+  /** By store and lane: dials that wait for their time. */
+  readonly #redials: Map<string, { readonly timer: Timer; now(): void }> = new Map();
   /** Streams we dialled: what we receive on. */
   readonly #incoming: Set<Stream> = new Set();
   readonly #unconfirmedBytesMax: number;
@@ -133,7 +134,7 @@ export class PeerLinks {
 
   close(): void {
     this.#closed = true;
-    for (const timer of this.#timers) timer.cancel();
+    for (const { timer } of this.#redials.values()) timer.cancel();
     for (const dial of this.#dials.values()) dial.cancel();
     for (const stream of this.#incoming) stream.close();
     for (const peer of this.peers.values()) for (const lane of lanes) peer.out[lane].stream?.close();
@@ -197,6 +198,7 @@ export class PeerLinks {
       hello: own,
       accept: (stream) => {
         this.#noteHello(peer, hello);
+        this.#redialNow(peer);
         const out = peer.out[lane];
         const previous = out.stream;
         out.stream = stream;
@@ -267,6 +269,15 @@ export class PeerLinks {
     peer.lastHeardMs = this.#clock.monotonicMs();
   }
 
+  /** It has just dialled us: it is there, and what it sends must be heard before anybody rests on its vote. */
+  #redialNow(peer: Peer): void {
+    for (const lane of lanes) {
+      const redial = this.#redials.get(`${peer.storeId} ${lane}`);
+      redial?.timer.cancel();
+      redial?.now();
+    }
+  }
+
   /** Another store answers where this one was looked for: the addresses that were given may stand in any order. */
   #noteElsewhere(peer: Peer, hello: Hello): void {
     const found = this.peers.get(hello.storeId);
@@ -305,11 +316,12 @@ export class PeerLinks {
     const redial = (after: number): void => {
       if (this.#closed) return;
       const jittered = after / 2 + randomBelow(this.#environment.random, Math.ceil(after / 2));
-      const timer = this.#environment.scheduler.after(jittered, () => {
-        this.#timers.delete(timer);
-        this.#dial(peer, lane, Math.min(redialMsMax, after * 2));
-      });
-      this.#timers.add(timer);
+      const again = (delay: number): void => {
+        this.#redials.delete(name);
+        this.#dial(peer, lane, delay);
+      };
+      const timer = this.#environment.scheduler.after(jittered, () => again(Math.min(redialMsMax, after * 2)));
+      this.#redials.set(name, { timer, now: () => again(redialMsMin) });
     };
     const dial = this.#dialer.dial(peer.address, this.#hello(lane), {
       onFailed: (reason) => {

@@ -279,9 +279,10 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   async #windDown(transferMs: number): Promise<void> {
-    this.#clients.drain();
-    this.schedule();
     await this.#handOver.all(transferMs, () => this.#halted);
+    // Only now, when somebody else can serve them.
+    this.#clients.drain();
+    this.#clients.flush();
     this.#tickTimer?.cancel();
     this.#housekeeping.stop();
     this.#snapshots.stop();
