@@ -32,6 +32,8 @@ const clientStreamsMax = 20_000;
 /** A scan whose client gave no credit for this long is closed. */
 const scanIdleMsMax = 60_000;
 const routesMax = 1024;
+/** Of a command in memory, beside key and value. */
+const commandOverheadBytes = 100;
 /** Values in the answer to one batch of reads: it has to fit into one message. One larger value goes alone. */
 const readResultsBytesMax = 8 * 1024 * 1024;
 
@@ -190,7 +192,9 @@ export class ClientService {
       return;
     }
     const { valueBytesMax } = this.#host.settings;
+    let bytes = 0;
     for (const { key, value } of batch.commands) {
+      bytes += commandOverheadBytes + key.length + value.length;
       if (value.length > valueBytesMax) {
         const message = `a value of ${value.length} bytes, at most ${valueBytesMax}`;
         return connection.refuse("commands", batch.batchId, "ValueTooLarge", message, 0);
@@ -209,7 +213,7 @@ export class ClientService {
     }
     const replica = this.#host.replica(batch.rangeId);
     if (replica === undefined) connection.refuseRouting("commands", batch.batchId, this.#absentRange());
-    else replica.submit({ connection, batch, next: 0 });
+    else replica.submit({ connection, batch, bytes, next: 0 });
   }
 
   #reads(connection: ClientConnection, batch: ReadBatch): void {

@@ -3,7 +3,7 @@
  * "one synchronous step", "every answer has its place in the log", "apply once"). Nothing here waits.
  */
 import { noVersion, userPrefix, version } from "@flotilla/base";
-import type { ByteOperations, ErrorCode, Version } from "@flotilla/base";
+import type { ByteOperations, ErrorCode, Key, Version } from "@flotilla/base";
 import { recordBytes, recordVersion, writeRecord } from "@flotilla/storage";
 import type { Command, CommandBatch, CommandResult } from "@flotilla/transport";
 import type { ClientConnection } from "./client-connection.ts";
@@ -17,6 +17,8 @@ import type { StateMachine } from "./state-machine.ts";
 export interface QueuedBatch {
   readonly connection: ClientConnection;
   readonly batch: CommandBatch;
+  /** Keys and values, roughly. */
+  readonly bytes: number;
   /** Commands before this one are in earlier entries or refused. */
   next: number;
 }
@@ -36,6 +38,7 @@ export class Evaluator {
   readonly #operations: ByteOperations;
   /** Undo list of the entry being built: cells with what was pending in them before. */
   #touched: Cell[] = [];
+  #keys: Key[] = [];
   #before: number[] = [];
   #noted: { session: ClientSession; number: number }[] = [];
 
@@ -55,6 +58,7 @@ export class Evaluator {
     firstVersion: Version,
   ): Evaluated | undefined {
     this.#touched = [];
+    this.#keys = [];
     this.#before = [];
     this.#noted = [];
     const writer = new EntryWriter(
@@ -66,7 +70,11 @@ export class Evaluator {
     for (const queued of queue) {
       const { batch } = queued;
       if (queued.next === batch.commands.length) continue;
-      const session = this.#machine.sessions.session(batch.clientId);
+      const session = this.#machine.sessions.admit(batch.clientId);
+      if (session === undefined) {
+        refuseAll(queued, this.#machine.lastVersion);
+        continue;
+      }
       const answer: BatchAnswer = { connection: queued.connection, batchId: batch.batchId, results: [], repeated: [] };
       const refused: CommandResult[] = [];
       let full = false;
@@ -96,6 +104,7 @@ export class Evaluator {
       const cell = this.#touched[i]!;
       cell.pendingIndex = this.#before[2 * i]!;
       cell.pendingVersion = this.#before[2 * i + 1]!;
+      this.#machine.memtable.forgetIfEmpty(this.#keys[i]!);
     }
     for (const { session, number } of this.#noted) session.numbers.delete(number);
   }
@@ -127,8 +136,7 @@ export class Evaluator {
     machine.sessions.notePending(session, command.number, command.firstSent);
     this.#noted.push({ session, number: command.number });
     const blind = command.kind === "put" && command.condition === "none";
-    const cell = machine.memtable.cellForWrite(key);
-    const found = blind ? noVersion : this.#foundVersion(command, cell);
+    const found = blind ? noVersion : this.#foundVersion(key);
     const holds =
       command.condition === "none" || (command.condition === "if-absent" ? found === 0 : found === command.expected);
     if (!holds) {
@@ -144,7 +152,9 @@ export class Evaluator {
       const recordAt = writer.effect(key, recordBytes(value.length));
       const keyAt = recordAt - key.length;
       writeRecord(writer.bytes, recordAt, keyAt, key.length, kind, version(commandVersion), value, this.#operations);
+      const cell = machine.memtable.cellForWrite(key);
       this.#touched.push(cell);
+      this.#keys.push(key);
       this.#before.push(cell.pendingIndex, cell.pendingVersion);
       cell.pendingIndex = index;
       cell.pendingVersion = isPut ? commandVersion : 0;
@@ -154,9 +164,10 @@ export class Evaluator {
   }
 
   /** The version that a condition meets: pending before committed before the engine; 0 = no record. */
-  #foundVersion(command: Command, cell: Cell): number {
-    if (cell.pendingIndex !== 0) return cell.pendingVersion;
-    const committed = this.#machine.newest(command.key);
+  #foundVersion(key: Key): number {
+    const cell = this.#machine.memtable.activeCell(key);
+    if (cell !== undefined && cell.pendingIndex !== 0) return cell.pendingVersion;
+    const committed = this.#machine.newest(key);
     if (committed === undefined || isDelete(committed)) return 0;
     return recordVersion(committed.bytes!, committed.offset);
   }
@@ -174,6 +185,15 @@ function measure(queue: readonly QueuedBatch[], bytesTarget: number): number {
     }
   }
   return bytes;
+}
+
+function refuseAll(queued: QueuedBatch, seen: Version): void {
+  const { connection, batch, next } = queued;
+  const refusals = batch.commands
+    .slice(next)
+    .map(({ number }) => refused(number, "Busy", "too many clients write to this range"));
+  queued.next = batch.commands.length;
+  connection.answerCommands(batch.batchId, seen, refusals);
 }
 
 function result(

@@ -10,6 +10,8 @@ import type { Key } from "@flotilla/base";
 
 /** Bytes that a cell costs beside its key and record; an estimate for back-pressure. */
 const cellBytes = 120;
+/** How much memory records may keep for each byte of their own, before a flush is worth while for that alone. */
+const heldFactor = 2;
 
 export class Cell {
   /** The newest committed record is bytes[offset, offset + length); undefined = none here. */
@@ -28,18 +30,27 @@ export class Memtable {
   #frozen: Map<Key, Cell> | undefined = undefined;
   #activeBytes = 0;
   #frozenBytes = 0;
+  /** Bytes of the entries applied: each record keeps the memory of its whole entry. */
+  #activeHeldBytes = 0;
+  #frozenHeldBytes = 0;
   /** Sorted keys of #active, valid while its size is #sortedSize. */
   #sorted: Key[] | undefined = undefined;
   #sortedSize = 0;
   #frozenSorted: Key[] | undefined = undefined;
 
-  /** Committed bytes, frozen ones included. */
+  /** Committed bytes, frozen ones included, as `activeBytes` counts them. */
   get bytes(): number {
-    return this.#activeBytes + this.#frozenBytes;
+    return this.activeBytes + Math.max(this.#frozenBytes, this.#frozenHeldBytes / heldFactor);
   }
 
+  /** What the records take; or, where most of what was applied has been overwritten, a part of what they keep in memory. */
   get activeBytes(): number {
-    return this.#activeBytes;
+    return Math.max(this.#activeBytes, this.#activeHeldBytes / heldFactor);
+  }
+
+  /** An entry of that size, with records in it, is applied. */
+  noteEntry(bytes: number): void {
+    this.#activeHeldBytes += bytes;
   }
 
   /** The newest committed record, or undefined: look into the engine. */
@@ -49,7 +60,7 @@ export class Memtable {
     return this.#frozen?.get(key);
   }
 
-  /** The cell to be evaluated against: made on first write. */
+  /** The cell of a key that is being written: made on first write. */
   cellForWrite(key: Key): Cell {
     let cell = this.#active.get(key);
     if (cell === undefined) {
@@ -57,6 +68,15 @@ export class Memtable {
       this.#active.set(key, cell);
     }
     return cell;
+  }
+
+  /** What was written there is taken back. */
+  forgetIfEmpty(key: Key): void {
+    const cell = this.#active.get(key);
+    if (cell !== undefined && cell.bytes === undefined && cell.pendingIndex === 0) {
+      this.#active.delete(key);
+      this.#sorted = undefined;
+    }
   }
 
   /** The active cell, if there is one: tells of pending records. */
@@ -77,6 +97,14 @@ export class Memtable {
     cell.offset = offset;
     cell.length = length;
     if (cell.pendingIndex === index) cell.pendingIndex = 0;
+  }
+
+  /** The entry at `index` was rejected: what it would have written is not pending any more. */
+  dropPendingOf(key: Key, index: number): void {
+    const cell = this.#active.get(key);
+    if (cell?.pendingIndex !== index) return;
+    cell.pendingIndex = 0;
+    this.forgetIfEmpty(key);
   }
 
   /** The term ended: nothing pending may be seen any more. */
@@ -104,8 +132,10 @@ export class Memtable {
     this.#frozenSorted = this.#sortedSize === frozen.size ? this.#sorted : undefined;
     this.#frozen = frozen;
     this.#frozenBytes = this.#activeBytes;
+    this.#frozenHeldBytes = this.#activeHeldBytes;
     this.#active = active;
     this.#activeBytes = 0;
+    this.#activeHeldBytes = 0;
     this.#sorted = undefined;
     return frozen;
   }
@@ -115,12 +145,14 @@ export class Memtable {
     this.#frozen = undefined;
     this.#frozenSorted = undefined;
     this.#frozenBytes = 0;
+    this.#frozenHeldBytes = 0;
   }
 
   /** The state machine is replaced (range snapshot) or gone. A batch under way may still write what was frozen. */
   clear(): void {
     this.#active = new Map();
     this.#activeBytes = 0;
+    this.#activeHeldBytes = 0;
     this.#sorted = undefined;
     this.thaw();
   }

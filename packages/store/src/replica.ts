@@ -2,7 +2,7 @@
  * One range's member on this store: its Raft state machine, its records, what its clients wait for. Everything is a step
  * of the store's round (store-round.ts); nothing here has a timer or a promise of its own.
  */
-import { InvariantError, MalformedError, assert, noVersion, rangeId, version } from "@flotilla/base";
+import { InvariantError, MalformedError, assert, noTerm, noVersion, rangeId, version } from "@flotilla/base";
 import type {
   Environment,
   LogIndex,
@@ -88,10 +88,12 @@ export class Replica {
   /** Leader, and the no-op of its own term is applied. */
   #canEvaluate = false;
   /** The term to which pending records, answers and reads belong; 0 = not leader. */
-  #leaderTerm = 0;
+  #leaderTerm: Term = noTerm;
   /** Highest version given in this term. */
   #assigned: Version = noVersion;
   #queue: QueuedBatch[] = [];
+  /** Of the batches in #queue. */
+  #queuedBytes = 0;
   #pending: PendingEntry[] = [];
   /** Index of the first pending entry that is not answered. */
   #pendingAt = 0;
@@ -211,7 +213,9 @@ export class Replica {
       queued.connection.refuseRouting("commands", queued.batch.batchId, this.#host.routingRefusal(this));
       return;
     }
-    if (this.#queue.length >= queuedBatchesMax) {
+    // As much as Raft takes without having it committed: more could only wait here.
+    const full = this.#queuedBytes + queued.bytes > this.#host.settings.uncommittedBytesMax;
+    if (this.#queue.length > 0 && (full || this.#queue.length >= queuedBatchesMax)) {
       queued.connection.refuse(
         "commands",
         queued.batch.batchId,
@@ -222,6 +226,7 @@ export class Replica {
       return;
     }
     this.#queue.push(queued);
+    this.#queuedBytes += queued.bytes;
     this.#host.markDirty(this);
   }
 
@@ -238,6 +243,7 @@ export class Replica {
 
   /** Evaluates what is queued and starts read rounds, then hands out everything Raft has ready. */
   round(): void {
+    this.#noteRole();
     if (this.#canEvaluate) {
       if (this.#queue.length > 0) this.#evaluate();
       if (this.#reads.length > 0 && this.#rounds.size < readRoundsMax) this.#startReads();
@@ -256,18 +262,23 @@ export class Replica {
     this.#host.markDirty(this);
   }
 
-  #ready(ready: Ready): void {
-    // A deposed leader forgets what was pending before anything of the new term is applied.
-    if (this.#leaderTerm !== 0 && (this.node.role !== "leader" || this.node.term !== this.#leaderTerm))
-      this.#stepDown();
-    if (this.#leaderTerm === 0 && this.node.role === "leader") {
-      this.#leaderTerm = this.node.term;
+  /** Before anything is evaluated, read or applied: all of that belongs to one term of leading. */
+  #noteRole(): void {
+    const { node } = this;
+    if (this.#leaderTerm !== 0 && (node.role !== "leader" || node.term !== this.#leaderTerm)) this.#stepDown();
+    if (this.#leaderTerm === 0 && node.role === "leader") {
+      this.#leaderTerm = node.term;
       this.#host.counters.elections++;
     }
-    if (this.node.role !== this.#lastRole) {
-      this.#lastRole = this.node.role;
-      this.#host.onRoleChanged(this, this.node.role);
+    if (node.role !== this.#lastRole) {
+      this.#lastRole = node.role;
+      this.#host.onRoleChanged(this, node.role);
     }
+  }
+
+  #ready(ready: Ready): void {
+    // A deposed leader forgets what was pending before anything of the new term is applied.
+    this.#noteRole();
     if (ready.snapshot !== undefined) this.#acceptSnapshot(ready.snapshot);
     this.#host.persist(this, ready);
     for (const message of ready.messages) this.#host.sendRaft(this, message);
@@ -300,6 +311,7 @@ export class Replica {
 
   #evaluate(): void {
     const { node, machine } = this;
+    this.#queuedBytes = 0;
     const now = versionAt(this.#host.environment.clock.wallMs());
     this.#queue = this.#queue.filter((queued) => this.#admit(queued, now));
     while (this.#queue.length > 0) {
@@ -308,7 +320,7 @@ export class Replica {
       const { entryTargetBytes } = this.#host.settings;
       const evaluated = this.#evaluator.evaluate(this.#queue, entryTargetBytes, node.lastIndex + 1, version(first));
       if (evaluated !== undefined) {
-        const proposed = node.propose(node.term, evaluated.data);
+        const proposed = node.propose(this.#leaderTerm, evaluated.data);
         if (!proposed.ok) {
           this.#evaluator.undo();
           this.#notTaken(evaluated.answers, proposed.reason);
@@ -372,7 +384,7 @@ export class Replica {
   }
 
   #stepDown(): void {
-    this.#leaderTerm = 0;
+    this.#leaderTerm = noTerm;
     this.#canEvaluate = false;
     this.#assigned = noVersion;
     this.machine.memtable.dropPending();
@@ -408,6 +420,7 @@ export class Replica {
       else if (rest.length > 0) connection.answerCommands(batch.batchId, this.machine.lastVersion, rest);
     }
     this.#queue = [];
+    this.#queuedBytes = 0;
     const reads = [...this.#reads];
     for (const round of this.#rounds.values()) reads.push(...round);
     for (const confirmed of this.#confirmed) reads.push(...confirmed.reads);

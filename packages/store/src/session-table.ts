@@ -5,7 +5,7 @@
  */
 import { version } from "@flotilla/base";
 import type { Version } from "@flotilla/base";
-import { statusRepeated } from "./entry-format.ts";
+import { statusApplied, statusRepeated } from "./entry-format.ts";
 
 /** A command older than this behind the range's last version is refused, and its record may be forgotten. */
 export const sessionWindowVersions: number = 10 * 60 * 1000 * 4096;
@@ -13,6 +13,8 @@ export const sessionWindowVersions: number = 10 * 60 * 1000 * 4096;
 const sweepVersions = 60 * 1000 * 4096;
 /** Numbers that a client may have above its floor; beyond that it is answered Busy. */
 export const sessionNumbersMax = 65_536;
+/** Clients that a range remembers; while there are as many, others are answered Busy. */
+export const sessionClientsMax = 200_000;
 
 export interface AppliedCommand {
   /** 0 = under way in this leader's term, not applied; else as in the entry. */
@@ -59,6 +61,13 @@ export class SessionTable {
     return session;
   }
 
+  /** For the leader, before it evaluates: undefined when there is no room for another client. */
+  admit(clientId: number): ClientSession | undefined {
+    const session = this.#clients.get(clientId);
+    if (session === undefined && this.#clients.size >= sessionClientsMax) return undefined;
+    return session ?? this.session(clientId);
+  }
+
   /** What the leader does with a command that arrives, pending ones included. */
   judge(session: ClientSession, number: number, firstSent: number, lastVersion: number): SessionVerdict {
     if (number < session.floor) return "below-floor";
@@ -72,6 +81,12 @@ export class SessionTable {
   /** The leader gave the command to Raft. */
   notePending(session: ClientSession, number: number, firstSent: number): void {
     session.numbers.set(number, { status: 0, version: 0, existed: false, firstSent });
+  }
+
+  /** The entry that the command was in was rejected. */
+  dropPendingOf(clientId: number, number: number): void {
+    const session = this.#clients.get(clientId);
+    if (session?.numbers.get(number)?.status === 0) session.numbers.delete(number);
   }
 
   /** The term ended: what is not applied is forgotten. Rare, so it looks at everything. */
@@ -127,7 +142,9 @@ export class SessionTable {
       let applied = 0;
       for (const [number, command] of session.numbers) {
         if (command.status === 0) continue;
-        if (command.firstSent >= oldest) {
+        // A failed condition has no version of its own: its client's last one is not older.
+        const own = command.status === statusApplied ? command.version : session.lastUsed;
+        if (command.firstSent >= oldest || own >= oldest) {
           applied++;
           continue;
         }

@@ -18,7 +18,7 @@ import {
   verifyRecord,
 } from "@flotilla/storage";
 import type { Engine, ReadView, SessionEntry, SessionRow } from "@flotilla/storage";
-import { EntryReader, statusApplied } from "./entry-format.ts";
+import { EntryReader, statusApplied, statusRepeated } from "./entry-format.ts";
 import { Cell, Memtable } from "./memtable.ts";
 import { SessionTable } from "./session-table.ts";
 import type { ClientSession } from "./session-table.ts";
@@ -57,8 +57,12 @@ export class StateMachine {
   /** Returns false when the entry was evaluated under other bounds: then it has no effect at all (rule: epoch at apply). */
   applyCommands(entry: Entry): boolean {
     const reader = new EntryReader(entry.data, this.#operations);
-    if (reader.bounds !== this.descriptor.epoch.bounds) return false;
+    if (reader.bounds !== this.descriptor.epoch.bounds) {
+      this.#dropPending(reader, entry);
+      return false;
+    }
     const { memtable, sessions } = this;
+    let effects = 0;
     let commandVersion = reader.firstVersion;
     for (let g = 0; g < reader.groups; g++) {
       reader.nextGroup();
@@ -67,6 +71,7 @@ export class StateMachine {
         reader.nextCommand();
         const kept = reader.status === statusApplied ? commandVersion : reader.found;
         sessions.apply(session, reader.number, reader.status, kept, reader.existed, reader.firstSent, commandVersion);
+        effects += reader.effects;
         for (let e = 0; e < reader.effects; e++) {
           reader.nextEffect();
           memtable.apply(reader.key, reader.bytes, reader.recordAt, reader.recordLength, entry.index);
@@ -75,12 +80,28 @@ export class StateMachine {
       }
       sessions.applyFloor(session, reader.floor);
     }
+    if (effects > 0) memtable.noteEntry(entry.data.length);
     const last = commandVersion - 1;
     if (last > this.lastVersion) {
       sessions.sweep(this.lastVersion, last);
       this.lastVersion = version(last);
     }
     return true;
+  }
+
+  /** What a leader noted when it proposed the entry is not under way any more: a retry is a new command. */
+  #dropPending(reader: EntryReader, entry: Entry): void {
+    for (let g = 0; g < reader.groups; g++) {
+      reader.nextGroup();
+      for (let c = 0; c < reader.commands; c++) {
+        reader.nextCommand();
+        if (reader.status !== statusRepeated) this.sessions.dropPendingOf(reader.clientId, reader.number);
+        for (let e = 0; e < reader.effects; e++) {
+          reader.nextEffect();
+          this.memtable.dropPendingOf(reader.key, entry.index);
+        }
+      }
+    }
   }
 
   /** Every applied entry, whatever it did, ends with this. */

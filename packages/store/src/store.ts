@@ -16,6 +16,7 @@ import { EngineQueue } from "./engine-queue.ts";
 import { Flusher } from "./flusher.ts";
 import { HandOver } from "./hand-over.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import { Intake } from "./intake.ts";
 import { MetaDirectory } from "./meta-directory.ts";
 import { MetaWhereabouts } from "./meta-whereabouts.ts";
 import { PeerLinks } from "./peer-links.ts";
@@ -72,6 +73,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly #reporter: StoreReporter;
   readonly #handOver: HandOver;
   readonly #disk: DiskSpace;
+  readonly #intake: Intake;
   #listener: Listener | undefined = undefined;
   #dirty: Replica[] = [];
   #scheduled = false;
@@ -100,6 +102,7 @@ class Store implements StoreApi, ReplicaHost {
       this.#links.alive(store, 2 * options.settings.storeHeartbeatMs),
     );
     this.#disk = new DiskSpace(options.settings.diskFreeBytesMin, environment.logger);
+    this.#intake = new Intake(this.#replicas, this.#disk, options.settings);
     this.#reporter = new StoreReporter(options, {
       disk: this.#disk,
       clock: environment.clock,
@@ -215,7 +218,7 @@ class Store implements StoreApi, ReplicaHost {
       leaderOf: (rangeId) => this.#leaderOf(rangeId),
       routes: (request) => this.#routes(request),
       admin: (name, argument) => this.#admin.answer(name, argument),
-      writeRefusal: () => this.#writeRefusal(),
+      writeRefusal: () => this.#intake.writeRefusal(),
       fail: (error) => this.#halt(error),
       schedule: () => this.schedule(),
     });
@@ -363,10 +366,9 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   #flushIfFull(): void {
+    this.#intake.measure();
     if (this.#flusher.underWay || this.#disk.full) return;
-    let bytes = 0;
-    for (const replica of this.#replicas.values()) bytes += replica.machine.memtable.activeBytes;
-    if (bytes < this.settings.flushBytes) return;
+    if (this.#intake.flushableBytes < this.settings.flushBytes) return;
     this.#flusher.flush().then(
       () => this.schedule(),
       (error: unknown) => this.#halt(error),
@@ -462,7 +464,8 @@ class Store implements StoreApi, ReplicaHost {
           if (replica === undefined || message.message.to !== replica.replicaId) return;
           // A snapshot comes by its own stream; bare it says nothing.
           if (message.message.type === "snapshot") return;
-          if (this.#refusesNow(message.message)) return;
+          if (this.#intake.refuses(message.message)) return;
+          if (this.#stopping && message.message.type === "timeout-now") return;
           replica.step(message.message);
           return;
         }
@@ -486,15 +489,6 @@ class Store implements StoreApi, ReplicaHost {
     });
   }
 
-  /**
-   * Below the free-space mark nothing more is taken in, except what elections need (a new leader's empty entry), and
-   * leadership is not taken over from a store that may have more room. Nor is it by a store that stops.
-   */
-  #refusesNow(message: Message): boolean {
-    if (message.type === "timeout-now") return this.#disk.full || this.#stopping;
-    return this.#disk.full && message.type === "append" && message.entries.some(({ data }) => data.length > 0);
-  }
-
   #onSendBroken(peer: Peer, lane: Lane): void {
     this.#guard(() => {
       if (lane === "snapshot") this.#snapshots.onSendBroken(peer.storeId);
@@ -511,23 +505,6 @@ class Store implements StoreApi, ReplicaHost {
     if (!this.#replicas.has(metaRangeId)) return [{ descriptor: this.#meta.descriptor, leader: this.#meta.leader }];
     const descriptors = await this.#directory.covering(request.start, request.end, request.limit);
     return descriptors.map((descriptor) => ({ descriptor, leader: this.#leaderOf(descriptor.rangeId) }));
-  }
-
-  #writeRefusal(): ReturnType<ConstructorParameters<typeof ClientService>[0]["writeRefusal"]> {
-    if (this.#disk.full) {
-      const message = `the disk of store ${this.storeId} has ${this.#disk.freeBytes} bytes free, it takes writes from ${this.settings.diskFreeBytesMin}`;
-      return { code: "DiskFull", message, retryAfterMs: 1000 };
-    }
-    if (this.#memtableBytes() > this.settings.memtableBytesMax) {
-      return { code: "Busy", message: `store ${this.storeId} is behind with writing to its engine`, retryAfterMs: 50 };
-    }
-    return undefined;
-  }
-
-  #memtableBytes(): number {
-    let bytes = 0;
-    for (const replica of this.#replicas.values()) bytes += replica.machine.memtable.bytes;
-    return bytes;
   }
 
   // ---- time ----
@@ -592,7 +569,7 @@ class Store implements StoreApi, ReplicaHost {
     return this.#reporter.statistics({
       flushes: this.#flusher.flushes,
       flushedRecords: this.#flusher.records,
-      memtableBytes: this.#memtableBytes(),
+      memtableBytes: this.#intake.memtableBytes,
       snapshotsSent: this.#snapshots.sent,
       snapshotsInstalled: this.#snapshots.installed,
       clientStreams: this.#clients.streams,

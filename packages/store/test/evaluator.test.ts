@@ -62,7 +62,7 @@ function batch(commands: Command[], more: Partial<CommandBatch> = {}): CommandBa
 }
 
 const evaluate = (commands: Command[], index: number, first: number, bytes = 65_536): Evaluated | undefined =>
-  evaluator.evaluate([{ connection, batch: batch(commands), next: 0 }], bytes, index, version(first));
+  evaluator.evaluate([{ connection, batch: batch(commands), bytes: 1000, next: 0 }], bytes, index, version(first));
 
 function apply(evaluated: Evaluated, index: number, more: { bounds?: number } = {}): boolean {
   const entry = { index: logIndex(index), term: term(1), kind: "normal", data: evaluated.data } as const;
@@ -148,7 +148,7 @@ describe("evaluating commands", () => {
     evaluate([command(2, "a"), command(3, "c")], 11, now + 10);
     evaluator.undo();
     expect(machine.memtable.activeCell(userKey("a"))).toMatchObject({ pendingIndex: 10, pendingVersion: now });
-    expect(machine.memtable.activeCell(userKey("c"))!.pendingIndex).toBe(0);
+    expect(machine.memtable.activeCell(userKey("c"))).toBeUndefined();
     expect([...machine.sessions.session(5).numbers.keys()]).toEqual([1]);
     apply(before, 10);
     expect(value("a")).toBe("value 1");
@@ -158,13 +158,44 @@ describe("evaluating commands", () => {
     const evaluated = evaluate([command(1, "a")], 10, now)!;
     expect(apply(evaluated, 10, { bounds: 2 })).toBe(false);
     expect(value("a")).toBeUndefined();
-    expect(machine.sessions.session(5).numbers.get(1)?.status).toBe(0);
     expect(machine.lastVersion).toBe(0);
+  });
+
+  test("E1 what a rejected entry would have written is not pending any more: a retry is a new command", () => {
+    const evaluated = evaluate([command(1, "a"), command(2, "b", { kind: "delete" })], 10, now)!;
+    expect(apply(evaluated, 10, { bounds: 2 })).toBe(false);
+    const again = evaluate([command(1, "a", { condition: "if-absent" })], 11, now + 5)!;
+    expect(statuses(again)).toEqual(["applied"]);
+    expect(again.answers[0]!.repeated).toEqual([]);
+    apply(again, 11);
+    expect(value("a")).toBe("value 1");
+  });
+
+  test("H9 commands without effects leave nothing in the memtable", () => {
+    for (let number = 1; number <= 100; number++) {
+      const condition = { condition: "if-version", expected: version(5) } as const;
+      const evaluated = evaluate([command(number, `k${number}`, condition)], 9 + number, now + number)!;
+      expect(machine.memtable.activeCell(userKey(`k${number}`))).toBeUndefined();
+      apply(evaluated, 9 + number);
+      expect(machine.memtable.activeCell(userKey(`k${number}`))).toBeUndefined();
+    }
+  });
+
+  test("H9 commands that Raft does not take leave nothing in the memtable", () => {
+    evaluate([command(1, "a"), command(2, "b")], 10, now);
+    expect(machine.memtable.activeCell(userKey("a"))).toBeDefined();
+    evaluator.undo();
+    expect(machine.memtable.activeCell(userKey("a"))).toBeUndefined();
+    const taken = evaluate([command(3, "a")], 10, now)!;
+    apply(taken, 10);
+    evaluate([command(4, "a")], 11, now + 1);
+    evaluator.undo();
+    expect(value("a")).toBe("value 3");
   });
 
   test("fills an entry up to its size and leaves the rest for the next; one large command goes alone", () => {
     const large = command(1, "a", { value: Buffer.alloc(100_000) });
-    const queue = [{ connection, batch: batch([large, command(2, "b"), command(3, "c")]), next: 0 }];
+    const queue = [{ connection, batch: batch([large, command(2, "b"), command(3, "c")]), bytes: 1000, next: 0 }];
     expect(evaluator.evaluate(queue, 4096, 10, version(now))!.commands).toBe(1);
     expect(queue[0]!.next).toBe(1);
     expect(evaluator.evaluate(queue, 4096, 11, version(now + 1))!.commands).toBe(2);

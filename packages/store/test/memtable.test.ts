@@ -106,4 +106,19 @@ describe("the memtable", () => {
     put(table, "b", "2", 3);
     expect(Object.keys(scan(table, "a", "z"))).toEqual(["b", "m"]);
   });
+
+  test("H9 counts the memory that overwritten records' entries keep, until they are flushed", () => {
+    const table = new Memtable();
+    for (let index = 1; index <= 1000; index++) {
+      put(table, "counter", `${index}`, index);
+      if (index % 100 === 0) put(table, `k${index}`, "x", index);
+      table.noteEntry(10_000);
+    }
+    expect(table.activeBytes).toBe(5_000_000);
+    table.freeze();
+    expect(table.activeBytes).toBe(0);
+    expect(table.bytes).toBe(5_000_000);
+    table.thaw();
+    expect(table.bytes).toBe(0);
+  });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { statusApplied, statusConditionFailed, statusRepeated } from "../src/entry-format.ts";
-import { SessionTable, sessionNumbersMax, sessionWindowVersions } from "../src/session-table.ts";
+import { SessionTable, sessionClientsMax, sessionNumbersMax, sessionWindowVersions } from "../src/session-table.ts";
 
 const now = 400_000_000_000_000;
 const client = 77;
@@ -103,5 +103,28 @@ describe("the session table (rule: apply once)", () => {
     const session = table.session(client);
     for (let number = 1; number <= sessionNumbersMax; number++) table.notePending(session, number, now);
     expect(table.judge(session, sessionNumbersMax + 1, now, now)).toBe("too-many");
+  });
+
+  test("H1 a command that was sent long ago and applied just now is remembered for the whole window", () => {
+    const table = new SessionTable();
+    const session = table.session(client);
+    const sent = now - 5 * sessionWindowVersions;
+    table.apply(session, 1, statusApplied, now, false, sent, now);
+    table.apply(session, 2, statusConditionFailed, 7, true, sent, now + 1);
+    table.sweep(sent, now + 1);
+    expect(table.judge(session, 1, sent, now + 1)).toBe("applied");
+    expect(table.judge(session, 2, sent, now + 1)).toBe("applied");
+    table.sweep(now + 1, now + 2 * sessionWindowVersions);
+    expect(table.judge(session, 1, sent, now + 2 * sessionWindowVersions)).toBe("too-old");
+  });
+
+  test("H9 a client is refused while too many others are remembered, the known ones go on", () => {
+    const table = new SessionTable();
+    for (let id = 1; id <= sessionClientsMax; id++) table.admit(id);
+    expect(table.admit(sessionClientsMax + 1)).toBeUndefined();
+    expect(table.admit(1)).toBeDefined();
+    expect(table.size).toBe(sessionClientsMax);
+    table.sweep(0, now);
+    expect(table.admit(sessionClientsMax + 1)).toBeDefined();
   });
 });

@@ -1,0 +1,63 @@
+/**
+ * What the store takes in: nothing while its disk is full, and nothing that would let its memtables grow beyond their
+ * bound, be it from clients or, as a follower, from leaders. What is refused comes again.
+ */
+import type { ErrorCode } from "@flotilla/base";
+import type { Message } from "@flotilla/raft";
+import type { DiskSpace } from "./disk-space.ts";
+import type { Replica } from "./replica.ts";
+import type { StoreSettings } from "./store-settings.ts";
+
+export class Intake {
+  /** Of all memtables, as of the last round. */
+  memtableBytes = 0;
+  /** Of it, what the next flush would write. */
+  flushableBytes = 0;
+  readonly #replicas: ReadonlyMap<number, Replica>;
+  readonly #disk: DiskSpace;
+  readonly #settings: StoreSettings;
+
+  constructor(replicas: ReadonlyMap<number, Replica>, disk: DiskSpace, settings: StoreSettings) {
+    this.#replicas = replicas;
+    this.#disk = disk;
+    this.#settings = settings;
+  }
+
+  /** Once a round. */
+  measure(): void {
+    let bytes = 0;
+    let flushable = 0;
+    for (const { machine } of this.#replicas.values()) {
+      bytes += machine.memtable.bytes;
+      flushable += machine.memtable.activeBytes;
+    }
+    this.memtableBytes = bytes;
+    this.flushableBytes = flushable;
+  }
+
+  /** Why no write is taken now, for the whole store; undefined = they are taken. */
+  writeRefusal(): { readonly code: ErrorCode; readonly message: string; readonly retryAfterMs: number } | undefined {
+    if (this.#disk.full) {
+      const message = `the disk of this store has ${this.#disk.freeBytes} bytes free, it takes writes from ${this.#settings.diskFreeBytesMin}`;
+      return { code: "DiskFull", message, retryAfterMs: 1000 };
+    }
+    if (this.#behind) {
+      return { code: "Busy", message: "this store is behind with writing to its engine", retryAfterMs: 50 };
+    }
+    return undefined;
+  }
+
+  get #behind(): boolean {
+    return this.memtableBytes > this.#settings.memtableBytesMax;
+  }
+
+  /**
+   * A full store takes what elections need (a new leader's empty entry), and no leadership from another one, which may
+   * have more room.
+   */
+  refuses(message: Message): boolean {
+    if (message.type === "timeout-now") return this.#disk.full;
+    if (message.type !== "append" || (!this.#disk.full && !this.#behind)) return false;
+    return message.entries.some(({ data }) => data.length > 0);
+  }
+}
