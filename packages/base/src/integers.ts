@@ -5,8 +5,8 @@
  */
 import { InvariantError } from "./assert.ts";
 
-declare const brand: unique symbol;
-type Branded<Name extends string> = number & { readonly [brand]: Name };
+/** The brand is a name, not a unique symbol, so that the types of two published packages, each with a copy, agree. */
+type Branded<Name extends string> = number & { readonly " brand": Name };
 
 /** Unique in the cluster, from 1. Range 1 is the meta range. */
 export type RangeId = Branded<"RangeId">;

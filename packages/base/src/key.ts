@@ -7,9 +7,8 @@
  */
 import { InvariantError } from "./assert.ts";
 
-declare const keyBrand: unique symbol;
 /** A logical key as a binary string. */
-export type Key = string & { readonly [keyBrand]: "Key" };
+export type Key = string & { readonly " brand": "Key" };
 
 /** Marks a binary string (every code unit ≤ 255) as a key; the caller guarantees it. */
 export const key = (binary: string): Key => binary as Key;

@@ -25,7 +25,7 @@ export class Client<KC extends KeyCodecOption = undefined, VC extends ValueCodec
     this.closed = core.closed;
   }
 
-  /** For siblings that submit operations themselves: the benchmark and the simulator. */
+  /** @internal For siblings that submit operations themselves: the benchmark and the simulator. */
   get internals(): ClientCore {
     return this.core;
   }

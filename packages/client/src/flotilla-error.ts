@@ -47,6 +47,9 @@ export function isTransient(code: ErrorCode): boolean {
   return isRetryable(code) || code === "Closed";
 }
 
+/** Also of an error from another copy of this code, as in a program that uses both published packages. */
 export function isFlotillaError(value: unknown): value is FlotillaError {
-  return value instanceof FlotillaError;
+  return (
+    value instanceof FlotillaError || (value instanceof Error && value.name === "FlotillaError" && "code" in value)
+  );
 }

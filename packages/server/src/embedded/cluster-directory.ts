@@ -8,8 +8,8 @@ import { NodeFiles, nodeRandom } from "@flotilla/platform";
 import { acquireDirectoryLock } from "@flotilla/storage/leveldb";
 import { readIdentity } from "../identity/identity-file.ts";
 import { inspectDirectories, makeCluster } from "../identity/make-cluster.ts";
-import { replicasFor } from "./cluster-options.ts";
-import type { ResolvedClusterOptions } from "./cluster-options.ts";
+import { replicasFor } from "./resolve-cluster-options.ts";
+import type { ResolvedClusterOptions } from "./resolve-cluster-options.ts";
 import { makeScratchDirectory, removeScratchDirectory } from "./scratch-directory.ts";
 
 const nodeName = /^node-(\d{1,2})$/;

@@ -14,12 +14,13 @@ import {
   prepareCluster,
 } from "./cluster-directory.ts";
 import type { ClusterDirectory } from "./cluster-directory.ts";
-import { resolveClusterOptions } from "./cluster-options.ts";
-import type { ClusterOptions, ResolvedClusterOptions } from "./cluster-options.ts";
+import type { ClusterOptions } from "./cluster-options.ts";
+import type { Cluster } from "./cluster.ts";
 import { EmbeddedCluster } from "./embedded-cluster.ts";
-import type { Cluster } from "./embedded-cluster.ts";
 import { EmbeddedNode } from "./embedded-node.ts";
 import { giveBackPorts, takeFreePorts } from "./free-ports.ts";
+import { resolveClusterOptions } from "./resolve-cluster-options.ts";
+import type { ResolvedClusterOptions } from "./resolve-cluster-options.ts";
 import { toFlotillaError } from "./to-flotilla-error.ts";
 
 /** Another process may take a port between the look at it and the store's own listening. */

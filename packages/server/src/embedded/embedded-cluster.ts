@@ -1,39 +1,11 @@
 /** An embedded cluster that is starting, runs, or has been closed; and the clients that it made. */
 import { Failure } from "@flotilla/base";
-import type { Client, CodecOptions, ConnectionOptions, KeyCodecOption, ValueCodecOption } from "@flotilla/client";
+import type { Client, KeyCodecOption, ValueCodecOption } from "@flotilla/client";
 import { createNodeClient } from "@flotilla/client/internal";
 import type { ClusterDirectory } from "./cluster-directory.ts";
-import type { ClusterNode, EmbeddedNode } from "./embedded-node.ts";
+import type { Cluster, EmbeddedClientOptions } from "./cluster.ts";
+import type { EmbeddedNode } from "./embedded-node.ts";
 import { toFlotillaError } from "./to-flotilla-error.ts";
-
-/** What `createClient` takes, without endpoints. */
-export interface EmbeddedClientOptions<KC extends KeyCodecOption = undefined, VC extends ValueCodecOption = undefined>
-  extends Partial<Omit<ConnectionOptions, "endpoints">>, CodecOptions<KC, VC> {}
-
-export interface Cluster {
-  /** 32 hex digits. */
-  readonly clusterId: string;
-  /** The directory of all nodes. */
-  readonly dataDir: string;
-  /** `host:port` of each node, for `createClient({ endpoints })`. */
-  readonly endpoints: readonly string[];
-  readonly nodes: readonly ClusterNode[];
-  /**
-   * Resolves after `close`. Rejects with the reason when a store halts (a failed write or fsync, a broken invariant); the
-   * other nodes go on, and `close` is still needed. That nobody listens is no error.
-   */
-  readonly closed: Promise<void>;
-  /** A client of this cluster. It is closed with the cluster, and keeps the process alive only during calls. */
-  client<const KC extends KeyCodecOption = undefined, const VC extends ValueCodecOption = undefined>(
-    options?: EmbeddedClientOptions<KC, VC>,
-  ): Client<KC, VC>;
-  /**
-   * Closes the clients, ends the nodes, and removes the directory if it is temporary; a kept one is left as by a clean
-   * stop. Idempotent.
-   */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
 
 export interface EmbeddedClusterParts {
   readonly clusterId: string;

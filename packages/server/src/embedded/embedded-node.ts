@@ -3,25 +3,8 @@ import { Failure } from "@flotilla/base";
 import type { Logger } from "@flotilla/base";
 import { StoreThread } from "../node/store-thread.ts";
 import type { StoreThreadData } from "../node/store-thread-messages.ts";
+import type { ClusterNode, NodeState } from "./cluster.ts";
 import { toFlotillaError } from "./to-flotilla-error.ts";
-
-/** `halted`: its disk failed or an invariant broke. It stays closed for the life of this process. */
-export type NodeState = "starting" | "running" | "stopping" | "stopped" | "halted";
-
-export interface ClusterNode {
-  /** From 1. */
-  readonly nodeId: number;
-  /** `host:port`; stays the same while the cluster lives. */
-  readonly address: string;
-  readonly dataDir: string;
-  readonly state: NodeState;
-  /** Resolves when it takes part; its ranges may still have to elect leaders. No effect on a running node. */
-  start(): Promise<void>;
-  /** In order: leaderships are handed over, everything is flushed. No effect on a stopped node. */
-  stop(): Promise<void>;
-  /** At once, as by a crash of its process. What it has acknowledged is on disk. */
-  kill(): Promise<void>;
-}
 
 export interface EmbeddedNodeOptions {
   readonly nodeId: number;

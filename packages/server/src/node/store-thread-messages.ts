@@ -3,7 +3,7 @@ import type { ErrorCode } from "@flotilla/base";
 import type { LogStatistics } from "@flotilla/raft-log";
 import type { StoreSettings, StoreStatistics } from "@flotilla/store";
 import type { LogLevel } from "../settings/log-level.ts";
-import type { LogSettings } from "../settings/node-settings.ts";
+import type { LogSettings } from "../settings/log-settings.ts";
 
 /** Given to the thread at its start. */
 export interface StoreThreadData {

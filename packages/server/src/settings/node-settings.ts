@@ -11,6 +11,7 @@ import { z } from "zod";
 import { formatAddress, parseAddress } from "./address.ts";
 import { logLevels } from "./log-level.ts";
 import type { LogLevel } from "./log-level.ts";
+import type { LogSettings } from "./log-settings.ts";
 import { formatQuantity, parseQuantity } from "./quantity.ts";
 import type { Unit } from "./quantity.ts";
 
@@ -30,12 +31,6 @@ export interface HostSettings {
   readonly insecure: boolean;
   /** How long a stopping node tries to hand its leaderships over. */
   readonly stopTransferMs: number;
-}
-
-/** Of the log that all ranges of the store share. */
-export interface LogSettings {
-  readonly logSegmentBytes: number;
-  readonly logBytesTarget: number;
 }
 
 export interface NodeSettings extends HostSettings {

@@ -12,7 +12,8 @@ import {
   settingDefinitions,
   storeSettingNames,
 } from "./node-settings.ts";
-import type { HostSettings, LogSettings, NodeSettings, SettingDefinition } from "./node-settings.ts";
+import type { LogSettings } from "./log-settings.ts";
+import type { HostSettings, NodeSettings, SettingDefinition } from "./node-settings.ts";
 
 export type SettingSource = "flag" | "environment" | "file" | "default";
 
@@ -39,7 +40,8 @@ export interface ResolvedSettings {
  * Variables with our prefix that are not settings: other commands read them, they are for tests, or the service links of
  * Kubernetes set them.
  */
-const otherVariables = /^FLOTILLA_(ENDPOINTS|CONFIG|TEST_.+|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP)(_.+)?)?)$/;
+const otherVariables =
+  /^FLOTILLA_(ENDPOINTS|CONFIG|TEST_.+|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP)(_.+)?)?)$/;
 
 export function resolveSettings(sources: SettingSources): ResolvedSettings {
   refuseUnknown(sources);
