@@ -288,15 +288,16 @@ export class RealCluster {
   /** Resolves with the time it took until every range is led, and no node leads many more than another. */
   async untilEven(ranges: number, timeoutMs: number = 20_000): Promise<number> {
     const startedMs = performance.now();
-    await until(
-      "leaders are spread evenly",
-      async () => {
-        const counts = await this.leaders().catch(() => []);
-        const sum = counts.reduce((a, b) => a + b, 0);
-        return sum === ranges && Math.max(...counts) - Math.min(...counts) <= 1;
-      },
-      timeoutMs,
-    );
+    let counts: number[] = [];
+    const even = async (): Promise<boolean> => {
+      counts = await this.leaders().catch(() => []);
+      const sum = counts.reduce((a, b) => a + b, 0);
+      return sum === ranges && Math.max(...counts) - Math.min(...counts) <= 1;
+    };
+    await until("leaders are spread evenly", even, timeoutMs).catch(async (error: unknown) => {
+      const { out } = await this.run(["range", "list"]);
+      throw new Error(`leaders ${counts.join(", ")}\n${out}`, { cause: error });
+    });
     return performance.now() - startedMs;
   }
 

@@ -148,6 +148,7 @@ async function openLink(
     if (address !== undefined) {
       call.check(
         `no stream to ${address}: ${core.links.link(address)?.lastFailure?.message ?? "still dialing"}`,
+        undefined,
         false,
       );
       const link = core.links.link(address);
@@ -215,7 +216,7 @@ async function ask(
           hint: "look at the cluster's state to see whether it was done",
         });
       }
-      call.check(`store ${link.storeId} at ${link.address} was asked`, options.endpoint === undefined);
+      call.check(`store ${link.storeId} at ${link.address} was asked`, undefined, options.endpoint === undefined);
       await call.change(nowMs + core.settings.attemptMs);
     }
   } finally {

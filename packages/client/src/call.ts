@@ -1,6 +1,8 @@
 /** A call that waits in steps (a scan, a lookup, an admin call): its deadline, its signal, and what ends it early. */
 import type { ClientCore } from "./client-core.ts";
 import { FlotillaError } from "./flotilla-error.ts";
+import { lacksMajority, missingText, noQuorumHint } from "./outcome-error.ts";
+import type { CachedRange } from "./route-cache.ts";
 import type { Waiter } from "./waiters.ts";
 
 /** The part of `AbortSignal` that is used; the real one fits. */
@@ -60,8 +62,11 @@ export class Call {
     this.#deadlineMs = this.#core.nowMs() + this.#timeoutMs;
   }
 
-  /** Throws when the call has to end. `missing` says what it still waits for; `needsCluster` false: a node without one will do. */
-  check(missing: string, needsCluster: boolean = true): void {
+  /**
+   * Throws when the call has to end. `missing` says what it still waits for, in `range` if it has come so far; `needsCluster`
+   * false: a node without one will do.
+   */
+  check(missing: string, range?: CachedRange, needsCluster: boolean = true): void {
     if (this.#core.isClosed) throw new FlotillaError("Closed", `${this.#what}: the client is closed`);
     if (this.#signal?.aborted === true) {
       throw new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal.reason });
@@ -74,9 +79,23 @@ export class Call {
         details: unreachable.details,
       });
     }
-    if (nowMs >= this.#deadlineMs) {
-      throw new FlotillaError("Timeout", `${this.#what}: no answer within ${this.#timeoutMs} ms; ${missing}`);
-    }
+    if (nowMs >= this.#deadlineMs) throw this.#timeout(missing, range);
+  }
+
+  #timeout(missing: string, range: CachedRange | undefined): FlotillaError {
+    const why = `${this.#what}: no answer within ${this.#timeoutMs} ms; ${missing}`;
+    if (range === undefined) return new FlotillaError("Timeout", why);
+    const { rangeId } = range.descriptor;
+    const missingStores = this.#core.missingStores(range);
+    const noQuorum = lacksMajority(range, missingStores);
+    return new FlotillaError(
+      noQuorum ? "NoQuorum" : "Timeout",
+      `${why}; range ${rangeId}${missingText(missingStores)}`,
+      {
+        hint: noQuorum ? noQuorumHint : "",
+        details: { rangeId, missingStores },
+      },
+    );
   }
 
   /** Waits for any change, at most until `untilMs`. */

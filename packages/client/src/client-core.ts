@@ -276,12 +276,18 @@ export class ClientCore {
     operation: Operation,
     range: CachedRange | undefined = this.dispatcher.rangeOf(operation),
   ): FailureContext {
+    const unreachable = this.links.unreachable(this.nowMs(), false);
+    return { clientId: this.clientId, range, missingStores: this.missingStores(range), unreachable };
+  }
+
+  /** Stores of the range's replicas that cannot be reached, or say nothing. */
+  missingStores(range: CachedRange | undefined): StoreId[] {
     const nowMs = this.nowMs();
-    const missingStores: StoreId[] = [];
-    for (const replica of range?.descriptor.replicas ?? []) {
-      if (this.links.forStore(replica.storeId)?.usable(nowMs) !== true) missingStores.push(replica.storeId);
+    const missing: StoreId[] = [];
+    for (const { storeId } of range?.descriptor.replicas ?? []) {
+      if (this.links.forStore(storeId)?.answers(nowMs) !== true) missing.push(storeId);
     }
-    return { clientId: this.clientId, range, missingStores, unreachable: this.links.unreachable(nowMs, false) };
+    return missing.sort((a, b) => a - b);
   }
 
   /** At most once a turn; everything that became ready by then goes out together. */

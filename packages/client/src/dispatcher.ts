@@ -15,6 +15,7 @@ import type { OperationWindow } from "./operation-window.ts";
 import type { CachedRange, RouteCache } from "./route-cache.ts";
 import type { RouteFetcher } from "./route-fetcher.ts";
 import type { SentBatch } from "./sent-batch.ts";
+import { probeAfterMs } from "./store-link.ts";
 import type { StoreLink } from "./store-link.ts";
 import type { StoreLinks } from "./store-links.ts";
 import type { VersionClock } from "./version-clock.ts";
@@ -353,6 +354,8 @@ export class Dispatcher {
   /** Batches without an answer in their time are tried elsewhere. */
   checkStalls(link: StoreLink, nowMs: number): void {
     for (const batch of [...link.outstanding.values()]) {
+      // The store may be gone, or wait for others that are: whoever waits can be told at the end which.
+      if (nowMs - batch.sentMs >= probeAfterMs) this.#parts.links.probe(batch.range, nowMs);
       if (nowMs - batch.sentMs < batch.stallMs) {
         this.#parts.sink.wakeAt(batch.sentMs + batch.stallMs);
         // Batches stand in the order they were sent; only repeated ones may wait longer than those behind them.

@@ -11,11 +11,13 @@ import type { CachedRange } from "./route-cache.ts";
 export interface FailureContext {
   readonly clientId: number;
   readonly range: CachedRange | undefined;
-  /** Stores of the range's replicas to which no usable stream exists. */
+  /** Stores of the range's replicas that cannot be reached, or say nothing. */
   readonly missingStores: readonly StoreId[];
   /** Nothing at all could be reached. */
   readonly unreachable: FlotillaError | undefined;
 }
+
+export const noQuorumHint = "check which nodes are down: flotilla node list";
 
 export function describeOperation(operation: Operation): string {
   const key = printableKey(operation.key.slice(1, 65)) + (operation.key.length > 65 ? "…" : "");
@@ -52,7 +54,7 @@ export function endedError(
   if (operation.mayBeApplied) {
     return new FlotillaError(
       "OutcomeUnknown",
-      `${what}${where}: ${reason}; it may or may not have been applied${asked(details)}`,
+      `${what}${where}: ${reason}; it may or may not have been applied${asked(details)}${missingText(context.missingStores)}`,
       {
         outcome: "unknown",
         hint: "read the key to see; a second write would be another command",
@@ -74,15 +76,25 @@ export function endedError(
     });
   }
   const because = operation.lastMessage === "" ? "" : `; last refusal: ${operation.lastMessage}`;
-  const missing = context.missingStores.length === 0 ? "" : `; no stream to stores ${context.missingStores.join(", ")}`;
-  const text = final === "Timeout" || final === "NoQuorum" ? `${missing}${because}` : because;
+  const text =
+    final === "Timeout" || final === "NoQuorum" ? `${missingText(context.missingStores)}${because}` : because;
   return new FlotillaError(final, `${what}${where}: ${reason}${text}`, {
     outcome,
     requestId,
     details,
     cause,
-    hint: final === "NoQuorum" ? "check which nodes are down: flotilla node list" : "",
+    hint: final === "NoQuorum" ? noQuorumHint : "",
   });
+}
+
+export function lacksMajority(range: CachedRange | undefined, missingStores: readonly StoreId[]): boolean {
+  const replicas = range?.descriptor.replicas.length ?? 0;
+  return missingStores.length > 0 && 2 * (replicas - missingStores.length) <= replicas;
+}
+
+export function missingText(missingStores: readonly StoreId[]): string {
+  if (missingStores.length === 0) return "";
+  return `; no answer from ${missingStores.length === 1 ? "store" : "stores"} ${missingStores.join(", ")}`;
 }
 
 function asked(details: Record<string, unknown>): string {
@@ -92,6 +104,7 @@ function asked(details: Record<string, unknown>): string {
 function timeoutCode(operation: Operation, context: FailureContext): ErrorCode {
   const { lastCode } = operation;
   if (lastCode === "Busy" || lastCode === "DiskFull" || lastCode === "NoQuorum") return lastCode;
+  if (lacksMajority(context.range, context.missingStores)) return "NoQuorum";
   // Without a majority nobody leads: the replicas left refuse, or no replica is left to ask.
   if (operation.batch === undefined && context.range !== undefined && context.missingStores.length > 0)
     return "NoQuorum";

@@ -12,6 +12,7 @@ import type { CallOptions } from "./call.ts";
 import type { ClientCore } from "./client-core.ts";
 import { FlotillaError, isTransient } from "./flotilla-error.ts";
 import { ScanCursor } from "./scan-cursor.ts";
+import { probeAfterMs } from "./store-link.ts";
 
 /** How much longer than other calls a count may take for each range. */
 const countPatience = 6;
@@ -102,7 +103,10 @@ export class Scanner {
   async #open(): Promise<ScanCursor | undefined> {
     for (;;) {
       if (this.#remaining <= 0 || !(this.#start < this.#end)) return undefined;
-      this.#call.check(this.#lastProblem === "" ? "no stream to a replica of the range" : this.#lastProblem);
+      this.#call.check(
+        this.#lastProblem === "" ? "no stream to a replica of the range" : this.#lastProblem,
+        this.#plan.reverse ? this.#core.routes.findBefore(this.#end) : this.#core.routes.find(this.#start),
+      );
       const ahead = this.#next;
       this.#next = undefined;
       if (ahead !== undefined) {
@@ -207,7 +211,7 @@ export class Scanner {
     const { attemptMs } = core.settings;
     const patience = this.#plan.countOnly ? countPatience : 2 ** Math.min(this.#misses, 10);
     const stallMs = Math.min(core.settings.attemptMsMax, attemptMs * patience);
-    this.#call.check(`waiting for range ${cursor.range.descriptor.rangeId} on store ${cursor.link.storeId}`);
+    this.#call.check(`waiting for store ${cursor.link.storeId}`, cursor.range);
     const nowMs = core.nowMs();
     if (nowMs - cursor.waitingSinceMs >= stallMs) {
       cursor.link.suspect(cursor.waitingSinceMs, nowMs);
@@ -216,7 +220,8 @@ export class Scanner {
       core.dispatcher.avoid(cursor.range, cursor.link);
       return;
     }
-    await this.#call.change(cursor.waitingSinceMs + stallMs);
+    if (nowMs - cursor.waitingSinceMs >= probeAfterMs) core.links.probe(cursor.range, nowMs);
+    await this.#call.change(Math.min(cursor.waitingSinceMs + stallMs, nowMs + probeAfterMs));
   }
 
   /** The cursor is gone; the scan goes on from its position, wherever that is served now. */
@@ -249,7 +254,7 @@ export class Scanner {
     );
     const untilMs = core.nowMs() + wait;
     while (core.nowMs() < untilMs) {
-      this.#call.check(this.#lastProblem);
+      this.#call.check(this.#lastProblem, cursor.range);
       await this.#call.change(untilMs);
     }
   }

@@ -2,7 +2,7 @@
  * The one stream to a store: dials, says Hello, dials again with back-off, bundles what is posted in a turn, and hands
  * answers to whoever asked. It knows nothing of keys and routes.
  */
-import { MalformedError, noStore } from "@flotilla/base";
+import { MalformedError, keyMax, noStore, userPrefix } from "@flotilla/base";
 import type { Environment, ErrorCode, StoreId } from "@flotilla/base";
 import type {
   AdminResponse,
@@ -23,6 +23,9 @@ import type {
 import { backoffMs } from "./backoff.ts";
 import type { ClientSettings } from "./client-settings.ts";
 import type { SentBatch } from "./sent-batch.ts";
+
+/** A store that said something so lately is there. */
+export const probeAfterMs = 500;
 
 /** What all links of a client share. */
 export interface LinkContext {
@@ -102,6 +105,8 @@ export class StoreLink {
   #dial: { cancel(): void } | undefined = undefined;
   #attempt = 0;
   #nextId = 1;
+  /** A question that every store answers at once; undefined: none is under way. */
+  #probe: { readonly requestId: number; readonly sentMs: number } | undefined = undefined;
   #outbox: ClientMessage[] = [];
   #outboxBytes: number[] = [];
   #helloWallMs = 0;
@@ -127,6 +132,24 @@ export class StoreLink {
     if (this.state !== "open" || this.lastReceivedMs > requestSentMs) return;
     this.suspectUntilMs = nowMs + this.#context.settings.attemptMs;
     if (this.silentSinceMs === Infinity) this.silentSinceMs = nowMs;
+  }
+
+  /** Asks whether the store is there at all, unless it is known by a word that it said lately. One question at a time. */
+  probe(nowMs: number): void {
+    if (this.state !== "open" || this.#probe !== undefined || nowMs - this.lastReceivedMs < probeAfterMs) return;
+    const requestId = this.nextId();
+    const over = (): void => {
+      if (this.#probe?.requestId === requestId) this.#probe = undefined;
+    };
+    this.#probe = { requestId, sentMs: nowMs };
+    this.requests.set(requestId, { answered: over, linkClosed: over });
+    this.post({ type: "route", requestId, start: userPrefix, end: keyMax, limit: 1 }, 64);
+  }
+
+  /** False: the store cannot be reached, or has left questions without an answer and has said nothing since. */
+  answers(nowMs: number): boolean {
+    if (this.state !== "open" || this.silentSinceMs !== Infinity) return false;
+    return this.#probe === undefined || nowMs - this.#probe.sentMs < this.#context.settings.routeTimeoutMs;
   }
 
   /** The store's wall clock as its Hello told, advanced by our monotonic clock. */

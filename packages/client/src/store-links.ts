@@ -95,6 +95,15 @@ export class StoreLinks {
     return this.#anyReplica(range, nowMs, range.cursor, "linearizable");
   }
 
+  /** Finds out which of the range's stores are there. */
+  probe(range: CachedRange, nowMs: number): void {
+    for (const { storeId } of range.descriptor.replicas) {
+      const link = this.forStore(storeId);
+      link?.connect(nowMs);
+      link?.probe(nowMs);
+    }
+  }
+
   /** Any replica of the range, another one each time. */
   anyOf(range: CachedRange, nowMs: number): StoreLink | undefined {
     return this.#anyReplica(range, nowMs, this.#turn++, "stale");

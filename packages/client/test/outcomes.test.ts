@@ -161,6 +161,27 @@ describe("outcomes", () => {
     expect(cluster.applied).toHaveLength(2);
   });
 
+  it.each([
+    ["put", "OutcomeUnknown"],
+    ["get", "NoQuorum"],
+    ["scan", "NoQuorum"],
+  ] as const)("stores that keep their streams open and say nothing are named by %s", async (name, code) => {
+    const { client, cluster, run, failure } = harness({ timeoutMs: 2_500 });
+    await run(client.put("a", "1"));
+    for (const id of [1, 2]) cluster.stores.get(storeId(id))!.silent = true;
+    const calls = {
+      put: () => client.put("a", "2"),
+      get: () => client.get("a"),
+      scan: () => client.scan().toArray(),
+    };
+    const error = await failure(calls[name]() as Promise<unknown>);
+    expect([error.code, error.outcome]).toEqual([code, name === "put" ? "unknown" : undefined]);
+    const { rangeId } = cluster.ranges[0]!.descriptor;
+    expect(error.details).toMatchObject({ rangeId, missingStores: [1, 2] });
+    expect(error.message).toContain(`range ${rangeId}`);
+    expect(error.message).toContain("no answer from stores 1, 2");
+  });
+
   it("reads without a majority end as NoQuorum, naming range and stores", async () => {
     const { client, cluster, run, failure } = harness();
     await run(client.get("a"));
