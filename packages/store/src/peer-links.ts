@@ -27,6 +27,8 @@ const redialMsMax = 1000;
 interface OutLane {
   stream: Stream | undefined;
   outgoing: PeerMessage[];
+  /** Of `outgoing`, on the wire, roughly. */
+  outgoingBytes: number;
 }
 
 /** What is known of another store, from its streams. */
@@ -105,7 +107,7 @@ export class PeerLinks {
     this.#addresses = moved ? options.addresses : options.plan.stores.map(({ address }) => address);
     for (const [index, store] of options.plan.stores.entries()) {
       if (store.storeId === options.selfId) continue;
-      const lane = (): OutLane => ({ stream: undefined, outgoing: [] });
+      const lane = (): OutLane => ({ stream: undefined, outgoing: [], outgoingBytes: 0 });
       this.peers.set(store.storeId, {
         storeId: store.storeId,
         address: moved ? options.addresses[index]! : store.address,
@@ -166,11 +168,12 @@ export class PeerLinks {
   /** False when it cannot leave: the caller treats the store as unreachable for this message. */
   send(to: StoreId, lane: Lane, message: PeerMessage): boolean {
     const out = this.peers.get(to)?.out[lane];
-    if (out?.stream === undefined || out.stream.unconfirmedBytes > this.#unconfirmedBytesMax) {
+    if (out?.stream === undefined || out.outgoingBytes + out.stream.unconfirmedBytes > this.#unconfirmedBytesMax) {
       this.dropped++;
       return false;
     }
     out.outgoing.push(message);
+    out.outgoingBytes += messageBytes(message);
     return true;
   }
 
@@ -181,7 +184,7 @@ export class PeerLinks {
         const out = peer.out[lane];
         if (out.outgoing.length === 0) continue;
         const messages = out.outgoing;
-        out.outgoing = [];
+        forgetOutgoing(out);
         if (out.stream !== undefined) sendInPayloads(out.stream, messages, messageBytes, this.#encode);
       }
     }
@@ -202,7 +205,7 @@ export class PeerLinks {
         const out = peer.out[lane];
         const previous = out.stream;
         out.stream = stream;
-        out.outgoing = [];
+        forgetOutgoing(out);
         previous?.close();
         // What was under way on the old one may be lost, as when it breaks.
         if (previous !== undefined) this.#events.onSendBroken(peer, lane);
@@ -210,7 +213,7 @@ export class PeerLinks {
         return this.#handlers(peer, stream, () => {
           if (out.stream !== stream) return;
           out.stream = undefined;
-          out.outgoing = [];
+          forgetOutgoing(out);
           this.#events.onSendBroken(peer, lane);
         });
       },
@@ -263,6 +266,7 @@ export class PeerLinks {
   }
 
   #noteHello(peer: Peer, hello: Hello): void {
+    if (hello.incarnation > peer.incarnation) this.#closeOlder(peer, hello.incarnation);
     if (hello.address !== "") peer.address = hello.address;
     peer.incarnation = hello.incarnation;
     peer.clockOffsetMs = hello.wallMs - this.#clock.wallMs();
@@ -275,6 +279,17 @@ export class PeerLinks {
       const redial = this.#redials.get(`${peer.storeId} ${lane}`);
       redial?.timer.cancel();
       redial?.now();
+    }
+  }
+
+  /** The store was started again: what an earlier process of it still says, or is still sent, is void. */
+  #closeOlder(peer: Peer, incarnation: number): void {
+    for (const lane of lanes) {
+      const { stream } = peer.out[lane];
+      if (stream !== undefined && stream.hello.incarnation < incarnation) stream.close();
+    }
+    for (const stream of this.#incoming) {
+      if (stream.hello.storeId === peer.storeId && stream.hello.incarnation < incarnation) stream.close();
     }
   }
 
@@ -363,6 +378,11 @@ export class PeerLinks {
     });
     this.#dials.set(name, dial);
   }
+}
+
+function forgetOutgoing(out: OutLane): void {
+  out.outgoing = [];
+  out.outgoingBytes = 0;
 }
 
 function messageBytes(message: PeerMessage): number {

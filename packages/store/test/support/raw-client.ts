@@ -71,7 +71,9 @@ export class RawConnection {
       onOpen: (stream) => {
         connection.stream = stream as MemoryStream;
         return {
-          onMessage: (payload) => void connection.received.push(...codec.decodeServer(payload)),
+          onMessage: (payload) => {
+            if (hello.purpose === "client") connection.received.push(...codec.decodeServer(payload));
+          },
           onClose: (reason) => {
             connection.closed = reason;
           },
