@@ -8,10 +8,8 @@ export interface ConnectOptions {
   /** Values up to here are sent; the cluster's own limit is checked there. */
   readonly valueBytesMax?: number;
   readonly bulkInFlightMax?: number;
-  /** Commands of one batch, keys of one batch of reads, bytes of one message: 1 each is a client that does not batch. */
-  readonly batchCommandsMax?: number;
-  readonly readBatchKeysMax?: number;
-  readonly payloadBytesMax?: number;
+  /** False: every command is a message of its own. For measuring what batching is worth. */
+  readonly batching?: boolean;
 }
 
 export interface ClusterEntry<Value> {
@@ -79,8 +77,7 @@ const redirectsMax = 5;
 
 /** Connects on first use. The client is loaded only here: verbs that need none start without it. */
 export async function connectCluster(options: ConnectOptions): Promise<ClusterClient> {
-  const { createClient } = await import("@flotilla/client");
-  const client = createClient(options);
+  const client = await clientFor(options);
   return {
     getEntry: (key, given) => client.getEntry(key, given),
     put: (key, value, given) => client.put(key, value, given),
@@ -98,6 +95,16 @@ export async function connectCluster(options: ConnectOptions): Promise<ClusterCl
     bare: client,
     close: () => client.close(),
   };
+}
+
+async function clientFor({ batching, ...options }: ConnectOptions): Promise<Client> {
+  if (batching === false) {
+    const { createNodeClient } = await import("@flotilla/client/internal");
+    const one = { batchCommandsMax: 1, readBatchKeysMax: 1, payloadBytesMax: 1 };
+    return createNodeClient({ ...options, ...one }, { joinsPayloads: false });
+  }
+  const { createClient } = await import("@flotilla/client");
+  return createClient(options);
 }
 
 async function redirected(client: Client, name: string, body: object, readOnly: boolean): Promise<unknown> {

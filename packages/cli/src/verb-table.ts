@@ -62,6 +62,21 @@ export const verbTable: readonly VerbEntry[] = [
     load: () => import("./verbs/bench-read-modify-write.ts"),
   },
   {
+    path: ["bench", "compare"],
+    summary: "the same work on Flotilla and on etcd, in turns",
+    load: () => import("./verbs/bench-compare.ts"),
+  },
+  {
+    path: ["bench", "sustained"],
+    summary: "does throughput hold for minutes",
+    load: () => import("./verbs/bench-sustained.ts"),
+  },
+  {
+    path: ["bench", "overload"],
+    summary: "more than a slow disk can take, and how long it takes to recover",
+    load: () => import("./verbs/bench-overload.ts"),
+  },
+  {
     path: ["config", "show"],
     summary: "the settings a node would start with, and where each comes from",
     load: () => import("./verbs/config-show.ts"),

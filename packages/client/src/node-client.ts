@@ -13,14 +13,16 @@ import type { KeyCodecOption, ValueCodecOption } from "./codecs.ts";
 export interface NodeClientOptions {
   /** False: open streams do not keep the process alive, only calls do. Default true. */
   readonly holdsProcess?: boolean;
+  /** False: each payload is a gRPC message of its own. For measuring what joining them is worth. Default true. */
+  readonly joinsPayloads?: boolean;
 }
 
 export function createNodeClient<KC extends KeyCodecOption = undefined, VC extends ValueCodecOption = undefined>(
   options: ClientOptions<KC, VC>,
-  { holdsProcess = true }: NodeClientOptions = {},
+  { holdsProcess = true, joinsPayloads = true }: NodeClientOptions = {},
 ): Client<KC, VC> {
   const environment = nodeEnvironment(silentLogger);
-  const dialer = new LazyDialer(environment, holdsProcess);
+  const dialer = new LazyDialer(environment, joinsPayloads ? { holdsProcess } : { holdsProcess, joinBytesMax: 1 });
   const codec = createCodec(environment.bytes);
   const dependencies: ClientDependencies = { environment, dialer, codec, events, onBusy: keepAlive() };
   return new Client(options, dependencies);
@@ -35,20 +37,25 @@ function keepAlive(): (busy: boolean) => void {
   };
 }
 
+interface DialerSettings {
+  readonly holdsProcess: boolean;
+  readonly joinBytesMax?: number;
+}
+
 /** gRPC is loaded at the first dial: a program that only might need a client starts without it. */
 class LazyDialer implements Dialer {
   readonly #environment: Environment;
-  readonly #holdsProcess: boolean;
+  readonly #settings: DialerSettings;
   #loading: Promise<Dialer> | undefined;
 
-  constructor(environment: Environment, holdsProcess: boolean) {
+  constructor(environment: Environment, settings: DialerSettings) {
     this.#environment = environment;
-    this.#holdsProcess = holdsProcess;
+    this.#settings = settings;
   }
 
   async #load(): Promise<Dialer> {
     const { GrpcDialer } = await import("@flotilla/transport/grpc");
-    return new GrpcDialer({ holdsProcess: this.#holdsProcess }, this.#environment);
+    return new GrpcDialer(this.#settings, this.#environment);
   }
 
   dial(...[address, hello, callbacks]: Parameters<Dialer["dial"]>): { cancel(): void } {

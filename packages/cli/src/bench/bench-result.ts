@@ -31,8 +31,13 @@ export interface LoadResult {
   readonly cpuMicrosPerOperation: number | null;
   readonly serverCpuMicrosPerOperation: number | null;
   readonly clientCpuMicrosPerOperation: number;
-  /** Bytes all servers together caused to be written, for each byte of key and value put; `null` without writes. */
+  /**
+   * Bytes all servers together had written, for each byte of key and value put, as /proc/PID/io counts: a small write into
+   * a large folio of the page cache counts with the whole folio there, up to 2 MiB. `null` without writes.
+   */
   readonly bytesWrittenPerByte: number | null;
+  /** The same as the disk counts, with everything else that was written to it meanwhile. */
+  readonly diskBytesWrittenPerByte: number | null;
   /** Of the largest server. */
   readonly peakRssBytes: number | null;
   readonly clientPeakRssBytes: number | null;

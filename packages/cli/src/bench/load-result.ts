@@ -35,15 +35,16 @@ export function loadResultOf({ meter, durationMs, unsent, cost, putBytes }: Meas
     cpuMicrosPerOperation: perOperation(serverCpuMicros === null ? null : serverCpuMicros + clientCpuMicros),
     serverCpuMicrosPerOperation: perOperation(serverCpuMicros),
     clientCpuMicrosPerOperation: perOperation(clientCpuMicros) ?? 0,
-    // File systems that do not count say 0, which no store can be.
-    bytesWrittenPerByte:
-      putBytes === 0 || serverWrittenBytes === null || serverWrittenBytes === 0
-        ? null
-        : hundredths(serverWrittenBytes / putBytes),
+    bytesWrittenPerByte: perByte(serverWrittenBytes, putBytes),
+    diskBytesWrittenPerByte: perByte(cost.diskWrittenBytes, putBytes),
     peakRssBytes: cost.peakRssBytes,
     clientPeakRssBytes: cost.clientPeakRssBytes,
   };
 }
+
+/** Where nothing is counted it says 0, which no store can be. */
+const perByte = (written: number | null, put: number): number | null =>
+  put === 0 || written === null || written === 0 ? null : hundredths(written / put);
 
 export function summaryOf(result: LoadResult): RunSummary {
   const { operations, opsPerSecond, errors, latencyMs, cpuMicrosPerOperation, bytesWrittenPerByte } = result;

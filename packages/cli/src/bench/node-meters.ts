@@ -1,5 +1,6 @@
 /** What a window of load costs the nodes and this process. */
-import type { NodeRow } from "../output/cluster-report.ts";
+import type { NodeRow, StoreRow } from "../output/cluster-report.ts";
+import { DiskMeter } from "./disk-meter.ts";
 import { sumOfMetric } from "./http-metrics.ts";
 import { ProcessMeters } from "./process-meters.ts";
 import type { ProcessReading } from "./process-meters.ts";
@@ -10,6 +11,8 @@ export interface MeasuredServers {
   readonly pids: readonly (number | null)[];
   /** Where their metrics are. */
   readonly metricAddresses: readonly (string | null)[];
+  /** Where their data is; `null`: on another machine. */
+  readonly dataDirectories: readonly (string | null)[];
   /** Of a counter of fsyncs of the log. */
   readonly fsyncMetric: string;
 }
@@ -20,6 +23,7 @@ export interface WindowCost {
   readonly serverCpuMicros: number | null;
   readonly clientCpuMicros: number;
   readonly serverWrittenBytes: number | null;
+  readonly diskWrittenBytes: number | null;
   /** Of any one server. */
   readonly peakRssBytes: number | null;
   readonly clientPeakRssBytes: number | null;
@@ -27,15 +31,20 @@ export interface WindowCost {
 
 interface Reading {
   readonly fsyncs: number | null;
+  readonly diskBytes: number | null;
   readonly servers: ProcessReading;
   readonly client: NodeJS.CpuUsage;
 }
 
-export function measuredNodes(nodes: readonly NodeRow[]): MeasuredServers {
+export function measuredNodes(nodes: readonly NodeRow[], stores: readonly StoreRow[]): MeasuredServers {
   const live = nodes.filter(({ state }) => state === "live");
+  // On another machine a pid or a directory is somebody else's.
+  const here = live.filter(({ address }) => /^(127\.|localhost:|\[::1\])/.test(address));
   return {
-    // On another machine the pid is somebody else's.
-    pids: live.map(({ address, pid }) => (/^(127\.|localhost:|\[::1\])/.test(address) ? pid : null)),
+    pids: live.map((node) => (here.includes(node) ? node.pid : null)),
+    dataDirectories: live.map((node) =>
+      here.includes(node) ? (stores.find(({ nodeId }) => nodeId === node.nodeId)?.dataDir ?? null) : null,
+    ),
     metricAddresses: live.map(({ httpAddress }) => httpAddress),
     fsyncMetric: "flotilla_log_fsyncs_total",
   };
@@ -45,11 +54,13 @@ export class NodeMeters {
   readonly processes: ProcessMeters;
   readonly #client = new ProcessMeters([process.pid]);
   readonly #servers: MeasuredServers;
+  readonly #disks: DiskMeter;
   #before: Reading | undefined;
 
   constructor(servers: MeasuredServers) {
     this.#servers = servers;
     this.processes = new ProcessMeters(servers.pids);
+    this.#disks = new DiskMeter(servers.dataDirectories);
   }
 
   async begin(): Promise<void> {
@@ -68,6 +79,7 @@ export class NodeMeters {
       serverCpuMicros: difference(before.servers.cpuMicros, after.servers.cpuMicros),
       clientCpuMicros: after.client.user + after.client.system - before.client.user - before.client.system,
       serverWrittenBytes: difference(before.servers.writtenBytes, after.servers.writtenBytes),
+      diskWrittenBytes: difference(before.diskBytes, after.diskBytes),
       peakRssBytes: this.processes.peakRssBytes,
       clientPeakRssBytes: this.#client.peakRssBytes,
     };
@@ -82,8 +94,9 @@ export class NodeMeters {
   async #read(): Promise<Reading> {
     const servers = this.processes.read();
     const client = process.cpuUsage();
+    const diskBytes = this.#disks.writtenBytes();
     const { metricAddresses, fsyncMetric } = this.#servers;
-    return { servers, client, fsyncs: await sumOfMetric(metricAddresses, fsyncMetric) };
+    return { servers, client, diskBytes, fsyncs: await sumOfMetric(metricAddresses, fsyncMetric) };
   }
 }
 

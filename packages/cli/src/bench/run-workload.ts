@@ -8,7 +8,7 @@ import { connectOptionsOf } from "../arguments/common-options.ts";
 import type { ClusterClient, ConnectOptions } from "../cluster-client.ts";
 import type { CommandIo, Invocation } from "../command-io.ts";
 import { exitDone, exitNotDone } from "../exit-code.ts";
-import { askNodes } from "../output/cluster-report.ts";
+import { askNodes, askStores } from "../output/cluster-report.ts";
 import { writeObject } from "../output/documents.ts";
 import { BenchKeys } from "./bench-keys.ts";
 import { BenchRandom } from "./bench-random.ts";
@@ -92,9 +92,7 @@ export async function runWorkload(invocation: Invocation, workload: Workload): P
 }
 
 function connectionFor(connection: ConnectOptions, plan: WorkloadPlan): ConnectOptions {
-  const valueBytesMax = Math.max(plan.valueBytes, 1);
-  if (plan.batching) return { ...connection, valueBytesMax };
-  return { ...connection, valueBytesMax, batchCommandsMax: 1, readBatchKeysMax: 1, payloadBytesMax: 1 };
+  return { ...connection, valueBytesMax: Math.max(plan.valueBytes, 1), batching: plan.batching };
 }
 
 async function prepare(io: CommandIo, clients: readonly ClusterClient[], plan: WorkloadPlan): Promise<Prepared> {
@@ -117,7 +115,7 @@ async function prepare(io: CommandIo, clients: readonly ClusterClient[], plan: W
     keys,
     values,
     seed: plan.seed ?? randomBytes(4).readUInt32LE(),
-    servers: measuredNodes(nodes),
+    servers: measuredNodes(nodes, await askStores(first)),
     ranges: ranges.length,
     nodes: nodes.length,
     history,

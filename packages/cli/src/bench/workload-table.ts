@@ -52,7 +52,10 @@ export function loadFields(result: LoadResult): Field[] {
     ["longest pause ms", result.longestPauseMs],
     ["fsyncs", result.fsyncs === null ? null : `${result.fsyncs}, ${result.fsyncsPerSecond}/s`],
     ["cpu us per operation", cpu === null ? `- (${parts})` : `${cpu} (${parts})`],
-    ["bytes written per byte put", result.bytesWrittenPerByte],
+    [
+      "bytes written per byte put",
+      `${result.diskBytesWrittenPerByte ?? "-"} at the disk, ${result.bytesWrittenPerByte ?? "-"} by the processes' accounts`,
+    ],
     [
       "peak memory",
       `${formatBytes(result.peakRssBytes) ?? "-"} the largest node, ${formatBytes(result.clientPeakRssBytes) ?? "-"} the client`,
