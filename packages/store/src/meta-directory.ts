@@ -21,10 +21,10 @@ export class MetaDirectory {
     this.#operations = operations;
   }
 
-  /** In the order of keys; empty when no meta replica lives here. */
+  /** In the order of keys, as last read when the replica cannot be read now; empty when no meta replica lives here. */
   async ranges(): Promise<readonly RangeDescriptor[]> {
     const machine = this.#machine();
-    if (machine === undefined) return [];
+    if (machine === undefined) return this.#ranges;
     if (this.#readAt === machine.appliedIndex) return this.#ranges;
     const at = machine.appliedIndex;
     const cells = new Map<string, Cell>();

@@ -29,6 +29,7 @@ import type { QueuedRead, ReplicaHost, StoreCounters } from "./replica.ts";
 import { routingRefusal } from "./routing-refusal.ts";
 import { SnapshotService } from "./snapshot-service.ts";
 import { StoreReporter } from "./store-reporter.ts";
+import type { StateMachine } from "./state-machine.ts";
 import { recoverStore } from "./store-recovery.ts";
 import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { leaseMs, raftOptions } from "./store-settings.ts";
@@ -113,7 +114,7 @@ class Store implements StoreApi, ReplicaHost {
       address: () => this.address,
     });
     this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));
-    this.#directory = new MetaDirectory(() => replica(metaRangeId)?.machine, engine, environment.bytes);
+    this.#directory = new MetaDirectory(() => wholeMachine(replica(metaRangeId)), engine, environment.bytes);
     this.#links = new PeerLinks(
       {
         plan: options.plan,
@@ -576,4 +577,9 @@ class Store implements StoreApi, ReplicaHost {
       peerStreams: this.#links.streams,
     });
   }
+}
+
+/** Undefined also while a range snapshot is loaded: what the engine has of the range then is neither old nor new. */
+function wholeMachine(replica: Replica | undefined): StateMachine | undefined {
+  return replica?.loading === false ? replica.machine : undefined;
 }

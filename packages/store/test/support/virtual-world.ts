@@ -112,6 +112,8 @@ export class VirtualProcess {
   readonly world: VirtualWorld;
   life = 0;
   alive = false;
+  /** While paused, what would have run. */
+  #held: (() => void)[] | undefined = undefined;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
 
@@ -127,11 +129,25 @@ export class VirtualProcess {
   deliver(delayMs: number, run: () => void): { cancel(): void } {
     const { life } = this;
     return this.world.at(this.world.nowMs + delayMs, () => {
-      if (this.alive && this.life === life) run();
+      if (!this.alive || this.life !== life) return;
+      if (this.#held === undefined) run();
+      else this.#held.push(run);
     });
   }
 
+  /** As SIGSTOP does: nothing runs, the clocks go on. */
+  pause(): void {
+    this.#held ??= [];
+  }
+
+  resume(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const run of held) this.deliver(0, run);
+  }
+
   start(): void {
+    this.#held = undefined;
     this.life++;
     this.alive = true;
   }
