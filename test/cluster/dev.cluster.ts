@@ -188,8 +188,8 @@ describe("an emptied directory", () => {
     for (const name of await readdir(cluster.path("node-2"))) {
       if (name !== "flotilla.toml") await rm(cluster.path("node-2", name), { recursive: true });
     }
-    expect(await start()).toMatchObject({ exitCode: 2, notes: expect.stringContaining("this node has no cluster") });
-    expect(await readdir(cluster.path("node-2"))).toEqual(["flotilla.toml"]);
+    expect(await start()).toMatchObject({ exitCode: 2, notes: expect.stringContaining("put the directory back") });
+    expect(await readdir(cluster.path("node-2"))).not.toContain("identity");
     expect((await cluster.run(["put", "k", "v"])).exitCode).toBe(0);
   });
 

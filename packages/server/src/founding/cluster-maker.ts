@@ -22,11 +22,7 @@ class Conflict extends Failure {
 }
 
 /** Resolves when the cluster exists. Rejects with `Failure`; then nothing was made, and nobody is left promised for long. */
-export async function foundCluster(
-  node: FoundingNode,
-  options: InitOptions,
-  pause: Pause,
-): Promise<InitResult> {
+export async function foundCluster(node: FoundingNode, options: InitOptions, pause: Pause): Promise<InitResult> {
   const { peers, address } = node.options;
   if (peers.length === 0) throw new Failure("InvalidArgument", `the node at ${address} was started without --peers`);
   const replicas = options.replicas ?? (peers.length >= 3 ? 3 : 1);

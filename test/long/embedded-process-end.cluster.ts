@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { TemporaryPlace, runProgram } from "./run-program.ts";
+import { TemporaryPlace, runProgram } from "../cluster/run-program.ts";
 
 const begin = `
   import { createCluster } from "flotilla/cluster";

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { TemporaryPlace, runNode } from "./run-program.ts";
+import { TemporaryPlace, runNode } from "../cluster/run-program.ts";
 
 const root: string = fileURLToPath(new URL("../..", import.meta.url));
 /** Where `flotilla` and `vitest` can be imported. */
