@@ -122,7 +122,7 @@ describe("a store whose disk is full", () => {
     const behind = cluster.others(leader).at(-1)!;
     const client = await cluster.connect(leader);
     for (const other of cluster.others(behind)) cluster.network.cut(behind.host, other.host);
-    await cluster.fill(client, 150, 2000, { number: 1 });
+    await cluster.fill(client, 40, 8000, { number: 1 });
     behind.disk.free = low;
     await cluster.runFor(1500);
     cluster.network.heal();
@@ -142,7 +142,7 @@ describe("a store whose disk is full", () => {
     const behind = cluster.others(leader).at(-1)!;
     const client = await cluster.connect(leader);
     for (const other of cluster.others(behind)) cluster.network.cut(behind.host, other.host);
-    await cluster.fill(client, 150, 2000, { number: 1 });
+    await cluster.fill(client, 40, 8000, { number: 1 });
     await cluster.runFor(1500);
     let refused = 0;
     behind.disk.writeError = (path) => {

@@ -35,7 +35,7 @@ async function left(
   const client = await cluster.connect(leader);
   await cluster.fill(client, 10, 1500, { number: 1 });
   isolate(cluster, behind);
-  await cluster.fill(client, 150, 2000, { number: 11 });
+  await cluster.fill(client, 40, 8000, { number: 11 });
   await cluster.world.until("the log begins behind the follower", () => {
     const first = leader.log!.group(firstRange)!.truncatedIndex;
     return first > behind.log!.group(firstRange)!.lastIndex;
@@ -124,7 +124,7 @@ describe("a follower that the log cannot serve", () => {
     const bump = client.batch(firstRange, [put(2, "counter", "2", ifVersion((first as { version: number }).version))]);
     const [second] = await client.write(bump);
     expect(second).toMatchObject({ status: "applied" });
-    await cluster.fill(await cluster.connect(leader), 40, 2000, { number: 1, key: "later" });
+    await cluster.fill(await cluster.connect(leader), 10, 8000, { number: 1, key: "later" });
     cluster.network.heal();
     await cluster.world.until("the snapshot is installed", () => installed(behind) === 1);
     await level(cluster, leader, behind);
@@ -261,7 +261,7 @@ describe("the receiver of range snapshots", () => {
     stream.send(codec.encodePeer([{ type: "snapshot-offer", ...common }, ...bytes(transferId)]));
     await cluster.runFor(1000);
     expect(staged(behind).filter((name) => name.endsWith(".part"))).toEqual([]);
-    await cluster.fill(await cluster.connect(leader), 60, 2000, { number: 3000 });
+    await cluster.fill(await cluster.connect(leader), 12, 10000, { number: 3000 });
     await cluster.runFor(5000);
     expect(staged(behind)).toEqual([]);
     expect(behind.halted).toBeUndefined();
@@ -285,7 +285,7 @@ describe("the receiver of range snapshots", () => {
     await cluster.runFor(2000);
     await level(cluster, leader, behind);
     expect(behind.halted).toBeUndefined();
-    await cluster.fill(await cluster.connect(leader), 60, 2000, { number: 3000 });
+    await cluster.fill(await cluster.connect(leader), 12, 10000, { number: 3000 });
     await cluster.runFor(5000);
     expect(staged(behind)).toEqual([]);
   });
@@ -342,7 +342,7 @@ describe("a crash while a snapshot is installed", () => {
         await cluster.world.until("it knows its leader", () => behind.store.ready);
         await level(cluster, leader, behind);
         expect(behind.halted).toBeUndefined();
-        await cluster.fill(await cluster.connect(await cluster.leader()), 60, 2000, { number: 3000 });
+        await cluster.fill(await cluster.connect(await cluster.leader()), 12, 10000, { number: 3000 });
         await cluster.runFor(5000);
         expect(staged(behind)).toEqual([]);
         // A second start finds nothing to repeat.

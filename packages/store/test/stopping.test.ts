@@ -103,7 +103,7 @@ describe("a store that stops", () => {
     const behind = cluster.others(leader).at(-1)!;
     const client = await cluster.connect(leader);
     for (const other of cluster.others(behind)) cluster.network.cut(behind.host, other.host);
-    await cluster.fill(client, 150, 2000, { number: 1 });
+    await cluster.fill(client, 40, 8000, { number: 1 });
     await cluster.runFor(1500);
     cluster.network.heal();
     await cluster.world.until("a transfer is under way", () => behind.disk.names("staging").length === 1);
