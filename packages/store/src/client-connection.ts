@@ -26,6 +26,7 @@ export class ClientConnection {
   #outgoing: ServerMessage[] = [];
   #outgoingBytes = 0;
   #waitingReads: ReadBatch[] = [];
+  #waitingBytes = 0;
   readonly #waitingScans: Set<ScanCursor> = new Set();
   readonly #host: ClientConnectionHost;
 
@@ -59,9 +60,11 @@ export class ClientConnection {
     return messages;
   }
 
-  /** False when too many wait already. */
-  waitWithReads(batch: ReadBatch): boolean {
+  /** False when too many wait already; `bytes`: of its keys. */
+  waitWithReads(batch: ReadBatch, bytes: number): boolean {
     if (this.#waitingReads.length >= waitingReadsMax) return false;
+    if (this.#waitingBytes + bytes > this.#host.backlogBytesMax) return false;
+    this.#waitingBytes += bytes;
     this.#waitingReads.push(batch);
     return true;
   }
@@ -78,6 +81,7 @@ export class ClientConnection {
     const reads = this.#waitingReads;
     this.#waitingScans.clear();
     this.#waitingReads = [];
+    this.#waitingBytes = 0;
     for (const scan of scans) scan.run();
     for (const batch of reads) read(batch);
   }
@@ -85,6 +89,7 @@ export class ClientConnection {
   /** The stream is closed: whatever waits is forgotten. */
   forget(): void {
     this.#waitingReads = [];
+    this.#waitingBytes = 0;
     this.#waitingScans.clear();
     this.takeOutgoing();
     for (const scan of [...this.scans.values()]) scan.close();

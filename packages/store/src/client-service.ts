@@ -34,6 +34,7 @@ const scanIdleMsMax = 60_000;
 const routesMax = 1024;
 /** Of a command in memory, beside key and value. */
 const commandOverheadBytes = 100;
+const keyOverheadBytes = 40;
 /** Values in the answer to one batch of reads: it has to fit into one message. One larger value goes alone. */
 const readResultsBytesMax = 8 * 1024 * 1024;
 
@@ -218,24 +219,18 @@ export class ClientService {
 
   #reads(connection: ClientConnection, batch: ReadBatch): void {
     const replica = this.#host.replica(batch.rangeId);
-    if (replica === undefined) connection.refuseRouting("reads", batch.batchId, this.#absentRange());
-    else if (batch.consistency === "stale") this.serve(replica, [{ kind: "reads", connection, batch }]);
-    else replica.read({ kind: "reads", connection, batch });
+    if (replica === undefined) return connection.refuseRouting("reads", batch.batchId, this.#absentRange());
+    const read: QueuedRead = { kind: "reads", connection, batch, bytes: readBytes(batch) };
+    if (batch.consistency === "stale") this.serve(replica, [read]);
+    else replica.read(read);
   }
 
   #scan(connection: ClientConnection, request: ScanRequest): void {
     const replica = this.#host.replica(request.rangeId);
-    if (replica === undefined) connection.refuseRouting("scan", request.scanId, this.#absentRange());
-    else if (connection.scans.size >= scansPerClientMax) {
-      connection.refuse(
-        "scan",
-        request.scanId,
-        "Busy",
-        `${scansPerClientMax} scans are open, the most for one client`,
-        100,
-      );
-    } else if (request.consistency === "stale") this.serve(replica, [{ kind: "scan", connection, request }]);
-    else replica.read({ kind: "scan", connection, request });
+    if (replica === undefined) return connection.refuseRouting("scan", request.scanId, this.#absentRange());
+    const read: QueuedRead = { kind: "scan", connection, request, bytes: request.start.length + request.end.length };
+    if (request.consistency === "stale") this.serve(replica, [read]);
+    else replica.read(read);
   }
 
   /** Leadership is confirmed and everything it covers applied: bounds are checked here, where the data is touched. */
@@ -260,7 +255,7 @@ export class ClientService {
     }
     if (connection.congested) {
       // Read again, and confirmed again, when the client has taken what it has got.
-      if (!connection.waitWithReads(batch)) {
+      if (!connection.waitWithReads(batch, readBytes(batch))) {
         connection.refuse("reads", batch.batchId, "Busy", "too many answers wait for this client to take them", 100);
       }
       return;
@@ -308,6 +303,11 @@ export class ClientService {
       request.end > descriptor.end
     ) {
       connection.refuseRouting("scan", request.scanId, this.#mismatch(replica));
+      return;
+    }
+    if (connection.scans.size >= scansPerClientMax) {
+      const message = `${scansPerClientMax} scans are open, the most for one client`;
+      connection.refuse("scan", request.scanId, "Busy", message, 100);
       return;
     }
     if (connection.scans.has(request.scanId)) {
@@ -401,6 +401,12 @@ export class ClientService {
   close(): void {
     for (const connection of this.#connections) connection.stream.close();
   }
+}
+
+function readBytes(batch: ReadBatch): number {
+  let bytes = 0;
+  for (const key of batch.keys) bytes += keyOverheadBytes + key.length;
+  return bytes;
 }
 
 /** On the wire, roughly. */

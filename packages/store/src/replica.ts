@@ -43,9 +43,20 @@ const readRoundsMax = 2;
 /** Batches waiting for a leader that has not applied its first entry yet. */
 const queuedBatchesMax = 4096;
 
+/** `bytes`: of its keys, roughly. */
 export type QueuedRead =
-  | { readonly kind: "reads"; readonly connection: ClientConnection; readonly batch: ReadBatch }
-  | { readonly kind: "scan"; readonly connection: ClientConnection; readonly request: ScanRequest };
+  | {
+      readonly kind: "reads";
+      readonly connection: ClientConnection;
+      readonly batch: ReadBatch;
+      readonly bytes: number;
+    }
+  | {
+      readonly kind: "scan";
+      readonly connection: ClientConnection;
+      readonly request: ScanRequest;
+      readonly bytes: number;
+    };
 
 /** What a replica needs of its store. */
 export interface ReplicaHost {
@@ -98,6 +109,7 @@ export class Replica {
   /** Index of the first pending entry that is not answered. */
   #pendingAt = 0;
   #reads: QueuedRead[] = [];
+  #readBytes = 0;
   #rounds: Map<number, readonly QueuedRead[]> = new Map();
   /** Confirmed reads that wait until their index is applied; in rising order of index. */
   #confirmed: { readonly index: LogIndex; readonly reads: readonly QueuedRead[] }[] = [];
@@ -231,11 +243,15 @@ export class Replica {
   }
 
   read(queued: QueuedRead): void {
-    if (this.node.role !== "leader" || this.#reads.length >= queuedBatchesMax) {
-      this.#refuseRead(queued);
+    if (this.node.role !== "leader") return this.#refuseRead(queued);
+    const full = this.#readBytes + queued.bytes > this.#host.settings.uncommittedBytesMax;
+    if (this.#reads.length > 0 && (full || this.#reads.length >= queuedBatchesMax)) {
+      const id = queued.kind === "reads" ? queued.batch.batchId : queued.request.scanId;
+      queued.connection.refuse(queued.kind, id, "Busy", `range ${this.rangeId} has too many reads waiting`, 50);
       return;
     }
     this.#reads.push(queued);
+    this.#readBytes += queued.bytes;
     this.#host.markDirty(this);
   }
 
@@ -425,6 +441,7 @@ export class Replica {
     for (const round of this.#rounds.values()) reads.push(...round);
     for (const confirmed of this.#confirmed) reads.push(...confirmed.reads);
     this.#reads = [];
+    this.#readBytes = 0;
     this.#rounds.clear();
     this.#confirmed = [];
     for (const read of reads) this.#refuseRead(read);
@@ -503,6 +520,7 @@ export class Replica {
   #startReads(): void {
     const reads = this.#reads.filter((read) => !read.connection.closed);
     this.#reads = [];
+    this.#readBytes = 0;
     if (reads.length === 0) return;
     if (this.node.leaseHolds()) {
       this.#confirmed.push({ index: this.node.commit, reads });

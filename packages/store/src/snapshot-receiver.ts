@@ -44,6 +44,7 @@ export class SnapshotReceiver {
       this.#host.dependencies.files,
     );
     this.#receipts.set(name, { receipt, from: from.storeId });
+    this.#answer(from.storeId, transferId, "more", 0, "");
   }
 
   #refusal(offer: SnapshotOffer): string | undefined {

@@ -13,13 +13,14 @@ import { SnapshotEncoder } from "./snapshot-stream.ts";
 
 /** Without an answer for this long the transfer is given up; Raft asks for another. */
 const answerMsMax = 20_000;
+/** And for this long before it was accepted. */
+const acceptMsMax = 5_000;
 const recordsPerRead = 1000;
 
 export interface SnapshotSenderHost {
   readonly environment: Environment;
   readonly engine: Engine;
   readonly chunkBytes: number;
-  readonly creditBytes: number;
   /** False when it cannot leave now. */
   send(to: StoreId, message: PeerMessage): boolean;
   onFinished(sender: SnapshotSender, ok: boolean): void;
@@ -33,7 +34,8 @@ export class SnapshotSender {
   readonly toStore: StoreId;
   label: SnapshotLabel | undefined = undefined;
   sentBytes = 0;
-  #allowedBytes: number;
+  /** Nothing leaves before the receiver has said how much it takes. */
+  #allowedBytes = 0;
   #finished = false;
   #lastAnswerMs: number;
   #wake: (() => void) | undefined = undefined;
@@ -47,7 +49,6 @@ export class SnapshotSender {
     this.toStore = toStore;
     this.#term = replica.node.term;
     this.#host = host;
-    this.#allowedBytes = host.creditBytes;
     this.#lastAnswerMs = host.environment.clock.monotonicMs();
   }
 
@@ -70,7 +71,8 @@ export class SnapshotSender {
   check(): void {
     const { node } = this.replica;
     if (node.role !== "leader" || node.term !== this.#term) return this.finish(false);
-    if (this.#host.environment.clock.monotonicMs() - this.#lastAnswerMs > answerMsMax) this.finish(false);
+    const silentMs = this.#host.environment.clock.monotonicMs() - this.#lastAnswerMs;
+    if (silentMs > (this.#allowedBytes === 0 ? acceptMsMax : answerMsMax)) this.finish(false);
   }
 
   finish(ok: boolean): void {
@@ -87,29 +89,22 @@ export class SnapshotSender {
   }
 
   async #run(): Promise<void> {
+    const { transferId, to, replica } = this;
+    const { rangeId, replicaId: from } = replica;
+    const offer = { type: "snapshot-offer", transferId, rangeId, from, to, term: this.#term } as const;
+    if (!this.#host.send(this.toStore, offer)) return this.finish(false);
+    // Only now is anything held or read for it: the other store may have no room.
+    if (!(await this.#credit())) return;
     const { engine, environment } = this.#host;
     const operations = environment.bytes;
-    const { descriptor, configuration } = this.replica.machine;
+    const { configuration } = replica.machine;
     const view = engine.readView();
     try {
-      const appliedKey = rangeRecordKey(descriptor.rangeId, rangeRecordNames.applied, operations);
+      const appliedKey = rangeRecordKey(rangeId, rangeRecordNames.applied, operations);
       const appliedBytes = view.getNow(appliedKey);
-      assert(appliedBytes !== undefined, `range ${descriptor.rangeId} has no applied record to make a snapshot from`);
+      assert(appliedBytes !== undefined, `range ${rangeId} has no applied record to make a snapshot from`);
       const applied = decodeApplied(appliedKey, appliedBytes, operations);
       this.label = { index: applied.index, term: applied.term, configuration };
-      const { transferId, to, replica } = this;
-      const offer = {
-        type: "snapshot-offer",
-        transferId,
-        rangeId: replica.rangeId,
-        from: replica.replicaId,
-        to,
-        term: this.#term,
-      } as const;
-      if (!this.#host.send(this.toStore, offer)) {
-        this.finish(false);
-        return;
-      }
       await this.#stream(view, applied.index, applied.term);
     } finally {
       await view.close();
@@ -148,14 +143,19 @@ export class SnapshotSender {
     await this.#send(encoder.trailer(), state, true);
   }
 
-  /** Waits for credit, then sends; false when the transfer is over. */
-  async #send(bytes: Uint8Array, state: { sequence: number }, last: boolean): Promise<boolean> {
+  /** Waits until more may be sent; false when the transfer is over. */
+  async #credit(): Promise<boolean> {
     while (!this.#finished && this.sentBytes >= this.#allowedBytes) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    if (this.#finished) return false;
+    return !this.#finished;
+  }
+
+  /** Waits for credit, then sends; false when the transfer is over. */
+  async #send(bytes: Uint8Array, state: { sequence: number }, last: boolean): Promise<boolean> {
+    if (!(await this.#credit())) return false;
     const { transferId } = this;
     if (
       !this.#host.send(this.toStore, { type: "snapshot-chunk", transferId, sequence: state.sequence++, bytes, last })

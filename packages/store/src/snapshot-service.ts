@@ -1,6 +1,6 @@
 /** Range snapshots of this store, both ways: who is sent one, what comes in, what is being loaded. */
 import { storeId as toStoreId } from "@flotilla/base";
-import type { StoreId } from "@flotilla/base";
+import type { ReplicaId, StoreId } from "@flotilla/base";
 import type { InstallSnapshot, SnapshotLabel } from "@flotilla/raft";
 import type { SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
 import type { EngineQueue } from "./engine-queue.ts";
@@ -20,6 +20,8 @@ import type { StoreSettings } from "./store-settings.ts";
 const sendersMax = 4;
 /** Time for a follower to load what it was sent, before the log behind it may go. */
 const keptMs = 30_000;
+/** After a transfer that failed; Raft asks again with every heartbeat. */
+const pauseMs = 1000;
 
 export interface SnapshotServiceHost {
   readonly dependencies: StoreDependencies;
@@ -43,6 +45,8 @@ export class SnapshotService {
   readonly #loaded: { readonly rangeId: number; readonly index: number; readonly path: string }[] = [];
   /** Ranges of which somebody has just been sent all, and until when the log is kept for them. */
   readonly #kept: Map<number, { readonly index: number; readonly untilMs: number }> = new Map();
+  /** Members that did not take one just now, until when they are left alone. */
+  readonly #pauses: Map<string, number> = new Map();
   #nextTransfer = 1;
   sent = 0;
   installed = 0;
@@ -52,6 +56,10 @@ export class SnapshotService {
     this.#receiver = new SnapshotReceiver(host);
   }
 
+  #now(): number {
+    return this.#host.dependencies.environment.clock.monotonicMs();
+  }
+
   // ---- sending ----
 
   /** Raft wants this follower to get a range snapshot. */
@@ -59,7 +67,12 @@ export class SnapshotService {
     const store = replica.storeOf(message.to);
     const busy = [...this.#senders.values()].some((sender) => sender.replica === replica && sender.to === message.to);
     if (busy) return;
-    if (this.#senders.size >= sendersMax || store === toStoreId(0) || !this.#host.links.reachable(store, "snapshot")) {
+    const notNow =
+      this.#senders.size >= sendersMax ||
+      store === toStoreId(0) ||
+      !this.#host.links.reachable(store, "snapshot") ||
+      this.#pauses.has(pauseName(replica, message.to));
+    if (notNow) {
       replica.node.reportSnapshot(message.to, message.label, false);
       return;
     }
@@ -68,7 +81,6 @@ export class SnapshotService {
       environment: dependencies.environment,
       engine: dependencies.engine,
       chunkBytes: settings.snapshotChunkBytes,
-      creditBytes: settings.snapshotCreditBytes,
       send: (to, peerMessage) => {
         const sent = links.send(to, "snapshot", peerMessage);
         this.#host.schedule();
@@ -86,9 +98,10 @@ export class SnapshotService {
     this.#senders.delete(sender.transferId);
     if (ok) {
       this.sent++;
-      const untilMs = this.#host.dependencies.environment.clock.monotonicMs() + keptMs;
+      const untilMs = this.#now() + keptMs;
       if (sender.label !== undefined) this.#kept.set(sender.replica.rangeId, { index: sender.label.index, untilMs });
     }
+    if (!ok) this.#pauses.set(pauseName(sender.replica, sender.to), this.#now() + pauseMs);
     sender.replica.node.reportSnapshot(sender.to, sender.label ?? message.label, ok);
     const { logger } = this.#host.dependencies.environment;
     const fields = { rangeId: sender.replica.rangeId, storeId: sender.toStore, bytes: sender.sentBytes };
@@ -157,7 +170,8 @@ export class SnapshotService {
   tick(): void {
     for (const sender of [...this.#senders.values()]) sender.check();
     this.#receiver.tick();
-    const now = this.#host.dependencies.environment.clock.monotonicMs();
+    const now = this.#now();
+    for (const [name, untilMs] of this.#pauses) if (untilMs <= now) this.#pauses.delete(name);
     for (const [rangeId, { untilMs }] of this.#kept) if (untilMs <= now) this.#kept.delete(rangeId);
   }
 
@@ -171,3 +185,5 @@ export class SnapshotService {
     for (const sender of [...this.#senders.values()]) sender.finish(false);
   }
 }
+
+const pauseName = ({ rangeId }: Replica, to: ReplicaId): string => `${rangeId}/${to}`;

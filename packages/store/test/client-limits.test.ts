@@ -116,3 +116,36 @@ describe("scans", () => {
     expect(client.refusal("scan", scan.scanId)).toMatchObject({ reason: "error", code: "Timeout" });
   });
 });
+
+describe("reads that wait for a leader", () => {
+  test("H9 are bounded in bytes, and more are told that the range is busy, not that it is elsewhere", async () => {
+    const cluster = await TestCluster.start({ settings: { leasePercent: 0, uncommittedBytesMax: 100_000 } });
+    const leader = await cluster.leader();
+    const client = await cluster.connect(leader);
+    for (const other of cluster.others(leader)) cluster.network.cut(leader.host, other.host);
+    const keys = Array.from({ length: 100 }, (_, i) => `${"k".repeat(200)}${i}`);
+    const batches = [];
+    for (let i = 0; i < 20; i++) {
+      const batch = client.reads(firstRange, keys);
+      batches.push(batch);
+      client.send(batch);
+      await cluster.runFor(1);
+    }
+    const early = batches.map((batch) => client.readAnswer(batch));
+    expect(early.filter((answer) => answer === undefined).length).toBeLessThan(12);
+    const refused = early.filter((answer) => answer !== undefined);
+    expect(refused.length).toBeGreaterThan(5);
+    for (const answer of refused) expect(answer).toMatchObject({ reason: "error", code: "Busy" });
+    await cluster.runFor(3000);
+    for (const batch of batches) expect(client.readAnswer(batch)).toBeDefined();
+  });
+
+  test("H9 no client has more scans open than the limit, however many it asks for at once", async () => {
+    const { cluster, client } = await lone(small);
+    const scans = Array.from({ length: 200 }, () => client.scan(firstRange, { creditBytes: 1 }));
+    client.send(...scans);
+    await cluster.runFor(100);
+    const refused = scans.filter(({ scanId }) => client.refusal("scan", scanId)?.code === "Busy");
+    expect(refused).toHaveLength(72);
+  });
+});

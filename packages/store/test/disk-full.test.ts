@@ -1,9 +1,13 @@
+import { nodeByteOperations } from "@flotilla/platform";
+import { createCodec } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
 import { isRefusal, put } from "./support/raw-client.ts";
 import type { RawConnection } from "./support/raw-client.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
 import type { TestStore } from "./support/test-cluster.ts";
 import { wrapped } from "./support/wrapped.ts";
+
+const codec = createCodec(nodeByteOperations);
 
 const low = 1000;
 const room = 1e12;
@@ -126,7 +130,17 @@ describe("a store whose disk is full", () => {
     behind.disk.free = low;
     await cluster.runFor(1500);
     cluster.network.heal();
+    const sent: string[] = [];
+    cluster.network.intercept = (_from, to, purpose, payload) => {
+      if (purpose === "snapshot" && to === behind.host)
+        for (const { type } of codec.decodePeer(payload)) sent.push(type);
+      return payload;
+    };
     await cluster.runFor(3000);
+    cluster.network.intercept = undefined;
+    // It is asked, not often, and sent nothing.
+    expect(new Set(sent)).toEqual(new Set(["snapshot-offer"]));
+    expect(sent.length).toBeLessThan(8);
     expect(behind.store.statistics().snapshotsInstalled).toBe(0);
     expect(behind.disk.names("staging")).toEqual([]);
     expect(leader.logged("range snapshot not taken").length).toBeGreaterThan(0);
