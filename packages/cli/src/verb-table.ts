@@ -77,6 +77,11 @@ export const verbTable: readonly VerbEntry[] = [
     load: () => import("./verbs/bench-overload.ts"),
   },
   {
+    path: ["bench", "report"],
+    summary: "the last results as one page with plots",
+    load: () => import("./verbs/bench-report.ts"),
+  },
+  {
     path: ["config", "show"],
     summary: "the settings a node would start with, and where each comes from",
     load: () => import("./verbs/config-show.ts"),

@@ -44,7 +44,11 @@ export interface HistoryCheck {
   /** False: the record was full before the end of the load. */
   readonly complete: boolean;
   readonly steps: number;
-  readonly failures: readonly { readonly key: number; readonly verdict: Verdict; readonly operations: readonly object[] }[];
+  readonly failures: readonly {
+    readonly key: number;
+    readonly verdict: Verdict;
+    readonly operations: readonly object[];
+  }[];
 }
 
 export class RegisterHistory {

@@ -131,7 +131,13 @@ const byKind: Readonly<Record<BenchResult["kind"], Check>> = {
   }),
   overload: fieldsOf({
     phases: listOf(
-      fieldsOf({ name: isText, opsPerSecond: isNumber, latencyMs: isLatencies, seconds: isSeconds, inFlight: isNumber }),
+      fieldsOf({
+        name: isText,
+        opsPerSecond: isNumber,
+        latencyMs: isLatencies,
+        seconds: isSeconds,
+        inFlight: isNumber,
+      }),
     ),
     busyErrors: isNumber,
     memory: listOf(fieldsOf({ atMs: isNumber, rssBytes: listOf(isNumber) })),

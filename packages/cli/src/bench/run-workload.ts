@@ -226,7 +226,9 @@ function withoutFailures(checked: HistoryCheck | undefined): WorkloadResult["lin
   return { verdict, operations, keys, complete, steps };
 }
 
-function fieldsOfPlan(plan: WorkloadPlan): Pick<
+function fieldsOfPlan(
+  plan: WorkloadPlan,
+): Pick<
   WorkloadResult,
   | "inFlight"
   | "clients"
@@ -262,7 +264,9 @@ function spreads(runs: readonly LoadResult[]): WorkloadResult["spread"] {
     p50Ms: spreadOf(runs.map((run) => run.latencyMs.p50)),
     p99Ms: spreadOf(runs.map((run) => run.latencyMs.p99)),
     cpuMicrosPerOperation: spreadOf(
-      runs.map(({ cpuMicrosPerOperation }) => (cpuMicrosPerOperation === null ? null : hundredths(cpuMicrosPerOperation))),
+      runs.map(({ cpuMicrosPerOperation }) =>
+        cpuMicrosPerOperation === null ? null : hundredths(cpuMicrosPerOperation),
+      ),
     ),
   };
 }

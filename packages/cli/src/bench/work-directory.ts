@@ -31,9 +31,13 @@ export async function makeWorkDirectory(
   const parent = resolve(io.directory, textOption(options, "dir") ?? ".");
   const disk = readDisk(parent);
   if (disk.fileSystem !== null && inMemory.has(disk.fileSystem)) {
-    throw new Failure("InvalidArgument", `${parent} lies in memory (${disk.fileSystem}): there an fsync costs nothing`, {
-      hint: "name a directory on a disk with --dir",
-    });
+    throw new Failure(
+      "InvalidArgument",
+      `${parent} lies in memory (${disk.fileSystem}): there an fsync costs nothing`,
+      {
+        hint: "name a directory on a disk with --dir",
+      },
+    );
   }
   if (disk.freeBytes < bytesNeeded) {
     throw new Failure(

@@ -113,10 +113,7 @@ function distributionOf(options: Readonly<Record<string, unknown>>): KeyDistribu
 function checkTogether(plan: WorkloadPlan): void {
   const { clients, inFlight, keys, valueBytes, check, preload } = plan;
   const rules: readonly [boolean, string][] = [
-    [
-      clients <= inFlight,
-      `--clients ${clients} is more than --in-flight ${inFlight}: each client needs an operation`,
-    ],
+    [clients <= inFlight, `--clients ${clients} is more than --in-flight ${inFlight}: each client needs an operation`],
     [
       plan.distribution !== "zipfian" || keys <= zipfianKeysMax,
       `--keys ${keys}: zipfian draws from at most ${zipfianKeysMax}`,

@@ -95,9 +95,7 @@ function spreadFields({ runs, spread, conflicts, recordsPerSecond }: WorkloadRes
 function checkFields({ linearizability: checked }: WorkloadResult): Field[] {
   if (checked === null) return [];
   const how = checked.complete ? "" : ", the first part of the load: no more was recorded";
-  return [
-    ["linearizable", `${checked.verdict}: ${checked.operations} operations on ${checked.keys} keys${how}`],
-  ];
+  return [["linearizable", `${checked.verdict}: ${checked.operations} operations on ${checked.keys} keys${how}`]];
 }
 
 export function provenanceFields({ date, commit, commitChanged, machine, loadAverage }: Provenance): Field[] {

@@ -43,7 +43,7 @@ describe("zipfian ranks", () => {
     [5, 0.99],
     [1000, 0.99],
     [1000, 1.4],
-    [1_000_000, 0.99],
+    [200_000, 0.99],
   ])("of %i come as often as 1 / rank^%f says", (ranks, exponent) => {
     const draws = 200_000;
     const sampler = new ZipfSampler(ranks, exponent, new BenchRandom(42));

@@ -26,7 +26,8 @@ export interface RowPlan {
 export const rows: readonly RowPlan[] = [
   {
     row: 1,
-    title: "puts of new keys, 256 B keys + 1 KiB values, 1 000 in flight; etcd under its own etcdctl check perf --load xl",
+    title:
+      "puts of new keys, 256 B keys + 1 KiB values, 1 000 in flight; etcd under its own etcdctl check perf --load xl",
     workload: "put",
     keyBytes: 256,
     valueBytes: 1024,
@@ -51,7 +52,8 @@ export const rows: readonly RowPlan[] = [
   },
   {
     row: 3,
-    title: "linearizable gets, 16 B keys + 256 B values, half of the keys not in the memtable, 1 000 in flight, as a Node application sees it",
+    title:
+      "linearizable gets, 16 B keys + 256 B values, half of the keys not in the memtable, 1 000 in flight, as a Node application sees it",
     workload: "get",
     keyBytes: 16,
     valueBytes: 256,
@@ -155,5 +157,7 @@ export function estimatedMs({ rows: chosen, rounds, durationMs, warmUpMs }: Comp
 export function writtenBytesMax({ rows: chosen, durationMs, warmUpMs }: ComparePlan): number {
   const operationsPerSecondMax = 60_000;
   const seconds = (2 * (durationMs + warmUpMs)) / 1000;
-  return Math.max(...chosen.map(({ keyBytes, valueBytes }) => seconds * operationsPerSecondMax * (keyBytes + valueBytes)));
+  return Math.max(
+    ...chosen.map(({ keyBytes, valueBytes }) => seconds * operationsPerSecondMax * (keyBytes + valueBytes)),
+  );
 }

@@ -15,9 +15,7 @@ export const limitsOfComparison: readonly string[] = [
 ];
 
 export function compareTable(result: CompareResult): string {
-  const rows = result.rows.map(
-    (row) => `row ${row.row}: ${row.title}\n${systemsTable(row)}${notesOf(row.systems)}`,
-  );
+  const rows = result.rows.map((row) => `row ${row.row}: ${row.title}\n${systemsTable(row)}${notesOf(row.systems)}`);
   const { etcdVersion, etcdClient, disk, rounds } = result;
   const fields = formatFields([
     ["etcd", `${etcdVersion} (${etcdClient}), three members, default settings, fsync on`],
