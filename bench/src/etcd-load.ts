@@ -77,7 +77,10 @@ async function preload(client: Etcd3, load: EtcdLoad, values: readonly Buffer[])
   const worker = async (): Promise<void> => {
     while (next < load.keys) {
       const index = next++;
-      await client.put(keyOf(load, index)).value(values[index % values.length]!).exec();
+      await client
+        .put(keyOf(load, index))
+        .value(values[index % values.length]!)
+        .exec();
     }
   };
   await Promise.all(Array.from({ length: preloadInFlight }, worker));
