@@ -32,6 +32,7 @@ const verbs = {
   sim: (args) => buildAndBecome(join(root, "packages/simulator/dist/main.js"), args),
   "check-history": (args) => buildAndBecome(join(root, "packages/simulator/dist/check-history.js"), args),
   "raft-vectors": (args) => buildAndBecome(join(root, "tools/dist/raft-vectors/main.js"), args),
+  pack: (args) => buildAndBecome(join(root, "tools/dist/pack/main.js"), args),
   pnpm: async (args) => {
     await runPnpm(args, "inherit");
     linkCommands();
