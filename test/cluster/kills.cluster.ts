@@ -80,14 +80,18 @@ test(
   },
 );
 
-test("a placement driver that stands still holds nobody up but the ranges it leads, and these for seconds", async () => {
+test("H12 a placement driver that stands still holds nobody up but the ranges it leads, and these for seconds", async () => {
   const cluster = await RealCluster.start();
   await cluster.untilEven(9);
   const client = cluster.client({ timeoutMs: operationMsMax });
   const ranges = await cluster.ranges();
   const driver = ranges.find(({ rangeId }) => rangeId === 1)!.leaderStoreId!;
   const others = rangesNotLedBy(ranges, driver);
-  const writes = new PauseMeter(ranges, (key) => client.put(key, key));
+  const written: string[] = [];
+  const writes = new PauseMeter(ranges, async (key) => {
+    await client.put(key, key);
+    written.push(key);
+  });
   const reads = new PauseMeter(ranges, (key) => client.get(key));
   await until("there is load", () => writes.allAnswered && reads.allAnswered);
   writes.reset();
@@ -103,6 +107,8 @@ test("a placement driver that stands still holds nobody up but the ranges it lea
   await writes.stop();
   await reads.stop();
   expect([...writes.errors, ...reads.errors]).toEqual([]);
+  const content = await contentOf(client);
+  expect(written.filter((key) => content.get(key) !== key)).toEqual([]);
 });
 
 test(
