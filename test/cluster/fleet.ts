@@ -74,8 +74,9 @@ export class Fleet {
     }
   }
 
-  spawn(args: readonly string[]): StartedProcess {
-    const started = new StartedProcess(args, this.directory);
+  /** `user`: another one than that of the tests, where these may choose. */
+  spawn(args: readonly string[], environment: Readonly<Record<string, string>> = {}, user?: number): StartedProcess {
+    const started = new StartedProcess(args, this.directory, environment, undefined, undefined, user);
     this.#started.push(started);
     return started;
   }
@@ -85,7 +86,13 @@ export class Fleet {
   }
 
   /** Closed with the fleet. */
-  client(options: { readonly timeoutMs?: number; readonly endpoints?: readonly string[] } = {}): Client {
+  client(
+    options: {
+      readonly timeoutMs?: number;
+      readonly endpoints?: readonly string[];
+      readonly valueBytesMax?: number;
+    } = {},
+  ): Client {
     const client = createClient({ endpoints: this.addresses, ...options });
     this.#clients.push(client);
     return client;

@@ -60,7 +60,7 @@ export type Input = string | Uint8Array | AsyncIterable<string>;
 /** `npm run test:long` does more of the same. */
 export const isLong: boolean = process.env["FLOTILLA_TEST_LONG"] === "1";
 
-/** A process that was started here, with all it said. */
+/** A process that was started here, with all it said. `user`: by its number, where the tests may choose. */
 export class StartedProcess {
   readonly arguments: readonly string[];
   readonly child: ChildProcess;
@@ -76,6 +76,7 @@ export class StartedProcess {
     environment: Readonly<Record<string, string>> = {},
     input?: Input,
     stderr?: number,
+    user?: number,
   ) {
     this.arguments = args;
     const startedMs = performance.now();
@@ -84,6 +85,7 @@ export class StartedProcess {
       cwd: directory,
       env: { ...inherited, ...environment },
       stdio: ["pipe", "pipe", stderr ?? "pipe"],
+      ...(user === undefined || process.getuid!() !== 0 ? {} : { uid: user, gid: user }),
     });
     this.child.stdin!.on("error", () => {});
     if (input === undefined || typeof input === "string" || input instanceof Uint8Array) this.child.stdin!.end(input);

@@ -22,6 +22,8 @@ const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
 const disownedHint =
   "each store has one directory and one process; if this is a copied or restored directory, do not start it beside the other";
 const redialMsMin = 100;
+/** Several heartbeats of a store: who was heard within it, on a stream that is open, lives. */
+const heardMs = 1000;
 const redialMsMax = 1000;
 
 interface OutLane {
@@ -66,6 +68,10 @@ export class PeerLinks {
   readonly #hello: (purpose: Purpose) => Hello;
   readonly #events: PeerEvents;
   readonly #dials: Map<string, { cancel(): void }> = new Map();
+  /** Stores at whose address another cluster answered. */
+  readonly #strangers: Set<StoreId> = new Set();
+  /** By store and lane: why the last dial came to nothing. */
+  readonly #warned: Map<string, string> = new Map();
   /** By store and lane: dials that wait for their time. */
   readonly #redials: Map<string, { readonly timer: Timer; now(): void }> = new Map();
   /** Streams we dialled: what we receive on. */
@@ -256,7 +262,10 @@ export class PeerLinks {
         `store ${hello.storeId} was started again since: incarnation ${peer.incarnation}, not ${hello.incarnation}`,
       );
     }
-    if (hello.incarnation === peer.incarnation && hello.address !== peer.address) {
+    // A later start elsewhere is a move, unless the earlier one is still alive: then it is a copy, which has forgotten
+    // what the original has promised since (hazard F22).
+    const elsewhere = hello.address !== peer.address && peer.incarnation !== 0;
+    if (elsewhere && (hello.incarnation === peer.incarnation || this.#isHeard(peer))) {
       return refuse(
         "InUse",
         `store ${hello.storeId} runs at ${peer.address} already: ${hello.address} is started from a copy of its directory`,
@@ -265,8 +274,15 @@ export class PeerLinks {
     return undefined;
   }
 
+  #isHeard(peer: Peer): boolean {
+    if (this.#clock.monotonicMs() - peer.lastHeardMs > heardMs) return false;
+    return lanes.some((lane) => peer.out[lane].stream !== undefined);
+  }
+
   #noteHello(peer: Peer, hello: Hello): void {
     if (hello.incarnation > peer.incarnation) this.#closeOlder(peer, hello.incarnation);
+    this.#strangers.delete(peer.storeId);
+    for (const lane of lanes) this.#warned.delete(`${peer.storeId} ${lane}`);
     if (hello.address !== "") peer.address = hello.address;
     peer.incarnation = hello.incarnation;
     peer.clockOffsetMs = hello.wallMs - this.#clock.wallMs();
@@ -300,6 +316,33 @@ export class PeerLinks {
     if (peer.incarnation !== 0) return;
     const at = this.#addresses.indexOf(peer.address);
     peer.address = this.#addresses[(at + 1) % this.#addresses.length]!;
+  }
+
+  /** Dials are repeated; the same reason is said once. */
+  #warn(dial: string, { storeId, address }: Peer, message: string): void {
+    if (this.#warned.get(dial) === message) return;
+    this.#warned.set(dial, message);
+    this.#environment.logger.warn({ storeId, address }, message);
+  }
+
+  /**
+   * Most of the addresses belong to another cluster, and no store of the own one was ever heard: this directory is not
+   * where it should be (hazard H8). Nothing would ever come of waiting.
+   */
+  #isAmongStrangers(peer: Peer): boolean {
+    if (this.#closed) return true;
+    this.#strangers.add(peer.storeId);
+    if (this.#strangers.size * 2 <= this.peers.size) return false;
+    for (const { incarnation } of this.peers.values()) if (incarnation !== 0) return false;
+    const addresses = [...this.#strangers].map((store) => this.peers.get(store)!.address).join(", ");
+    this.#events.onDisowned(
+      new Failure(
+        "WrongCluster",
+        `this directory belongs to cluster ${this.#plan.clusterId}, the stores at ${addresses} to another one`,
+        { hint: "check the data directory and --peers of this node" },
+      ),
+    );
+    return true;
   }
 
   #handlers(peer: Peer, stream: Stream, onClose: () => void): StreamHandlers {
@@ -344,12 +387,8 @@ export class PeerLinks {
         // Two that claim to be one store must not both vote: whom another store refuses as the second one ends.
         if (reason.code === "InUse" && !this.#closed)
           return this.#events.onDisowned(new Failure("Refused", reason.message, { hint: disownedHint }));
-        if (reason.code !== undefined) {
-          this.#environment.logger.warn(
-            { storeId: peer.storeId, address: peer.address, code: reason.code, lane },
-            reason.message,
-          );
-        }
+        if (reason.code !== undefined) this.#warn(name, peer, reason.message);
+        if (reason.code === "WrongCluster" && this.#isAmongStrangers(peer)) return;
         redial(delayMs);
       },
       onOpen: (stream) => {
@@ -360,9 +399,7 @@ export class PeerLinks {
             : { ok: false as const, message: "another store answers" };
         if (stream.hello.storeId !== peer.storeId) this.#noteElsewhere(peer, stream.hello);
         if (this.#closed || refusal !== undefined) {
-          if (refusal !== undefined && !refusal.ok) {
-            this.#environment.logger.warn({ storeId: peer.storeId, address: peer.address }, refusal.message);
-          }
+          if (refusal !== undefined && !refusal.ok) this.#warn(name, peer, refusal.message);
           stream.close();
           redial(redialMsMax);
           return { onMessage() {}, onClose() {} };

@@ -1,4 +1,4 @@
-/** The known name with the smallest edit distance, if it is near enough to be what was meant. */
+/** The known name with the smallest edit distance, or with the same beginning, if it is near enough to be what was meant. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
@@ -9,8 +9,11 @@ export function nearestName(name: string, known: readonly string[]): string | un
       best = candidate;
     }
   }
-  return best;
+  return best ?? known.find((candidate) => sharesBeginning(name.toLowerCase(), candidate.toLowerCase()));
 }
+
+const sharesBeginning = (a: string, b: string): boolean =>
+  Math.min(a.length, b.length) >= 4 && (a.startsWith(b) || b.startsWith(a));
 
 /** Levenshtein: insertions, deletions and replacements of single characters. */
 function editDistance(a: string, b: string): number {

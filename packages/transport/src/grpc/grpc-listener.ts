@@ -75,6 +75,8 @@ class GrpcListener implements Listener, AcceptedCallOwner {
   /** By remote address, as gRPC names the peer of a call. */
   readonly #sockets: Map<string, Socket> = new Map();
   readonly #calls: Set<AcceptedCall> = new Set();
+  /** How many of them each connection carries, by remote address. */
+  readonly #callsOf: Map<string, number> = new Map();
   #closing: Promise<void> | undefined;
   /** Set while `close` waits for the calls to end. */
   #idle: (() => void) | undefined;
@@ -137,12 +139,28 @@ class GrpcListener implements Listener, AcceptedCallOwner {
   }
 
   #accept(call: ServerDuplexStream<Buffer, Buffer>): void {
-    this.#calls.add(new AcceptedCall(call, this));
+    const accepted = new AcceptedCall(call, this);
+    const { remoteAddress } = accepted;
+    this.#calls.add(accepted);
+    this.#callsOf.set(remoteAddress, (this.#callsOf.get(remoteAddress) ?? 0) + 1);
   }
 
   forget(call: AcceptedCall): void {
-    this.#calls.delete(call);
+    if (!this.#calls.delete(call)) return;
     if (this.#calls.size === 0) this.#idle?.();
+    const { remoteAddress } = call;
+    const left = (this.#callsOf.get(remoteAddress) ?? 1) - 1;
+    if (left > 0) {
+      this.#callsOf.set(remoteAddress, left);
+      return;
+    }
+    this.#callsOf.delete(remoteAddress);
+    // Over for us, a call may stay half open on the other side, and with it a connection that counts as busy.
+    const socket = this.#sockets.get(remoteAddress);
+    const timer = setTimeout(() => {
+      if (!this.#callsOf.has(remoteAddress)) socket?.destroy();
+    }, this.settings.lingerMs);
+    timer.unref();
   }
 
   cut(remoteAddress: string): void {
