@@ -90,6 +90,7 @@ describe("createCluster", { timeout: 30_000 }, () => {
     expect(cluster.nodes.map(({ state }) => state)).toEqual(["stopped", "stopped"]);
     await expect(client.get("key")).rejects.toMatchObject({ code: "Closed" });
     expect(() => cluster.client()).toThrow(expect.objectContaining({ code: "Closed" }));
+    await expect(cluster.nodes[0]!.start()).rejects.toMatchObject({ code: "Closed" });
   });
 
   it("closes at the end of a block that uses it", async () => {

@@ -94,7 +94,7 @@ export class EmbeddedCluster implements Cluster {
     const failures: unknown[] = [];
     // What is thrown away afterwards needs no clean stop.
     const end = (node: EmbeddedNode): Promise<void> =>
-      this.#parts.temporary ? node.kill() : node.stop({ transferMs: 0 });
+      this.#parts.temporary ? node.retire() : node.stop({ transferMs: 0 });
     await Promise.all(this.nodes.map((node) => end(node).catch((error: unknown) => failures.push(error))));
     try {
       await this.dismantle();
@@ -108,12 +108,12 @@ export class EmbeddedCluster implements Cluster {
 
   /** Ends all threads; the directory stays. */
   async dismantle(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.kill().catch(() => {})));
+    await Promise.all(this.nodes.map((node) => node.retire().catch(() => {})));
     this.#parts.giveBackPorts();
   }
 
   /** The process ends: threads must stop writing, and nothing can be waited for. */
   abandon(): void {
-    for (const node of this.nodes) node.kill().catch(() => {});
+    for (const node of this.nodes) node.retire().catch(() => {});
   }
 }

@@ -29,6 +29,7 @@ export class EmbeddedNode implements ClusterNode {
   readonly #options: EmbeddedNodeOptions;
   #thread: StoreThread | undefined;
   #state: Exclude<NodeState, "halted"> = "stopped";
+  #retired = false;
 
   constructor(options: EmbeddedNodeOptions) {
     this.nodeId = options.nodeId;
@@ -70,6 +71,12 @@ export class EmbeddedNode implements ClusterNode {
     await thread.kill();
   }
 
+  /** As `kill`, and it is not started again: its cluster is closed. */
+  retire(): Promise<void> {
+    this.#retired = true;
+    return this.kill();
+  }
+
   /** Whether the running node keeps the process alive. */
   holdProcess(hold: boolean): void {
     this.#thread?.holdProcess(hold);
@@ -77,6 +84,7 @@ export class EmbeddedNode implements ClusterNode {
 
   #begin(): StoreThread {
     const { data, logger } = this.#options;
+    if (this.#retired) throw new Failure("Closed", "the cluster is closed");
     if (this.state === "halted") throw this.#refusal();
     // The program's own loaders and flags are not for the store.
     const { NODE_OPTIONS: _, ...env } = process.env;
@@ -98,8 +106,7 @@ export class EmbeddedNode implements ClusterNode {
     };
     thread.closed.then(ended, (error: unknown) => {
       ended();
-      // A start that was refused (a port in use, a locked directory) wrote nothing that matters.
-      if (!tookPart && error instanceof Failure && error.code !== "Internal") return;
+      if (error instanceof Failure && isHarmless(error, tookPart)) return;
       haltedDirectories.add(this.dataDir);
       if (tookPart) this.#options.onHalt(this, error);
     });
@@ -113,3 +120,7 @@ export class EmbeddedNode implements ClusterNode {
     });
   }
 }
+
+/** A start that was refused (a port in use, a locked directory) wrote nothing; a stop that took too long ended as by a crash. */
+const isHarmless = ({ code }: Failure, tookPart: boolean): boolean =>
+  tookPart ? code === "Timeout" : code !== "Internal";
