@@ -8,6 +8,7 @@ import type { ClientService } from "./client-service.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { Flusher } from "./flusher.ts";
 import type { HandOver } from "./hand-over.ts";
+import type { Intake } from "./intake.ts";
 import type { RangeMeters } from "./range-meters.ts";
 import type { Replica } from "./replica.ts";
 import type { SnapshotService } from "./snapshot-service.ts";
@@ -20,6 +21,7 @@ export interface HousekeepingHost {
   readonly log: SharedLog;
   readonly disk: DiskSpace;
   readonly handOver: HandOver;
+  readonly intake: Intake;
   readonly clients: ClientService;
   readonly snapshots: SnapshotService;
   readonly meters: RangeMeters;
@@ -78,9 +80,9 @@ export class Housekeeping {
   }
 
   async #lookAtSpace(): Promise<void> {
-    const { files, disk, handOver } = this.#host;
+    const { files, disk, handOver, intake } = this.#host;
     disk.note(await files.freeBytes());
-    if (disk.full && !this.#stopped) handOver.start();
+    if (!intake.mayLead && !this.#stopped) handOver.start();
   }
 
   async #freeLog(): Promise<void> {

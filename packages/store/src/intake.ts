@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from "@flotilla/base";
 import type { Message } from "@flotilla/raft";
+import type { ClockCheck } from "./clock-check.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { Replica } from "./replica.ts";
 import type { StoreSettings } from "./store-settings.ts";
@@ -15,11 +16,13 @@ export class Intake {
   flushableBytes = 0;
   readonly #replicas: ReadonlyMap<number, Replica>;
   readonly #disk: DiskSpace;
+  readonly #clock: ClockCheck;
   readonly #settings: StoreSettings;
 
-  constructor(replicas: ReadonlyMap<number, Replica>, disk: DiskSpace, settings: StoreSettings) {
+  constructor(replicas: ReadonlyMap<number, Replica>, disk: DiskSpace, clock: ClockCheck, settings: StoreSettings) {
     this.#replicas = replicas;
     this.#disk = disk;
+    this.#clock = clock;
     this.#settings = settings;
   }
 
@@ -41,6 +44,9 @@ export class Intake {
       const message = `the disk of this store has ${this.#disk.freeBytes} bytes free, it takes writes from ${this.#settings.diskFreeBytesMin}`;
       return { code: "DiskFull", message, retryAfterMs: 1000 };
     }
+    if (this.#clock.off) {
+      return { code: "Busy", message: "this store's clock is far from most other stores'", retryAfterMs: 500 };
+    }
     if (this.#behind) {
       return { code: "Busy", message: "this store is behind with writing to its engine", retryAfterMs: 50 };
     }
@@ -51,12 +57,17 @@ export class Intake {
     return this.memtableBytes > this.#settings.memtableBytesMax;
   }
 
+  /** False: leaderships are handed over, and none is taken. */
+  get mayLead(): boolean {
+    return !this.#disk.full && !this.#clock.off;
+  }
+
   /**
    * A full store takes what elections need (a new leader's empty entry), and no leadership from another one, which may
    * have more room.
    */
   refuses(message: Message): boolean {
-    if (message.type === "timeout-now") return this.#disk.full;
+    if (message.type === "timeout-now") return !this.mayLead;
     if (message.type !== "append" || (!this.#disk.full && !this.#behind)) return false;
     return message.entries.some(({ data }) => data.length > 0);
   }

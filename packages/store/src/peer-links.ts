@@ -41,7 +41,7 @@ export interface Peer {
   incarnation: number;
   /** Monotonic, of the last payload; -Infinity = never. */
   lastHeardMs: number;
-  /** Its wall clock less ours at the last handshake. */
+  /** Its wall clock less ours, when it last told; what was on its way that long is in it, too. */
   clockOffsetMs: number;
   readonly out: Record<Lane, OutLane>;
 }
@@ -285,7 +285,7 @@ export class PeerLinks {
     for (const lane of lanes) this.#warned.delete(`${peer.storeId} ${lane}`);
     if (hello.address !== "") peer.address = hello.address;
     peer.incarnation = hello.incarnation;
-    peer.clockOffsetMs = hello.wallMs - this.#clock.wallMs();
+    this.noteClock(peer, hello.wallMs);
     peer.lastHeardMs = this.#clock.monotonicMs();
   }
 
@@ -296,6 +296,10 @@ export class PeerLinks {
       redial?.timer.cancel();
       redial?.now();
     }
+  }
+
+  noteClock(peer: Peer, wallMs: number): void {
+    peer.clockOffsetMs = wallMs - this.#clock.wallMs();
   }
 
   /** The store was started again: what an earlier process of it still says, or is still sent, is void. */

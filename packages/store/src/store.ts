@@ -12,6 +12,7 @@ import { AdminService } from "./admin-service.ts";
 import type { RoutingRefusal } from "./client-connection.ts";
 import { ClientService } from "./client-service.ts";
 import { DiskSpace } from "./disk-space.ts";
+import { ClockCheck } from "./clock-check.ts";
 import { EngineQueue } from "./engine-queue.ts";
 import { Flusher } from "./flusher.ts";
 import { HandOver } from "./hand-over.ts";
@@ -74,6 +75,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly #reporter: StoreReporter;
   readonly #handOver: HandOver;
   readonly #disk: DiskSpace;
+  readonly #clock: ClockCheck;
   readonly #intake: Intake;
   #listener: Listener | undefined = undefined;
   #dirty: Replica[] = [];
@@ -103,7 +105,6 @@ class Store implements StoreApi, ReplicaHost {
       this.#links.alive(store, 2 * options.settings.storeHeartbeatMs),
     );
     this.#disk = new DiskSpace(options.settings.diskFreeBytesMin, environment.logger);
-    this.#intake = new Intake(this.#replicas, this.#disk, options.settings);
     this.#reporter = new StoreReporter(options, {
       disk: this.#disk,
       clock: environment.clock,
@@ -130,6 +131,8 @@ class Store implements StoreApi, ReplicaHost {
         onDisowned: fail,
       },
     );
+    this.#clock = new ClockCheck(this.#links.peers, environment.logger);
+    this.#intake = new Intake(this.#replicas, this.#disk, this.#clock, options.settings);
     this.#persist = new PersistBatches(log, environment.clock, {
       releaseMessages: (from, messages) => {
         for (const message of messages) this.sendRaft(from, message);
@@ -166,6 +169,7 @@ class Store implements StoreApi, ReplicaHost {
       log,
       disk: this.#disk,
       handOver: this.#handOver,
+      intake: this.#intake,
       clients: this.#clients,
       snapshots: this.#snapshots,
       meters: this.#meters,
@@ -481,6 +485,7 @@ class Store implements StoreApi, ReplicaHost {
           this.#placement.onStep(message);
           return this.schedule();
         case "store-heartbeat":
+          this.#links.noteClock(from, message.wallMs);
           return this.#meta.onHeartbeat(from.storeId, message);
         case "replica-gone":
           return;
@@ -520,6 +525,7 @@ class Store implements StoreApi, ReplicaHost {
 
   #tick(): void {
     this.#ticks++;
+    this.#clock.look();
     const { log } = this.#dependencies;
     const stallMs = (this.settings.electionTicksMin * this.settings.tickMs) / 2;
     this.#stalled = Math.max(log.statistics().flushUnderWayMs, this.#persist.underWayMs) > stallMs;
@@ -536,7 +542,8 @@ class Store implements StoreApi, ReplicaHost {
 
   /** After a start the replica that comes first in the descriptor need not wait for a timeout; PreVote guards the others. */
   #campaignFirst(replica: Replica): void {
-    if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || this.#disk.full) return;
+    if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || !this.#intake.mayLead)
+      return;
     const { replicas } = replica.descriptor;
     if (replicas[0]?.storeId !== this.storeId) return;
     const reachable = replicas.filter(

@@ -114,12 +114,14 @@ export class VirtualProcess {
   alive = false;
   /** While paused, what would have run. */
   #held: (() => void)[] | undefined = undefined;
+  /** How far its wall clock is ahead. */
+  wallAheadMs = 0;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
 
   constructor(world: VirtualWorld) {
     this.world = world;
-    this.clock = { monotonicMs: () => world.nowMs, wallMs: () => wallStartMs + world.nowMs };
+    this.clock = { monotonicMs: () => world.nowMs, wallMs: () => wallStartMs + this.wallAheadMs + world.nowMs };
     this.scheduler = {
       after: (delayMs, callback) => this.deliver(Math.max(1, delayMs), callback),
       endOfTurn: (callback) => void this.deliver(0, callback),
