@@ -96,7 +96,9 @@ const isClusterTest = (name) => name.endsWith(".cluster.ts");
 
 /** @returns {State} */
 function newState() {
-  const files = listFiles(["packages", "tools", "test", "bench", "examples"], (name) => /\.(?:ts|mjs|txt|json)$/.test(name));
+  const files = listFiles(["packages", "tools", "test", "bench", "examples"], (name) =>
+    /\.(?:ts|mjs|txt|json)$/.test(name),
+  );
   return { sources: hashContents([...files, "pnpm-lock.yaml", "tsconfig.base.json"], process.version), passed: {} };
 }
 
