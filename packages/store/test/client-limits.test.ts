@@ -28,10 +28,7 @@ describe("answers to one client", () => {
     await cluster.runFor(200);
     expect(cluster.store(1).halted).toBeUndefined();
     expect(batches.map((batch) => client.readAnswer(batch)?.type)).toEqual(keys.map(() => "read-results"));
-  });
-
-  test("H9 a read whose values are too much for one message is refused as too large", async () => {
-    const { cluster, client, keys } = await lone(MiB);
+    // One batch of reads is not split: its client asks for less at once.
     expect(await client.read(client.reads(firstRange, keys))).toMatchObject({ reason: "error", code: "BatchTooLarge" });
     expect(isRefusal(await client.read(client.reads(firstRange, keys.slice(0, 2))))).toBe(false);
     expect(cluster.store(1).halted).toBeUndefined();
