@@ -5,7 +5,7 @@
 import { Failure, metaRangeId, noStore, userKeyOf, userPrefix } from "@flotilla/base";
 import type { Key, RangeDescriptor, StoreId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
-import type { RangeReport, StoreReport } from "@flotilla/transport";
+import type { RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
 import type { PlacementHost } from "./placement-host.ts";
 import type { PeerLinks } from "./peer-links.ts";
 import type { Replica } from "./replica.ts";
@@ -118,6 +118,7 @@ export class AdminService {
       formatNumber: 1,
       health,
       reasons,
+      warnings: reports.flatMap(({ status }) => exposed(status)),
       nodes: { total: plan.stores.length, live: live.size },
       stores: { total: plan.stores.length, live: live.size },
       ranges: { total: descriptors.length, led: led.size, underReplicated, unavailable },
@@ -225,6 +226,13 @@ export class AdminService {
     }
     return { rangeId, leaderStoreId: to, changed: true };
   }
+}
+
+/** Without TLS and users, an address beyond this machine is an open door; it is said wherever somebody looks. */
+function exposed({ nodeId, address, httpAddress }: StoreStatus): string[] {
+  return [address, httpAddress]
+    .filter((text) => !/^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]):\d+$/.test(text))
+    .map((text) => `node ${nodeId}: ${text} can be reached from other machines, without TLS and users`);
 }
 
 /** The cluster that an offer, a withdrawal or a confirmation is about. */

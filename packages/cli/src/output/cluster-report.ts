@@ -9,6 +9,7 @@ export interface ClusterStatus {
   readonly formatNumber: number;
   readonly health: string;
   readonly reasons: readonly string[];
+  readonly warnings?: readonly string[];
   readonly nodes: { readonly total: number; readonly live: number };
   readonly stores: { readonly total: number; readonly live: number };
   readonly ranges: {

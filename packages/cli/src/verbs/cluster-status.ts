@@ -18,6 +18,7 @@ export const verb: Verb = {
         ["cluster", status.clusterId],
         ["health", status.health],
         ...status.reasons.map((reason): [string, string] => ["", reason]),
+        ...(status.warnings ?? []).map((warning): [string, string] => ["warning", warning]),
         ["nodes", `${nodes.live} of ${nodes.total} live`],
         ["stores", `${stores.live} of ${stores.total} live`],
         [

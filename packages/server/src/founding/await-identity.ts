@@ -9,7 +9,7 @@ import { FoundingNode } from "./founding-node.ts";
 
 /** How often a node asks what became of a promise, or whether the others have a cluster without it. */
 const lookMs = 1000;
-const askMsMax = 3000;
+const askMsMax = 5000;
 
 export interface AwaitIdentityOptions {
   readonly address: string;
