@@ -2,5 +2,10 @@
 export default {
   resolve: { conditions: ["flotilla-source"] },
   ssr: { resolve: { conditions: ["flotilla-source", "node"] } },
-  test: { include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "tools/test/**/*.test.ts"], pool: "threads" },
+  // The limit is for tests that hang: a busy machine must not fail the others.
+  test: {
+    include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "tools/test/**/*.test.ts"],
+    pool: "threads",
+    testTimeout: 60_000,
+  },
 };
