@@ -53,7 +53,7 @@ test("a load by the clock accounts for every operation that was due, and a scan 
   // Each operation that was due was answered, is one of the 50 under way, or was never sent.
   const due = (300 * put.durationMs) / 1000;
   expect(put.operations + put.unsent).toBeGreaterThan(due - 60);
-  expect(put.operations + put.unsent).toBeLessThan(due + 10);
+  expect(put.operations + put.unsent).toBeLessThan(due + 60);
   expect(put.serviceMs!.p50).toBeLessThanOrEqual(put.latencyMs.p50);
   const scanned = await cluster.run(["bench", "scan", ...quick, "--scan-records", "7", "--no-save"]);
   const scan = JSON.parse(scanned.out) as Result;
