@@ -1,7 +1,9 @@
 /**
  * `DIR/identity`: who the store in this directory is. Written by exactly one act, the making of the cluster, and never
  * again (rule: identity). `DIR/incarnation`: how often it has been started; written before the identity, so that a
- * directory with an identity and without it is damaged.
+ * directory with an identity and without it is damaged. Its format number is that of the whole directory: it is written
+ * anew at each start, so a build that changes any format on disk raises it, and an older one refuses the directory before
+ * it touches anything (docs/compatibility.md).
  */
 import { incarnation } from "@flotilla/base";
 import type { Files, Incarnation, NodeId, StoreId } from "@flotilla/base";
