@@ -116,6 +116,7 @@ export class PlacementHost {
       const step: OperatorStep = {
         type: "operator-step",
         operatorId,
+        stepId: 1,
         rangeId,
         epoch,
         action: { kind: "transfer-leader", to },
@@ -132,6 +133,7 @@ export class PlacementHost {
     if (replica === undefined || !replica.leads) return;
     const { epoch } = replica.descriptor;
     if (epoch.bounds !== step.epoch.bounds || epoch.members !== step.epoch.members) return;
+    if (step.action.kind !== "transfer-leader") return;
     const to = replica.replicaOn(step.action.to);
     if (to !== undefined) replica.transferTo(to);
   }

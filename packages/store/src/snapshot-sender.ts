@@ -91,7 +91,8 @@ export class SnapshotSender {
   async #run(): Promise<void> {
     const { transferId, to, replica } = this;
     const { rangeId, replicaId: from } = replica;
-    const offer = { type: "snapshot-offer", transferId, rangeId, from, to, term: this.#term } as const;
+    const { descriptor } = replica;
+    const offer = { type: "snapshot-offer", transferId, rangeId, from, to, term: this.#term, descriptor } as const;
     if (!this.#host.send(this.toStore, offer)) return this.finish(false);
     // Only now is anything held or read for it: the other store may have no room.
     if (!(await this.#credit())) return;

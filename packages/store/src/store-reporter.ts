@@ -61,6 +61,9 @@ export class StoreReporter {
       freeBytes: disk.freeBytes,
       logBytes,
       fsyncs,
+      snapshotsSending: 0,
+      snapshotsReceiving: 0,
+      intervalsClearing: 0,
       labels,
     };
   }
@@ -77,6 +80,7 @@ export class StoreReporter {
       writesPerSecond,
       readsPerSecond,
       asleep: false,
+      configurationPending: false,
       replicas: status.progress.map((member) => ({
         replicaId: member.id,
         storeId: replica.storeOf(member.id),

@@ -487,7 +487,12 @@ class Store implements StoreApi, ReplicaHost {
         case "store-heartbeat":
           this.#links.noteClock(from, message.wallMs);
           return this.#meta.onHeartbeat(from.storeId, message);
+        case "replica-absent":
         case "replica-gone":
+        case "replica-check":
+        case "replica-verdict":
+        case "store-directory":
+        case "step-outcome":
           return;
         default:
           return message satisfies never;
@@ -567,6 +572,7 @@ class Store implements StoreApi, ReplicaHost {
         httpAddress: this.#options.httpAddress,
         metaRange: this.#meta.descriptor,
         metaLeader: this.#meta.leaderFirstHand,
+        directoryRevision: 0,
       });
     }
   }

@@ -23,6 +23,7 @@ function heartbeat(descriptor: RangeDescriptor, leader: number): StoreHeartbeat 
     httpAddress: "",
     metaRange: descriptor,
     metaLeader,
+    directoryRevision: 0,
   };
 }
 

@@ -249,6 +249,7 @@ describe("the placement of leaders", () => {
     const step = {
       type: "operator-step",
       operatorId: 1,
+      stepId: 1,
       rangeId: firstRange,
       action: { kind: "transfer-leader", to: storeId(follower.number) },
     } as const;

@@ -257,7 +257,15 @@ describe("the receiver of range snapshots", () => {
     const bytes = await snapshotChunks(cluster, leader);
     const group = leader.log!.group(firstRange)!;
     const to = cluster.plan.ranges[1]!.replicas.find(({ storeId }) => storeId === behind.number)!.replicaId;
-    const common = { transferId, rangeId: firstRange, from: group.replicaId, to, term: group.hardState.term };
+    const descriptor = cluster.plan.ranges.find(({ rangeId }) => rangeId === firstRange)!;
+    const common = {
+      transferId,
+      rangeId: firstRange,
+      from: group.replicaId,
+      to,
+      term: group.hardState.term,
+      descriptor,
+    };
     stream.send(codec.encodePeer([{ type: "snapshot-offer", ...common }, ...bytes(transferId)]));
     await cluster.runFor(1000);
     expect(staged(behind).filter((name) => name.endsWith(".part"))).toEqual([]);
@@ -279,7 +287,15 @@ describe("the receiver of range snapshots", () => {
     const newer = await snapshotChunks(cluster, leader);
     const stream = snapshotStream(cluster, leader, behind)!;
     for (const transferId of [901, 902]) {
-      const common = { transferId, rangeId: firstRange, from: group.replicaId, to, term: group.hardState.term };
+      const descriptor = cluster.plan.ranges.find(({ rangeId }) => rangeId === firstRange)!;
+      const common = {
+        transferId,
+        rangeId: firstRange,
+        from: group.replicaId,
+        to,
+        term: group.hardState.term,
+        descriptor,
+      };
       stream.send(codec.encodePeer([{ type: "snapshot-offer", ...common }, ...newer(transferId)]));
     }
     await cluster.runFor(2000);
@@ -305,6 +321,7 @@ describe("the receiver of range snapshots", () => {
       from: group.replicaId,
       to,
       term: group.hardState.term,
+      descriptor: cluster.plan.ranges.find(({ rangeId }) => rangeId === firstRange)!,
     } as const;
     const offer = { type: "snapshot-offer", ...common } as const;
     // All but the last chunk; at once, from the start again, whole.

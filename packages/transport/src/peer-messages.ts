@@ -1,5 +1,5 @@
 /** What stores send each other. One payload of a stream is a bundle of these (see `bundle.ts`). */
-import type { Epoch, LogIndex, NodeId, RangeDescriptor, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
+import type { Epoch, Key, LogIndex, NodeId, RangeDescriptor, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
 import type { Message } from "@flotilla/raft";
 
 /** A Raft message in its envelope. Hot: fixed binary layout; entries' data are views of the received payload. */
@@ -9,11 +9,44 @@ export interface RaftEnvelope {
   readonly message: Message;
 }
 
-/** A replica of a range that the receiver has no live replica of, or an older one: told to the sender. */
+/**
+ * The store that a Raft message was sent to has no such replica: told to the sender's store, whose leader may then send
+ * a range snapshot. Nothing is promised by it.
+ */
+export interface ReplicaAbsent {
+  readonly type: "replica-absent";
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  /** Of the message that was not taken. */
+  readonly term: Term;
+}
+
+/** The receiver's replica seems to be a member no more; only the placement driver can say whether it is so. */
 export interface ReplicaGone {
   readonly type: "replica-gone";
   readonly rangeId: RangeId;
   readonly replicaId: ReplicaId;
+  /** Of the range as the sender knows it. */
+  readonly epoch: Epoch;
+}
+
+/** To the placement driver: is this replica still a member of its range? */
+export interface ReplicaCheck {
+  readonly type: "replica-check";
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  /** Of the range as the asking replica knows it. */
+  readonly epoch: Epoch;
+}
+
+export interface ReplicaVerdict {
+  readonly type: "replica-verdict";
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  /** True only by what is committed: then it never becomes a member again. */
+  readonly gone: boolean;
+  /** Undefined when the range is no more. */
+  readonly descriptor: RangeDescriptor | undefined;
 }
 
 export interface StoreHeartbeat {
@@ -25,6 +58,30 @@ export interface StoreHeartbeat {
   readonly metaRange: RangeDescriptor;
   /** 0 = unknown. */
   readonly metaLeader: StoreId;
+  /** Of the store directory that the sender has; 0 = none but the one it was founded with. */
+  readonly directoryRevision: number;
+}
+
+export type StoreMembership = "active" | "draining" | "decommissioning" | "decommissioned";
+
+/** A store as the cluster knows it. */
+export interface StoreEntry {
+  readonly storeId: StoreId;
+  readonly nodeId: NodeId;
+  readonly address: string;
+  readonly httpAddress: string;
+  /** Hex; who shows another one under this store id is refused. */
+  readonly storeKey: string;
+  readonly state: StoreMembership;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** From the placement driver to stores that have an older one. */
+export interface StoreDirectory {
+  readonly type: "store-directory";
+  /** Rises with every change. */
+  readonly revision: number;
+  readonly stores: readonly StoreEntry[];
 }
 
 /** To the placement driver (the store that leads the meta range), and to new ones in full. */
@@ -49,6 +106,11 @@ export interface StoreStatus {
   readonly freeBytes: number;
   readonly logBytes: number;
   readonly fsyncs: number;
+  /** Range snapshots under way, in either direction. */
+  readonly snapshotsSending: number;
+  readonly snapshotsReceiving: number;
+  /** Intervals of replicas that are gone, not cleared yet. */
+  readonly intervalsClearing: number;
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -63,6 +125,8 @@ export interface RangeReport {
   readonly writesPerSecond: number;
   readonly readsPerSecond: number;
   readonly asleep: boolean;
+  /** A change of members is proposed and not applied, or joint and not left. */
+  readonly configurationPending: boolean;
   readonly replicas: readonly ReplicaReport[];
 }
 
@@ -78,9 +142,50 @@ export interface ReplicaReport {
 export interface OperatorStep {
   readonly type: "operator-step";
   readonly operatorId: number;
+  /** Unique within the operator; the outcome names it. */
+  readonly stepId: number;
   readonly rangeId: RangeId;
   readonly epoch: Epoch;
-  readonly action: { readonly kind: "transfer-leader"; readonly to: StoreId };
+  readonly action: StepAction;
+}
+
+export type StepAction =
+  | { readonly kind: "transfer-leader"; readonly to: StoreId }
+  | {
+      readonly kind: "change-members";
+      /** A learner that is added as voter is promoted. */
+      readonly add: readonly {
+        readonly replicaId: ReplicaId;
+        readonly storeId: StoreId;
+        readonly role: "voter" | "learner";
+      }[];
+      readonly remove: readonly ReplicaId[];
+    }
+  | { readonly kind: "split"; readonly parts: readonly SplitPart[] }
+  /** Keys that divide the range into `parts` of about the same size; none inside an interval of keys with one of the prefixes. */
+  | { readonly kind: "find-split-keys"; readonly parts: number; readonly prefixes: readonly Key[] };
+
+/** The part from `key` on becomes a range of its own; parts are made in their order, the rightmost one first. */
+export interface SplitPart {
+  readonly key: Key;
+  readonly rangeId: RangeId;
+  /** For each replica of the range the id of its counterpart. */
+  readonly replicas: readonly { readonly left: ReplicaId; readonly right: ReplicaId }[];
+}
+
+/** From a range's leader to the placement driver. */
+export interface StepOutcome {
+  readonly type: "step-outcome";
+  readonly operatorId: number;
+  readonly stepId: number;
+  readonly rangeId: RangeId;
+  /** Refused: nothing was begun. Failed: it may or may not come into force later. */
+  readonly state: "done" | "refused" | "failed";
+  readonly reason: string;
+  /** Of `find-split-keys`. */
+  readonly keys: readonly Key[];
+  /** The range's as the leader has applied it; undefined when it has no replica of the range. */
+  readonly descriptor: RangeDescriptor | undefined;
 }
 
 /** Sender to receiver: a range snapshot begins. Chunks follow on the same stream as credit allows. */
@@ -92,6 +197,8 @@ export interface SnapshotOffer {
   readonly from: ReplicaId;
   readonly to: ReplicaId;
   readonly term: Term;
+  /** As the range is, or was when the receiver became a member. */
+  readonly descriptor: RangeDescriptor;
 }
 
 export interface SnapshotChunk {
@@ -116,10 +223,15 @@ export interface SnapshotAnswer {
 
 export type PeerMessage =
   | RaftEnvelope
+  | ReplicaAbsent
   | ReplicaGone
+  | ReplicaCheck
+  | ReplicaVerdict
   | StoreHeartbeat
+  | StoreDirectory
   | StoreReport
   | OperatorStep
+  | StepOutcome
   | SnapshotOffer
   | SnapshotChunk
   | SnapshotAnswer;

@@ -3,12 +3,14 @@
  * layout fails there until `protocolNumber` is raised.
  *
  *     protocol 1    first
+ *     protocol 2    members of ranges change: replica-absent, replica-check, replica-verdict, store-directory, step-outcome;
+ *                   more in replica-gone, store-heartbeat, store-report, operator-step and snapshot-offer
  */
 import { keyBytesMax, messageBytesMax } from "@flotilla/base";
 
-export const protocolNumber = 1;
+export const protocolNumber = 2;
 /** The range a `Hello` of this build offers. A stream speaks the highest number that both sides offer. */
-export const protocolMin = 1;
+export const protocolMin = 2;
 export const protocolMax: number = protocolNumber;
 
 /** First byte of every payload. */
@@ -26,6 +28,11 @@ export const typeNumber = {
   "snapshot-offer": 6,
   "snapshot-chunk": 7,
   "snapshot-answer": 8,
+  "replica-absent": 9,
+  "replica-check": 10,
+  "replica-verdict": 11,
+  "store-directory": 12,
+  "step-outcome": 13,
   commands: 32,
   reads: 33,
   scan: 34,
@@ -59,6 +66,10 @@ export const controlBytesMax: number = 8 * 1024 * 1024;
 export const controlValuesMax = 1_000_000;
 /** Nesting in one control message. */
 export const controlDepthMax = 32;
+/** Stores of a cluster. */
+export const storesMax = 1024;
+/** Parts of one split, or keys found for one. */
+export const splitPartsMax = 1024;
 /** Members in each list of a configuration or descriptor. */
 export const membersMax = 1024;
 /** A payload; the limit of every party on its own side. */

@@ -26,8 +26,8 @@ function world(seed = 1): World {
 }
 
 const hello = (purpose: Purpose): Hello => ({
-  protocolMin: 1,
-  protocolMax: 1,
+  protocolMin: 2,
+  protocolMax: 2,
   clusterId: "",
   nodeId: 0 as NodeId,
   storeId: 0 as StoreId,

@@ -25,7 +25,7 @@ import {
   writeCommandBatch,
   writeCommandResults,
 } from "./commands.ts";
-import { peerControlFields, readPeerControl } from "./peer-control.ts";
+import { peerControlFields, peerControlType, readPeerControl } from "./peer-control.ts";
 import { checkPlainData } from "./plain-data.ts";
 import { raftBodyBytes, readRaft, writeRaft } from "./raft-envelope.ts";
 import {
@@ -204,20 +204,11 @@ class BundleCodec implements Codec {
         return readRaft(reader);
       case typeNumber["snapshot-chunk"]:
         return readSnapshotChunk(reader, end);
-      case typeNumber["replica-gone"]:
-        return readPeerControl("replica-gone", this.#unpack(reader, end), this.#operations);
-      case typeNumber["store-heartbeat"]:
-        return readPeerControl("store-heartbeat", this.#unpack(reader, end), this.#operations);
-      case typeNumber["store-report"]:
-        return readPeerControl("store-report", this.#unpack(reader, end), this.#operations);
-      case typeNumber["operator-step"]:
-        return readPeerControl("operator-step", this.#unpack(reader, end), this.#operations);
-      case typeNumber["snapshot-offer"]:
-        return readPeerControl("snapshot-offer", this.#unpack(reader, end), this.#operations);
-      case typeNumber["snapshot-answer"]:
-        return readPeerControl("snapshot-answer", this.#unpack(reader, end), this.#operations);
-      default:
-        throw new MalformedError(`unknown message type ${number} between stores`);
+      default: {
+        const type = peerControlType(number);
+        if (type === undefined) throw new MalformedError(`unknown message type ${number} between stores`);
+        return readPeerControl(type, this.#unpack(reader, end), this.#operations);
+      }
     }
   }
 

@@ -44,6 +44,15 @@ export function readDescriptor(fields: FieldReader): RangeDescriptor {
   };
 }
 
+/** nil: there is none. */
+export const optionalDescriptorFields = (
+  descriptor: RangeDescriptor | undefined,
+  operations: ByteOperations,
+): unknown[] | null => (descriptor === undefined ? null : descriptorFields(descriptor, operations));
+
+export const readOptionalDescriptor = (fields: FieldReader): RangeDescriptor | undefined =>
+  fields.isNull() ? undefined : readDescriptor(fields.fields(descriptorLength, "descriptor"));
+
 export const readEpoch = (fields: FieldReader): Epoch => ({ bounds: fields.integer(), members: fields.integer() });
 
 export const routeEntryLength = 2;

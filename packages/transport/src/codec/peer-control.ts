@@ -1,48 +1,104 @@
 /**
  * Control messages between stores: msgpackr arrays of these fields, in this order.
  *
- *     replica-gone       range id, replica id
- *     store-heartbeat    wall ms, node id, address, HTTP address, descriptor of the meta range, its leader
+ *     replica-absent     range id, replica id, term
+ *     replica-gone       range id, replica id, bounds, members
+ *     replica-check      range id, replica id, bounds, members
+ *     replica-verdict    range id, replica id, gone, descriptor or nil
+ *     store-heartbeat    wall ms, node id, address, HTTP address, descriptor of the meta range, its leader, directory revision
+ *     store-directory    revision, list of [store id, node id, address, HTTP address, store key,
+ *                        state (0 active, 1 draining, 2 decommissioning, 3 decommissioned), list of [label, value]]
  *     store-report       status, list of range reports
  *         status         store id, node id, address, HTTP address, pid, server version, uptime ms, data directory, replicas,
- *                        leaders, size bytes, free bytes, log bytes, fsyncs, list of [label, value]
- *         range report   descriptor, term, leader, size bytes, keys or nil, writes/s, reads/s, asleep,
+ *                        leaders, size bytes, free bytes, log bytes, fsyncs, snapshots sending, snapshots receiving,
+ *                        intervals clearing, list of [label, value]
+ *         range report   descriptor, term, leader, size bytes, keys or nil, writes/s, reads/s, asleep, configuration pending,
  *                        list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
- *     operator-step      operator id, range id, bounds, members, action (0 transfer-leader), to
- *     snapshot-offer     transfer id, range id, from, to, term
+ *     operator-step,
+ *     step-outcome       see operator-fields.ts
+ *     snapshot-offer     transfer id, range id, from, to, term, descriptor
  *     snapshot-answer    transfer id, state (0 more, 1 done, 2 refused), taken bytes, credit bytes, reason
  */
 import { InvariantError } from "@flotilla/base";
 import type { ByteOperations, LogIndex, NodeId, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
 import type {
-  OperatorStep,
   PeerMessage,
   RangeReport,
+  ReplicaAbsent,
+  ReplicaCheck,
   ReplicaGone,
   ReplicaReport,
+  ReplicaVerdict,
   SnapshotAnswer,
   SnapshotOffer,
+  StoreDirectory,
+  StoreEntry,
   StoreHeartbeat,
+  StoreMembership,
   StoreReport,
   StoreStatus,
 } from "../peer-messages.ts";
-import { controlValuesMax, membersMax } from "../protocol.ts";
-import { descriptorFields, descriptorLength, readDescriptor, readEpoch } from "./descriptor-fields.ts";
+import { controlValuesMax, membersMax, storesMax, typeNumber } from "../protocol.ts";
+import {
+  descriptorFields,
+  descriptorLength,
+  optionalDescriptorFields,
+  readDescriptor,
+  readEpoch,
+  readOptionalDescriptor,
+} from "./descriptor-fields.ts";
 import { FieldReader, nameNumber } from "./field-reader.ts";
 import { boundedText } from "./fields.ts";
+import {
+  operatorStepFields,
+  operatorStepLength,
+  readOperatorStep,
+  readStepOutcome,
+  stepOutcomeFields,
+  stepOutcomeLength,
+} from "./operator-fields.ts";
 
 export type PeerControlMessage = Exclude<PeerMessage, { type: "raft" | "snapshot-chunk" }>;
 type PeerControlType = PeerControlMessage["type"];
 
 const replicaStates: readonly ReplicaReport["state"][] = ["probe", "replicate", "snapshot"];
 const answerStates: readonly SnapshotAnswer["state"][] = ["more", "done", "refused"];
-const actions: readonly OperatorStep["action"]["kind"][] = ["transfer-leader"];
+const memberships: readonly StoreMembership[] = ["active", "draining", "decommissioning", "decommissioned"];
 const labelsMax = 64;
+
+const controlTypes: Readonly<Record<PeerControlType, true>> = {
+  "replica-absent": true,
+  "replica-gone": true,
+  "replica-check": true,
+  "replica-verdict": true,
+  "store-heartbeat": true,
+  "store-directory": true,
+  "store-report": true,
+  "operator-step": true,
+  "step-outcome": true,
+  "snapshot-offer": true,
+  "snapshot-answer": true,
+};
+const typeOfNumber: ReadonlyMap<number, PeerControlType> = new Map(
+  (Object.keys(controlTypes) as PeerControlType[]).map((type) => [typeNumber[type], type]),
+);
+
+/** Undefined: not a control message between stores. */
+export const peerControlType = (number: number): PeerControlType | undefined => typeOfNumber.get(number);
 
 export function peerControlFields(message: PeerControlMessage, operations: ByteOperations): unknown[] {
   switch (message.type) {
+    case "replica-absent":
+      return [message.rangeId, message.replicaId, message.term];
     case "replica-gone":
-      return [message.rangeId, message.replicaId];
+    case "replica-check":
+      return [message.rangeId, message.replicaId, message.epoch.bounds, message.epoch.members];
+    case "replica-verdict": {
+      const { rangeId, replicaId, gone, descriptor } = message;
+      return [rangeId, replicaId, gone, optionalDescriptorFields(descriptor, operations)];
+    }
+    case "store-directory":
+      return [message.revision, message.stores.map((store) => storeFields(store, operations))];
     case "store-heartbeat":
       return [
         message.wallMs,
@@ -51,15 +107,23 @@ export function peerControlFields(message: PeerControlMessage, operations: ByteO
         boundedText(message.httpAddress, operations),
         descriptorFields(message.metaRange, operations),
         message.metaLeader,
+        message.directoryRevision,
       ];
     case "store-report":
       return [statusFields(message.status, operations), message.ranges.map((range) => rangeFields(range, operations))];
-    case "operator-step": {
-      const { operatorId, rangeId, epoch, action } = message;
-      return [operatorId, rangeId, epoch.bounds, epoch.members, nameNumber(actions, action.kind), action.to];
-    }
+    case "operator-step":
+      return operatorStepFields(message, operations);
+    case "step-outcome":
+      return stepOutcomeFields(message, operations);
     case "snapshot-offer":
-      return [message.transferId, message.rangeId, message.from, message.to, message.term];
+      return [
+        message.transferId,
+        message.rangeId,
+        message.from,
+        message.to,
+        message.term,
+        descriptorFields(message.descriptor, operations),
+      ];
     case "snapshot-answer":
       return [
         message.transferId,
@@ -89,9 +153,22 @@ function statusFields(status: StoreStatus, operations: ByteOperations): unknown[
     status.freeBytes,
     status.logBytes,
     status.fsyncs,
+    status.snapshotsSending,
+    status.snapshotsReceiving,
+    status.intervalsClearing,
     Object.entries(status.labels),
   ];
 }
+
+const storeFields = (store: StoreEntry, operations: ByteOperations): unknown[] => [
+  store.storeId,
+  store.nodeId,
+  boundedText(store.address, operations),
+  boundedText(store.httpAddress, operations),
+  boundedText(store.storeKey, operations),
+  nameNumber(memberships, store.state),
+  Object.entries(store.labels),
+];
 
 function rangeFields(range: RangeReport, operations: ByteOperations): unknown[] {
   return [
@@ -103,6 +180,7 @@ function rangeFields(range: RangeReport, operations: ByteOperations): unknown[] 
     range.writesPerSecond,
     range.readsPerSecond,
     range.asleep,
+    range.configurationPending,
     range.replicas.map((replica) => [
       replica.replicaId,
       replica.storeId,
@@ -120,16 +198,26 @@ export function readPeerControl(
 ): PeerControlMessage {
   const fields = (length: number): FieldReader => new FieldReader(values, length, type, operations);
   switch (type) {
+    case "replica-absent":
+      return readReplicaAbsent(fields(3));
     case "replica-gone":
-      return readReplicaGone(fields(2));
+      return readReplicaGone(fields(4));
+    case "replica-check":
+      return readReplicaCheck(fields(4));
+    case "replica-verdict":
+      return readReplicaVerdict(fields(4));
+    case "store-directory":
+      return readDirectory(fields(2));
     case "store-heartbeat":
-      return readHeartbeat(fields(6));
+      return readHeartbeat(fields(7));
     case "store-report":
       return readReport(fields(2));
     case "operator-step":
-      return readOperatorStep(fields(6));
+      return readOperatorStep(fields(operatorStepLength));
+    case "step-outcome":
+      return readStepOutcome(fields(stepOutcomeLength));
     case "snapshot-offer":
-      return readOffer(fields(5));
+      return readOffer(fields(6));
     case "snapshot-answer":
       return readAnswer(fields(5));
     default:
@@ -137,11 +225,53 @@ export function readPeerControl(
   }
 }
 
+const readReplicaAbsent = (fields: FieldReader): ReplicaAbsent => ({
+  type: "replica-absent",
+  rangeId: fields.positive() as RangeId,
+  replicaId: fields.positive() as ReplicaId,
+  term: fields.positive() as Term,
+});
+
 const readReplicaGone = (fields: FieldReader): ReplicaGone => ({
   type: "replica-gone",
   rangeId: fields.positive() as RangeId,
   replicaId: fields.positive() as ReplicaId,
+  epoch: readEpoch(fields),
 });
+
+const readReplicaCheck = (fields: FieldReader): ReplicaCheck => ({
+  type: "replica-check",
+  rangeId: fields.positive() as RangeId,
+  replicaId: fields.positive() as ReplicaId,
+  epoch: readEpoch(fields),
+});
+
+const readReplicaVerdict = (fields: FieldReader): ReplicaVerdict => ({
+  type: "replica-verdict",
+  rangeId: fields.positive() as RangeId,
+  replicaId: fields.positive() as ReplicaId,
+  gone: fields.boolean(),
+  descriptor: readOptionalDescriptor(fields),
+});
+
+const readDirectory = (fields: FieldReader): StoreDirectory => ({
+  type: "store-directory",
+  revision: fields.positive(),
+  stores: fields.list(storesMax, 7, "store", readStore),
+});
+
+const readStore = (fields: FieldReader): StoreEntry => ({
+  storeId: fields.positive() as StoreId,
+  nodeId: fields.positive() as NodeId,
+  address: fields.text(),
+  httpAddress: fields.text(),
+  storeKey: fields.text(),
+  state: fields.oneOf(memberships),
+  labels: readLabels(fields),
+});
+
+const readLabels = (fields: FieldReader): Record<string, string> =>
+  Object.fromEntries(fields.list(labelsMax, 2, "label", (label) => [label.text(), label.text()]));
 
 const readHeartbeat = (fields: FieldReader): StoreHeartbeat => ({
   type: "store-heartbeat",
@@ -151,12 +281,13 @@ const readHeartbeat = (fields: FieldReader): StoreHeartbeat => ({
   httpAddress: fields.text(),
   metaRange: readDescriptor(fields.fields(descriptorLength, "descriptor")),
   metaLeader: fields.integer() as StoreId,
+  directoryRevision: fields.integer(),
 });
 
 const readReport = (fields: FieldReader): StoreReport => ({
   type: "store-report",
-  status: readStatus(fields.fields(15, "store status")),
-  ranges: fields.list(controlValuesMax, 9, "range report", readRange),
+  status: readStatus(fields.fields(18, "store status")),
+  ranges: fields.list(controlValuesMax, 10, "range report", readRange),
 });
 
 const readStatus = (fields: FieldReader): StoreStatus => ({
@@ -174,7 +305,10 @@ const readStatus = (fields: FieldReader): StoreStatus => ({
   freeBytes: fields.quantity(),
   logBytes: fields.quantity(),
   fsyncs: fields.integer(),
-  labels: Object.fromEntries(fields.list(labelsMax, 2, "label", (label) => [label.text(), label.text()])),
+  snapshotsSending: fields.integer(),
+  snapshotsReceiving: fields.integer(),
+  intervalsClearing: fields.integer(),
+  labels: readLabels(fields),
 });
 
 const readRange = (fields: FieldReader): RangeReport => ({
@@ -186,6 +320,7 @@ const readRange = (fields: FieldReader): RangeReport => ({
   writesPerSecond: fields.quantity(),
   readsPerSecond: fields.quantity(),
   asleep: fields.boolean(),
+  configurationPending: fields.boolean(),
   replicas: fields.list(membersMax, 5, "replica report", (replica) => ({
     replicaId: replica.positive() as ReplicaId,
     storeId: replica.positive() as StoreId,
@@ -195,14 +330,6 @@ const readRange = (fields: FieldReader): RangeReport => ({
   })),
 });
 
-function readOperatorStep(fields: FieldReader): OperatorStep {
-  const operatorId = fields.integer();
-  const rangeId = fields.positive() as RangeId;
-  const epoch = readEpoch(fields);
-  const kind = fields.oneOf(actions);
-  return { type: "operator-step", operatorId, rangeId, epoch, action: { kind, to: fields.positive() as StoreId } };
-}
-
 const readOffer = (fields: FieldReader): SnapshotOffer => ({
   type: "snapshot-offer",
   transferId: fields.integer(),
@@ -210,6 +337,7 @@ const readOffer = (fields: FieldReader): SnapshotOffer => ({
   from: fields.positive() as ReplicaId,
   to: fields.positive() as ReplicaId,
   term: fields.positive() as Term,
+  descriptor: readDescriptor(fields.fields(descriptorLength, "descriptor")),
 });
 
 const readAnswer = (fields: FieldReader): SnapshotAnswer => ({

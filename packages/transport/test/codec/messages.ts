@@ -21,6 +21,7 @@ import type {
   PeerMessage,
   RouteEntry,
   ServerMessage,
+  StepAction,
   WireError,
 } from "@flotilla/transport";
 
@@ -126,6 +127,44 @@ const descriptor: Arbitrary<RangeDescriptor> = fc.record({
     { maxLength: 4 },
   ),
 });
+const optionalDescriptor = fc.option(descriptor, { nil: undefined });
+const epoch = fc.record({ bounds: integer(), members: integer() });
+const labels = fc.dictionary(
+  fc.string({ maxLength: 5 }).filter((name) => name !== "__proto__"),
+  text,
+  { noNullPrototype: true, maxKeys: 3 },
+);
+const action: Arbitrary<StepAction> = fc.oneof(
+  fc.record({ kind: fc.constant("transfer-leader" as const), to: positive<StoreId>() }),
+  fc.record({
+    kind: fc.constant("change-members" as const),
+    add: fc.array(
+      fc.record({
+        replicaId: positive<ReplicaId>(),
+        storeId: positive<StoreId>(),
+        role: fc.constantFrom("voter", "learner" as const),
+      }),
+      { maxLength: 3 },
+    ),
+    remove: fc.array(positive<ReplicaId>(), { maxLength: 3 }),
+  }),
+  fc.record({
+    kind: fc.constant("split" as const),
+    parts: fc.array(
+      fc.record({
+        key,
+        rangeId: positive<RangeId>(),
+        replicas: fc.array(fc.record({ left: positive<ReplicaId>(), right: positive<ReplicaId>() }), { maxLength: 3 }),
+      }),
+      { maxLength: 3 },
+    ),
+  }),
+  fc.record({
+    kind: fc.constant("find-split-keys" as const),
+    parts: fc.integer({ min: 0, max: 1024 }),
+    prefixes: fc.array(key, { maxLength: 3 }),
+  }),
+);
 const routeEntry: Arbitrary<RouteEntry> = fc.record({ descriptor, leader: integer<StoreId>() });
 /** Plain data as administrators send it. */
 const data: Arbitrary<unknown> = fc
@@ -148,10 +187,46 @@ export const peerMessages: Generators<PeerMessage> = {
     rangeId: positive<RangeId>(),
     message: fc.oneof(...Object.values(raftMessages)),
   }),
+  "replica-absent": fc.record({
+    type: fc.constant("replica-absent" as const),
+    rangeId: positive<RangeId>(),
+    replicaId: positive<ReplicaId>(),
+    term: positive<Term>(),
+  }),
   "replica-gone": fc.record({
     type: fc.constant("replica-gone" as const),
     rangeId: positive<RangeId>(),
     replicaId: positive<ReplicaId>(),
+    epoch,
+  }),
+  "replica-check": fc.record({
+    type: fc.constant("replica-check" as const),
+    rangeId: positive<RangeId>(),
+    replicaId: positive<ReplicaId>(),
+    epoch,
+  }),
+  "replica-verdict": fc.record({
+    type: fc.constant("replica-verdict" as const),
+    rangeId: positive<RangeId>(),
+    replicaId: positive<ReplicaId>(),
+    gone: fc.boolean(),
+    descriptor: optionalDescriptor,
+  }),
+  "store-directory": fc.record({
+    type: fc.constant("store-directory" as const),
+    revision: positive(),
+    stores: fc.array(
+      fc.record({
+        storeId: positive<StoreId>(),
+        nodeId: positive<NodeId>(),
+        address: text,
+        httpAddress: text,
+        storeKey: text,
+        state: fc.constantFrom("active", "draining", "decommissioning", "decommissioned" as const),
+        labels,
+      }),
+      { maxLength: 3 },
+    ),
   }),
   "store-heartbeat": fc.record({
     type: fc.constant("store-heartbeat" as const),
@@ -161,6 +236,7 @@ export const peerMessages: Generators<PeerMessage> = {
     httpAddress: text,
     metaRange: descriptor,
     metaLeader: integer<StoreId>(),
+    directoryRevision: integer(),
   }),
   "store-report": fc.record({
     type: fc.constant("store-report" as const),
@@ -179,11 +255,10 @@ export const peerMessages: Generators<PeerMessage> = {
       freeBytes: quantity,
       logBytes: quantity,
       fsyncs: integer(),
-      labels: fc.dictionary(
-        fc.string({ maxLength: 5 }).filter((name) => name !== "__proto__"),
-        text,
-        { noNullPrototype: true, maxKeys: 3 },
-      ),
+      snapshotsSending: integer(),
+      snapshotsReceiving: integer(),
+      intervalsClearing: integer(),
+      labels,
     }),
     ranges: fc.array(
       fc.record({
@@ -195,6 +270,7 @@ export const peerMessages: Generators<PeerMessage> = {
         writesPerSecond: quantity,
         readsPerSecond: quantity,
         asleep: fc.boolean(),
+        configurationPending: fc.boolean(),
         replicas: fc.array(
           fc.record({
             replicaId: positive<ReplicaId>(),
@@ -212,9 +288,20 @@ export const peerMessages: Generators<PeerMessage> = {
   "operator-step": fc.record({
     type: fc.constant("operator-step" as const),
     operatorId: integer(),
+    stepId: integer(),
     rangeId: positive<RangeId>(),
-    epoch: fc.record({ bounds: integer(), members: integer() }),
-    action: fc.record({ kind: fc.constant("transfer-leader" as const), to: positive<StoreId>() }),
+    epoch,
+    action,
+  }),
+  "step-outcome": fc.record({
+    type: fc.constant("step-outcome" as const),
+    operatorId: integer(),
+    stepId: integer(),
+    rangeId: positive<RangeId>(),
+    state: fc.constantFrom("done", "refused", "failed" as const),
+    reason: text,
+    keys: fc.array(key, { maxLength: 3 }),
+    descriptor: optionalDescriptor,
   }),
   "snapshot-offer": fc.record({
     type: fc.constant("snapshot-offer" as const),
@@ -223,6 +310,7 @@ export const peerMessages: Generators<PeerMessage> = {
     from: positive<ReplicaId>(),
     to: positive<ReplicaId>(),
     term: positive<Term>(),
+    descriptor,
   }),
   "snapshot-chunk": fc.record({
     type: fc.constant("snapshot-chunk" as const),

@@ -82,7 +82,41 @@ const raft: { [Type in MessageType]: Extract<Message, { type: Type }> | Message 
 };
 
 const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessage, { type: Type }> } = {
-  "replica-gone": { type: "replica-gone", rangeId: 7 as RangeId, replicaId: 71 as ReplicaId },
+  "replica-absent": { type: "replica-absent", rangeId: 7 as RangeId, replicaId: 71 as ReplicaId, term: 5 as Term },
+  "replica-gone": {
+    type: "replica-gone",
+    rangeId: 7 as RangeId,
+    replicaId: 71 as ReplicaId,
+    epoch: descriptor.epoch,
+  },
+  "replica-check": {
+    type: "replica-check",
+    rangeId: 7 as RangeId,
+    replicaId: 71 as ReplicaId,
+    epoch: descriptor.epoch,
+  },
+  "replica-verdict": {
+    type: "replica-verdict",
+    rangeId: 7 as RangeId,
+    replicaId: 70 as ReplicaId,
+    gone: true,
+    descriptor,
+  },
+  "store-directory": {
+    type: "store-directory",
+    revision: 8,
+    stores: [
+      {
+        storeId: 4 as StoreId,
+        nodeId: 5 as NodeId,
+        address: "a:1",
+        httpAddress: "a:2",
+        storeKey: "0f".repeat(16),
+        state: "decommissioning",
+        labels: { zone: "z1" },
+      },
+    ],
+  },
   "store-heartbeat": {
     type: "store-heartbeat",
     wallMs: 1_700_000_000_000,
@@ -91,6 +125,7 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
     httpAddress: "127.0.0.1:7480",
     metaRange: descriptor,
     metaLeader: 2 as StoreId,
+    directoryRevision: 8,
   },
   "store-report": {
     type: "store-report",
@@ -109,6 +144,9 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
       freeBytes: 2000,
       logBytes: 3000,
       fsyncs: 4,
+      snapshotsSending: 1,
+      snapshotsReceiving: 2,
+      intervalsClearing: 3,
       labels: { zone: "z1" },
     },
     ranges: [
@@ -121,6 +159,7 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
         writesPerSecond: 1.5,
         readsPerSecond: 0,
         asleep: false,
+        configurationPending: true,
         replicas: [
           {
             replicaId: 71 as ReplicaId,
@@ -136,11 +175,26 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
   "operator-step": {
     type: "operator-step",
     operatorId: 9,
+    stepId: 2,
     rangeId: 7 as RangeId,
     epoch: { bounds: 3, members: 4 },
-    action: { kind: "transfer-leader", to: 2 as StoreId },
+    action: {
+      kind: "change-members",
+      add: [{ replicaId: 73 as ReplicaId, storeId: 3 as StoreId, role: "learner" }],
+      remove: [71 as ReplicaId],
+    },
   },
-  "snapshot-offer": { type: "snapshot-offer", transferId: 1, rangeId: 7 as RangeId, ...header },
+  "step-outcome": {
+    type: "step-outcome",
+    operatorId: 9,
+    stepId: 2,
+    rangeId: 7 as RangeId,
+    state: "refused",
+    reason: "overlap",
+    keys: ["\x01m" as Key],
+    descriptor: undefined,
+  },
+  "snapshot-offer": { type: "snapshot-offer", transferId: 1, rangeId: 7 as RangeId, ...header, descriptor },
   "snapshot-chunk": { type: "snapshot-chunk", transferId: 1, sequence: 2, bytes: value, last: true },
   "snapshot-answer": {
     type: "snapshot-answer",
