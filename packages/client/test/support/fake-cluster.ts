@@ -17,7 +17,7 @@ import {
 } from "@flotilla/base";
 import type { ErrorCode, Key, RangeDescriptor, StoreId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
-import { createCodec } from "@flotilla/transport";
+import { createCodec, protocolMax, protocolMin } from "@flotilla/transport";
 import type {
   Command,
   CommandBatch,
@@ -188,8 +188,8 @@ export class FakeCluster {
 
   #hello(store: FakeStore): Hello {
     return {
-      protocolMin: 1,
-      protocolMax: 1,
+      protocolMin,
+      protocolMax,
       clusterId: store.clusterId,
       nodeId: nodeId(store.id),
       storeId: store.id,

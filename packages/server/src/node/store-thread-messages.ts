@@ -22,7 +22,9 @@ export interface StoreThreadData {
 
 export type ToStoreThread =
   | { readonly type: "statistics"; readonly requestId: number }
-  | { readonly type: "stop"; readonly transferMs: number };
+  | { readonly type: "stop"; readonly transferMs: number }
+  /** The thread ends at once: nothing more is sent, handed over or flushed. */
+  | { readonly type: "end" };
 
 export type FromStoreThread =
   /** It has no identity, and listens for one. */

@@ -15,6 +15,8 @@ import type {
 /** Beyond the time for handing leaderships over: flush, settle, close. */
 const closeMsMax = 30_000;
 const statisticsMsMax = 2_000;
+/** For the thread to cut its sockets and end; then it is ended from outside (thread-sockets.ts says what that can do). */
+const endMsMax = 3_000;
 
 interface Deferred<Value> {
   readonly promise: Promise<Value>;
@@ -45,6 +47,7 @@ export class StoreThread {
   #waiting: string | undefined;
   readonly #ready = deferred<void>();
   readonly #closed = deferred<void>();
+  readonly #exited = deferred<void>();
   /** By request id; at most as many as HTTP lets in, each for `statisticsMsMax`. */
   readonly #questions = new Map<number, StatisticsQuestion>();
   #nextRequest = 1;
@@ -63,9 +66,10 @@ export class StoreThread {
     this.#worker.on("error", (error) =>
       this.#end(new Failure("Internal", `the store's thread failed: ${error.message}`, { cause: error })),
     );
-    this.#worker.on("exit", (code) =>
-      this.#end(new Failure("Internal", `the store's thread ended by itself with code ${code}`)),
-    );
+    this.#worker.on("exit", (code) => {
+      this.#exited.resolve();
+      this.#end(new Failure("Internal", `the store's thread ended by itself with code ${code}`));
+    });
   }
 
   /** It takes part in the cluster. Rejects with the reason when it cannot. */
@@ -180,8 +184,13 @@ export class StoreThread {
       reject(reason);
     }
     this.#questions.clear();
-    const settle = (): void => (error === undefined ? this.#closed.resolve() : this.#closed.reject(error));
+    const timeout = setTimeout(() => void this.#worker.terminate(), endMsMax);
+    this.#send({ type: "end" });
     // Only when the thread is gone may another one open the directory.
-    this.#worker.terminate().then(settle, settle);
+    void this.#exited.promise.then(() => {
+      clearTimeout(timeout);
+      if (error === undefined) this.#closed.resolve();
+      else this.#closed.reject(error);
+    });
   }
 }

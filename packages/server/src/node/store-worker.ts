@@ -25,6 +25,7 @@ import { LoopMeter } from "./loop-meter.ts";
 import { toPlainError } from "./plain-error.ts";
 import type { FromStoreThread, StoreThreadData, ToStoreThread } from "./store-thread-messages.ts";
 import { createThreadLogger } from "./thread-logger.ts";
+import { ThreadSockets } from "./thread-sockets.ts";
 
 const readyPollMs = 20;
 
@@ -41,6 +42,7 @@ class StoreWorker {
   readonly #port: NonNullable<typeof parentPort>;
   readonly #data: StoreThreadData;
   readonly #meter = new LoopMeter();
+  readonly #sockets = new ThreadSockets();
   readonly #environment: Environment;
   #phase: "start" | "running" | "stop" = "start";
   #opened: OpenedStore | undefined;
@@ -162,6 +164,12 @@ class StoreWorker {
         this.#stopWaiting?.(stoppedWaiting());
         // While it is still opening, `run` comes back to it.
         if (this.#opened !== undefined) void this.#stop(this.#opened, message.transferMs);
+        return;
+      case "end":
+        this.#sockets.end().then(
+          () => process.exit(0),
+          () => process.exit(1),
+        );
         return;
       default:
         message satisfies never;
