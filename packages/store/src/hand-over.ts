@@ -1,7 +1,7 @@
 /** Giving leaderships away: before a stop, and while the disk is full. */
 import { randomBelow } from "@flotilla/base";
 import type { Environment, StoreId } from "@flotilla/base";
-import type { Replica } from "./replica.ts";
+import type { Replica } from "./replica/replica.ts";
 
 const pollMs = 20;
 

@@ -4,14 +4,14 @@
  */
 import type { Environment, Files, Timer } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
-import type { ClientService } from "./client-service.ts";
+import type { ClientService } from "./clients/client-service.ts";
 import type { DiskSpace } from "./disk-space.ts";
-import type { Flusher } from "./flusher.ts";
+import type { Flusher } from "./engine/flusher.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { Intake } from "./intake.ts";
 import type { RangeMeters } from "./range-meters.ts";
-import type { Replica } from "./replica.ts";
-import type { SnapshotService } from "./snapshot-service.ts";
+import type { Replica } from "./replica/replica.ts";
+import type { SnapshotService } from "./snapshot/snapshot-service.ts";
 
 const periodMs = 500;
 

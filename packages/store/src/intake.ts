@@ -6,7 +6,7 @@ import type { ErrorCode } from "@flotilla/base";
 import type { Message } from "@flotilla/raft";
 import type { ClockCheck } from "./clock-check.ts";
 import type { DiskSpace } from "./disk-space.ts";
-import type { Replica } from "./replica.ts";
+import type { Replica } from "./replica/replica.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 export class Intake {

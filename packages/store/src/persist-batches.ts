@@ -5,7 +5,7 @@
 import type { Clock } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import type { Message, Persistence } from "@flotilla/raft";
-import type { Replica } from "./replica.ts";
+import type { Replica } from "./replica/replica.ts";
 
 interface Release {
   readonly replica: Replica;

@@ -2,7 +2,7 @@
 import type { Environment } from "@flotilla/base";
 import { newestKey } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
-import type { Replica } from "./replica.ts";
+import type { Replica } from "./replica/replica.ts";
 
 interface Meter {
   atMs: number;

@@ -24,11 +24,11 @@ import {
 import type { Engine } from "@flotilla/storage";
 import type { ClusterPlan } from "@flotilla/placement";
 import { metaRangeId } from "@flotilla/base";
-import { statusApplied, statusConditionFailed } from "./entry-format.ts";
-import { initialMetaRecords } from "./meta-records.ts";
-import { loadSnapshot } from "./snapshot-load.ts";
-import { recoverStaging, stagedPath } from "./snapshot-staging.ts";
-import { StateMachine } from "./state-machine.ts";
+import { statusApplied, statusConditionFailed } from "./replica/entry-format.ts";
+import { initialMetaRecords } from "./placement/meta-records.ts";
+import { loadSnapshot } from "./snapshot/snapshot-load.ts";
+import { recoverStaging, stagedPath } from "./snapshot/snapshot-staging.ts";
+import { StateMachine } from "./replica/state-machine.ts";
 import type { StoreOptions } from "./store-api.ts";
 import { loadBatchBytes } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";

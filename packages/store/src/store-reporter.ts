@@ -4,7 +4,7 @@ import type { SharedLog } from "@flotilla/raft-log";
 import type { RangeReport, StoreStatus } from "@flotilla/transport";
 import type { DiskSpace } from "./disk-space.ts";
 import type { RangeMeters } from "./range-meters.ts";
-import type { Replica, StoreCounters } from "./replica.ts";
+import type { Replica, StoreCounters } from "./replica/replica.ts";
 import type { StoreOptions, StoreStatistics } from "./store-api.ts";
 
 interface StoreReporterDependencies {

@@ -4,10 +4,10 @@ import { nodeByteOperations, nodeScheduler } from "@flotilla/platform";
 import { MemoryEngineDisk } from "@flotilla/storage";
 import type { Command, CommandBatch, CommandResult } from "@flotilla/transport";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ClientConnection } from "../src/client-connection.ts";
-import { Evaluator } from "../src/evaluator.ts";
-import type { Evaluated } from "../src/evaluator.ts";
-import { StateMachine, isDelete } from "../src/state-machine.ts";
+import type { ClientConnection } from "../src/clients/client-connection.ts";
+import { Evaluator } from "../src/replica/evaluator.ts";
+import type { Evaluated } from "../src/replica/evaluator.ts";
+import { StateMachine, isDelete } from "../src/replica/state-machine.ts";
 
 const now = 400_000_000_000_000;
 const descriptor: RangeDescriptor = {

@@ -1,7 +1,7 @@
 import { key } from "@flotilla/base";
 import type { Key } from "@flotilla/base";
 import { describe, expect, test } from "vitest";
-import { Memtable } from "../src/memtable.ts";
+import { Memtable } from "../src/replica/memtable.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 const put = (table: Memtable, name: string, value: string, index: number): void =>

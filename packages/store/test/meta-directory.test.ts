@@ -5,9 +5,9 @@ import { planCluster } from "@flotilla/placement";
 import { MemoryEngineDisk, encodeRecord, newestKey } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import { beforeEach, describe, expect, test } from "vitest";
-import { MetaDirectory } from "../src/meta-directory.ts";
-import { initialMetaRecords } from "../src/meta-records.ts";
-import { StateMachine } from "../src/state-machine.ts";
+import { MetaDirectory } from "../src/placement/meta-directory.ts";
+import { initialMetaRecords } from "../src/placement/meta-records.ts";
+import { StateMachine } from "../src/replica/state-machine.ts";
 import { SmallRandom } from "./support/virtual-world.ts";
 
 const operations = nodeByteOperations;

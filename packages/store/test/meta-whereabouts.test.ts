@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { keyMax, metaRangeId, nodeId, noStore, replicaId, storeId, systemPrefix } from "@flotilla/base";
 import type { RangeDescriptor } from "@flotilla/base";
 import type { StoreHeartbeat } from "@flotilla/transport";
-import { MetaWhereabouts } from "../src/meta-whereabouts.ts";
+import { MetaWhereabouts } from "../src/placement/meta-whereabouts.ts";
 
 function metaRange(members: number, ...stores: number[]): RangeDescriptor {
   const replicas = stores.map((store, index) => ({

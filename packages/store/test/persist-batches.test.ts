@@ -3,7 +3,7 @@ import type { SharedLog } from "@flotilla/raft-log";
 import type { Message, Persistence } from "@flotilla/raft";
 import { beforeEach, describe, expect, test } from "vitest";
 import { PersistBatches } from "../src/persist-batches.ts";
-import type { Replica } from "../src/replica.ts";
+import type { Replica } from "../src/replica/replica.ts";
 
 let events: string[];
 let flushes: { resolve: () => void; reject: (error: Error) => void }[];

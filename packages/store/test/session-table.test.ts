@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { statusApplied, statusConditionFailed, statusRepeated } from "../src/entry-format.ts";
-import { SessionTable, sessionClientsMax, sessionNumbersMax, sessionWindowVersions } from "../src/session-table.ts";
+import { statusApplied, statusConditionFailed, statusRepeated } from "../src/replica/entry-format.ts";
+import {
+  SessionTable,
+  sessionClientsMax,
+  sessionNumbersMax,
+  sessionWindowVersions,
+} from "../src/replica/session-table.ts";
 
 const now = 400_000_000_000_000;
 const client = 77;

@@ -11,8 +11,8 @@ import {
 } from "@flotilla/storage";
 import type { EngineRecord } from "@flotilla/storage";
 import { describe, expect, test } from "vitest";
-import { SnapshotReceipt, recoverStaging, stagedPath } from "../src/snapshot-staging.ts";
-import { SnapshotEncoder } from "../src/snapshot-stream.ts";
+import { SnapshotReceipt, recoverStaging, stagedPath } from "../src/snapshot/snapshot-staging.ts";
+import { SnapshotEncoder } from "../src/snapshot/snapshot-stream.ts";
 import { MemoryDisk } from "./support/memory-disk.ts";
 import { VirtualProcess, VirtualWorld } from "./support/virtual-world.ts";
 

@@ -2,7 +2,7 @@ import { MalformedError, logIndex, rangeId, term } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import type { EngineRecord } from "@flotilla/storage";
 import { describe, expect, test } from "vitest";
-import { SnapshotDecoder, SnapshotEncoder } from "../src/snapshot-stream.ts";
+import { SnapshotDecoder, SnapshotEncoder } from "../src/snapshot/snapshot-stream.ts";
 
 const header = { rangeId: rangeId(3), index: logIndex(9), term: term(2), bounds: 1, members: 1 };
 const record = (key: string, value: string): EngineRecord => ({ key: Buffer.from(key), value: Buffer.from(value) });

@@ -8,10 +8,10 @@ import { balanceLeaders } from "@flotilla/placement";
 import type { LedRange } from "@flotilla/placement";
 import type { OperatorStep, RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
 import type { MetaWhereabouts } from "./meta-whereabouts.ts";
-import type { PeerLinks } from "./peer-links.ts";
-import type { Replica } from "./replica.ts";
-import type { StoreDependencies } from "./store-api.ts";
-import type { StoreSettings } from "./store-settings.ts";
+import type { PeerLinks } from "../peer-links.ts";
+import type { Replica } from "../replica/replica.ts";
+import type { StoreDependencies } from "../store-api.ts";
+import type { StoreSettings } from "../store-settings.ts";
 
 const reportMs = 500;
 const decideMs = 1000;

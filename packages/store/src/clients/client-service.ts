@@ -20,12 +20,12 @@ import type {
 } from "@flotilla/transport";
 import { ClientConnection, scansPerClientMax } from "./client-connection.ts";
 import type { ClientConnectionHost, RoutingRefusal } from "./client-connection.ts";
-import { sendInPayloads } from "./payloads.ts";
-import type { Replica, QueuedRead, StoreCounters } from "./replica.ts";
+import { sendInPayloads } from "../payloads.ts";
+import type { Replica, QueuedRead, StoreCounters } from "../replica/replica.ts";
 import { ScanCursor, absent } from "./scan-cursor.ts";
-import { isDelete } from "./state-machine.ts";
-import type { StoreDependencies } from "./store-api.ts";
-import type { StoreSettings } from "./store-settings.ts";
+import { isDelete } from "../replica/state-machine.ts";
+import type { StoreDependencies } from "../store-api.ts";
+import type { StoreSettings } from "../store-settings.ts";
 
 /** Streams of clients; more are refused. */
 const clientStreamsMax = 20_000;

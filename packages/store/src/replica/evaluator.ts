@@ -6,7 +6,7 @@ import { noVersion, userPrefix, version } from "@flotilla/base";
 import type { ByteOperations, ErrorCode, Key, Version } from "@flotilla/base";
 import { recordBytes, recordVersion, writeRecord } from "@flotilla/storage";
 import type { Command, CommandBatch, CommandResult } from "@flotilla/transport";
-import type { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection } from "../clients/client-connection.ts";
 import { EntryWriter, commandBytesMax, statusApplied, statusConditionFailed, statusRepeated } from "./entry-format.ts";
 import type { Cell } from "./memtable.ts";
 import type { BatchAnswer } from "./pending-answers.ts";

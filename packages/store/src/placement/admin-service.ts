@@ -7,8 +7,8 @@ import type { Key, RangeDescriptor, StoreId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import type { RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
 import type { PlacementHost } from "./placement-host.ts";
-import type { PeerLinks } from "./peer-links.ts";
-import type { Replica } from "./replica.ts";
+import type { PeerLinks } from "../peer-links.ts";
+import type { Replica } from "../replica/replica.ts";
 
 export interface AdminHost {
   readonly plan: ClusterPlan;

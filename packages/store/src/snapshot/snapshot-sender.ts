@@ -8,7 +8,7 @@ import { decodeApplied, newestKey, rangeRecordKey, rangeRecordNames, rangeRecord
 import type { Engine, EngineRecord, ReadView } from "@flotilla/storage";
 import type { PeerMessage, SnapshotAnswer } from "@flotilla/transport";
 import type { SnapshotLabel } from "@flotilla/raft";
-import type { Replica } from "./replica.ts";
+import type { Replica } from "../replica/replica.ts";
 import { SnapshotEncoder } from "./snapshot-stream.ts";
 
 /** Without an answer for this long the transfer is given up; Raft asks for another. */

@@ -3,7 +3,7 @@ import { noStore } from "@flotilla/base";
 import type { StoreId } from "@flotilla/base";
 import type { RouteEntry } from "@flotilla/transport";
 import type { RoutingRefusal } from "./client-connection.ts";
-import type { Replica } from "./replica.ts";
+import type { Replica } from "../replica/replica.ts";
 
 const electingRetryMs = 50;
 

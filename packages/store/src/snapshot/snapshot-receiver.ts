@@ -5,7 +5,7 @@
 import type { RangeDescriptor, StoreId } from "@flotilla/base";
 import { messageBytesMax } from "@flotilla/base";
 import type { PeerMessage, SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
-import type { Peer } from "./peer-links.ts";
+import type { Peer } from "../peer-links.ts";
 import { SnapshotReceipt, stagedPath } from "./snapshot-staging.ts";
 import type { VerifiedSnapshot } from "./snapshot-staging.ts";
 import type { SnapshotServiceHost } from "./snapshot-service.ts";

@@ -8,9 +8,9 @@ import { logicalKeyOf, newestKey, recordValue, recordVersion } from "@flotilla/s
 import type { Engine, EngineIterator, EngineRecord, ReadView } from "@flotilla/storage";
 import type { ScanRecord, ScanRequest } from "@flotilla/transport";
 import type { ClientConnection } from "./client-connection.ts";
-import type { Cell } from "./memtable.ts";
-import { isDelete, recordCell } from "./state-machine.ts";
-import type { StateMachine } from "./state-machine.ts";
+import type { Cell } from "../replica/memtable.ts";
+import { isDelete, recordCell } from "../replica/state-machine.ts";
+import type { StateMachine } from "../replica/state-machine.ts";
 
 const recordsPerRead = 1000;
 /** Per record on the wire, beside key and value. */

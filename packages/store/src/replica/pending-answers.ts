@@ -1,7 +1,7 @@
 /** What the leader owes its clients: the answers of one entry, given when that entry is applied. */
 import type { CommandResult } from "@flotilla/transport";
 import type { ClientSession } from "./session-table.ts";
-import type { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection } from "../clients/client-connection.ts";
 
 /** The results of one batch that stand in one entry. */
 export interface BatchAnswer {

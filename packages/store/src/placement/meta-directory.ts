@@ -3,10 +3,10 @@ import { keyMax } from "@flotilla/base";
 import type { ByteOperations, Key, RangeDescriptor } from "@flotilla/base";
 import { newestKey, recordValue } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
-import type { Cell } from "./memtable.ts";
+import type { Cell } from "../replica/memtable.ts";
 import { decodeMetaDescriptor, metaRangesEnd, metaRangesStart } from "./meta-records.ts";
-import { isDelete, recordCell } from "./state-machine.ts";
-import type { StateMachine } from "./state-machine.ts";
+import { isDelete, recordCell } from "../replica/state-machine.ts";
+import type { StateMachine } from "../replica/state-machine.ts";
 
 export class MetaDirectory {
   readonly #machine: () => StateMachine | undefined;

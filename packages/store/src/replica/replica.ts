@@ -27,14 +27,14 @@ import type {
   SnapshotLabel,
 } from "@flotilla/raft";
 import type { CommandResult, ReadBatch, ScanRequest } from "@flotilla/transport";
-import type { ClientConnection, RoutingRefusal } from "./client-connection.ts";
+import type { ClientConnection, RoutingRefusal } from "../clients/client-connection.ts";
 import { statusApplied, statusConditionFailed } from "./entry-format.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { QueuedBatch } from "./evaluator.ts";
 import type { BatchAnswer, PendingEntry } from "./pending-answers.ts";
 import type { StateMachine } from "./state-machine.ts";
 import { versionAt } from "./session-table.ts";
-import type { StoreSettings } from "./store-settings.ts";
+import type { StoreSettings } from "../store-settings.ts";
 
 /** A version this far ahead of the own clock, seen by a client, is refused: somebody's clock is wrong. */
 const seenAheadVersionsMax = 10_000 * 4096;

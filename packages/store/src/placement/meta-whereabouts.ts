@@ -5,7 +5,7 @@
 import { noStore } from "@flotilla/base";
 import type { RangeDescriptor, StoreId } from "@flotilla/base";
 import type { StoreHeartbeat } from "@flotilla/transport";
-import type { Replica } from "./replica.ts";
+import type { Replica } from "../replica/replica.ts";
 
 export class MetaWhereabouts {
   readonly #replica: () => Replica | undefined;

@@ -3,18 +3,18 @@ import { storeId as toStoreId } from "@flotilla/base";
 import type { ReplicaId, StoreId } from "@flotilla/base";
 import type { InstallSnapshot, SnapshotLabel } from "@flotilla/raft";
 import type { SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
-import type { EngineQueue } from "./engine-queue.ts";
-import type { Flusher } from "./flusher.ts";
-import type { Peer, PeerLinks } from "./peer-links.ts";
-import type { Replica } from "./replica.ts";
+import type { EngineQueue } from "../engine/engine-queue.ts";
+import type { Flusher } from "../engine/flusher.ts";
+import type { Peer, PeerLinks } from "../peer-links.ts";
+import type { Replica } from "../replica/replica.ts";
 import { loadSnapshot } from "./snapshot-load.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { stagedPath } from "./snapshot-staging.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
-import { restoreInto } from "./store-recovery.ts";
-import type { StoreDependencies } from "./store-api.ts";
-import { loadBatchBytes } from "./store-settings.ts";
-import type { StoreSettings } from "./store-settings.ts";
+import { restoreInto } from "../store-recovery.ts";
+import type { StoreDependencies } from "../store-api.ts";
+import { loadBatchBytes } from "../store-settings.ts";
+import type { StoreSettings } from "../store-settings.ts";
 
 /** Transfers under way at once; further ones wait for Raft to ask again. */
 const sendersMax = 4;

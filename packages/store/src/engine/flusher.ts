@@ -12,9 +12,9 @@ import type { SharedLog } from "@flotilla/raft-log";
 import { newestKey } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import type { EngineQueue } from "./engine-queue.ts";
-import type { Replica } from "./replica.ts";
-import { isDelete } from "./state-machine.ts";
-import type { RangeFlush } from "./state-machine.ts";
+import type { Replica } from "../replica/replica.ts";
+import { isDelete } from "../replica/state-machine.ts";
+import type { RangeFlush } from "../replica/state-machine.ts";
 
 /** Records put into a batch in one turn: about a millisecond of work. */
 const recordsPerSlice = 256;
