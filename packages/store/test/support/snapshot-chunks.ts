@@ -3,7 +3,7 @@ import type { Key } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import { decodeApplied, newestKey, rangeRecordKey, rangeRecordNames, rangeRecordsEnd } from "@flotilla/storage";
 import type { SnapshotChunk } from "@flotilla/transport";
-import { SnapshotEncoder } from "../../src/snapshot-stream.ts";
+import { SnapshotEncoder } from "../../src/snapshot/snapshot-stream.ts";
 import { firstRange } from "./test-cluster.ts";
 import type { TestCluster, TestStore } from "./test-cluster.ts";
 
