@@ -4,10 +4,19 @@
  * when it is durable acknowledgements leave, commits advance, entries are applied and clients answered.
  */
 import { metaRangeId, noStore } from "@flotilla/base";
-import type { Environment, StoreId, Timer } from "@flotilla/base";
+import type { Environment, StoreId } from "@flotilla/base";
 import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
 import { protocolMax, protocolMin } from "@flotilla/transport";
-import type { Admission, Hello, Listener, PeerMessage, Purpose, RouteEntry, RouteRequest } from "@flotilla/transport";
+import type {
+  Admission,
+  Hello,
+  Listener,
+  PeerMessage,
+  Purpose,
+  RouteEntry,
+  RouteRequest,
+  StoreHeartbeat,
+} from "@flotilla/transport";
 import { AdminService } from "./placement/admin-service.ts";
 import type { RoutingRefusal } from "./clients/client-connection.ts";
 import { ClientService } from "./clients/client-service.ts";
@@ -20,24 +29,24 @@ import { Housekeeping } from "./housekeeping.ts";
 import { Intake } from "./intake.ts";
 import { MetaDirectory } from "./placement/meta-directory.ts";
 import { MetaWhereabouts } from "./placement/meta-whereabouts.ts";
+import { PeerInbox } from "./peer-inbox.ts";
 import { PeerLinks } from "./peer-links.ts";
 import type { Lane, Peer } from "./peer-links.ts";
 import { PersistBatches } from "./persist-batches.ts";
 import { PlacementHost } from "./placement/placement-host.ts";
 import { RangeMeters } from "./range-meters.ts";
 import { Replica } from "./replica/replica.ts";
-import type { QueuedRead, ReplicaHost, StoreCounters } from "./replica/replica.ts";
+import type { ReplicaHost, StoreCounters } from "./replica/replica.ts";
+import type { QueuedRead } from "./replica/read-queue.ts";
 import { routingRefusal } from "./clients/routing-refusal.ts";
 import { SnapshotService } from "./snapshot/snapshot-service.ts";
+import { StoreTicks } from "./store-ticks.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
 import { recoverStore } from "./store-recovery.ts";
 import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { leaseMs, raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
-
-/** How much of the election timeout a replica that should lead first waits at start, for its peers' streams. */
-const firstCampaignTicks = 2;
 
 export async function openStore(options: StoreOptions, dependencies: StoreDependencies): Promise<StoreApi> {
   const store = new Store(options, dependencies);
@@ -77,6 +86,8 @@ class Store implements StoreApi, ReplicaHost {
   readonly #disk: DiskSpace;
   readonly #clock: ClockCheck;
   readonly #intake: Intake;
+  readonly #inbox: PeerInbox;
+  readonly #ticks: StoreTicks;
   #listener: Listener | undefined = undefined;
   #dirty: Replica[] = [];
   #scheduled = false;
@@ -84,10 +95,6 @@ class Store implements StoreApi, ReplicaHost {
   #stopped: Promise<void> | undefined = undefined;
   #onHaltedInStop: ((error: unknown) => void) | undefined = undefined;
   #readContext = 0;
-  #tickTimer: Timer | undefined = undefined;
-  #heartbeatAtMs = 0;
-  #ticks = 0;
-  #stalled = false;
 
   constructor(options: StoreOptions, dependencies: StoreDependencies) {
     this.#options = options;
@@ -125,7 +132,7 @@ class Store implements StoreApi, ReplicaHost {
       },
       { environment, dialer, codec, hello: (purpose) => this.#hello(purpose) },
       {
-        onMessage: (peer, message) => this.#onPeerMessage(peer, message),
+        onMessage: (peer, message) => this.#guard(() => this.#inbox.onMessage(peer, message)),
         onSendBroken: (peer, lane) => this.#onSendBroken(peer, lane),
         onConnected: () => this.schedule(),
         onDisowned: fail,
@@ -159,6 +166,42 @@ class Store implements StoreApi, ReplicaHost {
     this.#admin = this.#newAdmin();
     this.#clients = this.#newClients();
     this.#housekeeping = this.#newHousekeeping();
+    this.#inbox = this.#newInbox();
+    this.#ticks = this.#newTicks();
+  }
+
+  #newInbox(): PeerInbox {
+    return new PeerInbox({
+      intake: this.#intake,
+      links: this.#links,
+      meta: this.#meta,
+      placement: this.#placement,
+      snapshots: this.#snapshots,
+      replica: (rangeId) => this.#replicas.get(rangeId),
+      stopping: () => this.#stopping,
+      schedule: () => this.schedule(),
+    });
+  }
+
+  #newTicks(): StoreTicks {
+    const { environment, settings, storeId } = this;
+    return new StoreTicks({
+      environment,
+      settings,
+      storeId,
+      log: this.#dependencies.log,
+      clock: this.#clock,
+      intake: this.#intake,
+      links: this.#links,
+      persist: this.#persist,
+      placement: this.#placement,
+      replicas: () => this.#replicas.values(),
+      heartbeat: () => this.#heartbeat(),
+      stopping: () => this.#stopping,
+      markDirty: (replica) => this.markDirty(replica),
+      guard: (step) => this.#guard(step),
+      schedule: () => this.schedule(),
+    });
   }
 
   #newHousekeeping(): Housekeeping {
@@ -256,10 +299,10 @@ class Store implements StoreApi, ReplicaHost {
     this.#links.start();
     for (const replica of this.#replicas.values()) {
       // Nobody to wait for.
-      if (replica.descriptor.replicas.length === 1) this.#campaignFirst(replica);
+      if (replica.descriptor.replicas.length === 1) this.#ticks.campaignFirst(replica);
       this.markDirty(replica);
     }
-    this.#scheduleTick();
+    this.#ticks.start();
     this.#housekeeping.start();
   }
 
@@ -291,7 +334,7 @@ class Store implements StoreApi, ReplicaHost {
     // Only now, when somebody else can serve them.
     this.#clients.drain();
     this.#clients.flush();
-    this.#tickTimer?.cancel();
+    this.#ticks.stop();
     this.#housekeeping.stop();
     this.#snapshots.stop();
     this.#links.close();
@@ -316,7 +359,7 @@ class Store implements StoreApi, ReplicaHost {
   #halt(error: unknown): void {
     if (this.#halted) return;
     this.#halted = true;
-    this.#tickTimer?.cancel();
+    this.#ticks.stop();
     this.#housekeeping.stop();
     this.#links.close();
     this.#clients.close();
@@ -410,7 +453,7 @@ class Store implements StoreApi, ReplicaHost {
     }
     const to = replica.storeOf(message.to);
     // A leader whose own log hangs must not keep its followers from electing another (hazard H4).
-    if (this.#stalled && (message.type === "heartbeat" || message.type === "append")) return;
+    if (this.#ticks.stalled && (message.type === "heartbeat" || message.type === "append")) return;
     const lane: Lane = message.type === "append" || message.type === "append-response" ? "append" : "heartbeat";
     const envelope: PeerMessage = { type: "raft", rangeId: replica.rangeId, message };
     if (!this.#links.send(to, lane, envelope) && message.type === "append") replica.node.reportUnreachable(message.to);
@@ -461,45 +504,6 @@ class Store implements StoreApi, ReplicaHost {
     return hello.purpose === "client" ? this.#clients.admit(hello, own) : this.#links.admit(hello, own);
   }
 
-  #onPeerMessage(from: Peer, message: PeerMessage): void {
-    this.#guard(() => {
-      switch (message.type) {
-        case "raft": {
-          const replica = this.#replicas.get(message.rangeId);
-          if (replica === undefined || message.message.to !== replica.replicaId) return;
-          // A snapshot comes by its own stream; bare it says nothing.
-          if (message.message.type === "snapshot") return;
-          if (this.#intake.refuses(message.message)) return;
-          if (this.#stopping && message.message.type === "timeout-now") return;
-          replica.step(message.message);
-          return;
-        }
-        case "snapshot-offer":
-        case "snapshot-chunk":
-        case "snapshot-answer":
-          return this.#snapshots.onMessage(from, message);
-        case "store-report":
-          if (message.status.storeId === from.storeId) this.#placement.onReport(message);
-          return;
-        case "operator-step":
-          this.#placement.onStep(message);
-          return this.schedule();
-        case "store-heartbeat":
-          this.#links.noteClock(from, message.wallMs);
-          return this.#meta.onHeartbeat(from.storeId, message);
-        case "replica-absent":
-        case "replica-gone":
-        case "replica-check":
-        case "replica-verdict":
-        case "store-directory":
-        case "step-outcome":
-          return;
-        default:
-          return message satisfies never;
-      }
-    });
-  }
-
   #onSendBroken(peer: Peer, lane: Lane): void {
     this.#guard(() => {
       if (lane === "snapshot") this.#snapshots.onSendBroken(peer.storeId);
@@ -518,63 +522,17 @@ class Store implements StoreApi, ReplicaHost {
     return descriptors.map((descriptor) => ({ descriptor, leader: this.#leaderOf(descriptor.rangeId) }));
   }
 
-  // ---- time ----
-
-  #scheduleTick(): void {
-    this.#tickTimer = this.environment.scheduler.after(this.settings.tickMs, () => {
-      if (this.#halted) return;
-      this.#guard(() => this.#tick());
-      this.#scheduleTick();
-    });
-  }
-
-  #tick(): void {
-    this.#ticks++;
-    this.#clock.look();
-    const { log } = this.#dependencies;
-    const stallMs = (this.settings.electionTicksMin * this.settings.tickMs) / 2;
-    this.#stalled = Math.max(log.statistics().flushUnderWayMs, this.#persist.underWayMs) > stallMs;
-    for (const replica of this.#replicas.values()) {
-      replica.tick();
-      if (this.#ticks >= firstCampaignTicks && this.#ticks < this.settings.electionTicksMin)
-        this.#campaignFirst(replica);
-    }
-    this.#heartbeat();
-    this.#placement.tick();
-    if (this.#persist.idle) log.noteIdle();
-    this.schedule();
-  }
-
-  /** After a start the replica that comes first in the descriptor need not wait for a timeout; PreVote guards the others. */
-  #campaignFirst(replica: Replica): void {
-    if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#stopping || !this.#intake.mayLead)
-      return;
-    const { replicas } = replica.descriptor;
-    if (replicas[0]?.storeId !== this.storeId) return;
-    const reachable = replicas.filter(
-      ({ storeId }) => storeId === this.storeId || this.#links.mutual(storeId, "heartbeat"),
-    ).length;
-    if (reachable * 2 <= replicas.length) return;
-    replica.node.campaign();
-    this.markDirty(replica);
-  }
-
-  #heartbeat(): void {
-    const now = this.environment.clock.monotonicMs();
-    if (now - this.#heartbeatAtMs < this.settings.storeHeartbeatMs) return;
-    this.#heartbeatAtMs = now;
-    for (const peer of this.#links.peers.values()) {
-      this.#links.send(peer.storeId, "heartbeat", {
-        type: "store-heartbeat",
-        wallMs: this.environment.clock.wallMs(),
-        nodeId: this.#options.nodeId,
-        address: this.address,
-        httpAddress: this.#options.httpAddress,
-        metaRange: this.#meta.descriptor,
-        metaLeader: this.#meta.leaderFirstHand,
-        directoryRevision: 0,
-      });
-    }
+  #heartbeat(): StoreHeartbeat {
+    return {
+      type: "store-heartbeat",
+      wallMs: this.environment.clock.wallMs(),
+      nodeId: this.#options.nodeId,
+      address: this.address,
+      httpAddress: this.#options.httpAddress,
+      metaRange: this.#meta.descriptor,
+      metaLeader: this.#meta.leaderFirstHand,
+      directoryRevision: 0,
+    };
   }
 
   // ---- what is told ----

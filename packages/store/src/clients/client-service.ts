@@ -21,7 +21,8 @@ import type {
 import { ClientConnection, scansPerClientMax } from "./client-connection.ts";
 import type { ClientConnectionHost, RoutingRefusal } from "./client-connection.ts";
 import { sendInPayloads } from "../payloads.ts";
-import type { Replica, QueuedRead, StoreCounters } from "../replica/replica.ts";
+import type { QueuedRead } from "../replica/read-queue.ts";
+import type { Replica, StoreCounters } from "../replica/replica.ts";
 import { ScanCursor, absent } from "./scan-cursor.ts";
 import { isDelete } from "../replica/state-machine.ts";
 import type { StoreDependencies } from "../store-api.ts";

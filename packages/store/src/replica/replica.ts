@@ -3,16 +3,7 @@
  * of the store's round (store-round.ts); nothing here has a timer or a promise of its own.
  */
 import { InvariantError, MalformedError, assert, noTerm, noVersion, rangeId, version } from "@flotilla/base";
-import type {
-  Environment,
-  LogIndex,
-  RangeDescriptor,
-  RangeId,
-  ReplicaId,
-  StoreId,
-  Term,
-  Version,
-} from "@flotilla/base";
+import type { Environment, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
 import type {
   Entry,
@@ -26,38 +17,20 @@ import type {
   Role,
   SnapshotLabel,
 } from "@flotilla/raft";
-import type { CommandResult, ReadBatch, ScanRequest } from "@flotilla/transport";
-import type { ClientConnection, RoutingRefusal } from "../clients/client-connection.ts";
-import { statusApplied, statusConditionFailed } from "./entry-format.ts";
+import type { RoutingRefusal } from "../clients/client-connection.ts";
+import { CommandQueue } from "./command-queue.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { QueuedBatch } from "./evaluator.ts";
-import type { BatchAnswer, PendingEntry } from "./pending-answers.ts";
+import { PendingAnswers, answerApplied, answerFallen, answerNotTaken } from "./pending-answers.ts";
+import type { BatchAnswer } from "./pending-answers.ts";
+import { ReadQueue, refuseRead } from "./read-queue.ts";
+import type { QueuedRead } from "./read-queue.ts";
 import type { StateMachine } from "./state-machine.ts";
 import { versionAt } from "./session-table.ts";
 import type { StoreSettings } from "../store-settings.ts";
 
 /** A version this far ahead of the own clock, seen by a client, is refused: somebody's clock is wrong. */
 const seenAheadVersionsMax = 10_000 * 4096;
-/** ReadIndex rounds of one range under way; reads that arrive meanwhile share the next. */
-const readRoundsMax = 2;
-/** Batches waiting for a leader that has not applied its first entry yet. */
-const queuedBatchesMax = 4096;
-
-/** `bytes`: of its keys, roughly. */
-export type QueuedRead =
-  | {
-      readonly kind: "reads";
-      readonly connection: ClientConnection;
-      readonly batch: ReadBatch;
-      readonly bytes: number;
-    }
-  | {
-      readonly kind: "scan";
-      readonly connection: ClientConnection;
-      readonly request: ScanRequest;
-      readonly bytes: number;
-    };
-
 /** What a replica needs of its store. */
 export interface ReplicaHost {
   readonly environment: Environment;
@@ -102,17 +75,9 @@ export class Replica {
   #leaderTerm: Term = noTerm;
   /** Highest version given in this term. */
   #assigned: Version = noVersion;
-  #queue: QueuedBatch[] = [];
-  /** Of the batches in #queue. */
-  #queuedBytes = 0;
-  #pending: PendingEntry[] = [];
-  /** Index of the first pending entry that is not answered. */
-  #pendingAt = 0;
-  #reads: QueuedRead[] = [];
-  #readBytes = 0;
-  #rounds: Map<number, readonly QueuedRead[]> = new Map();
-  /** Confirmed reads that wait until their index is applied; in rising order of index. */
-  #confirmed: { readonly index: LogIndex; readonly reads: readonly QueuedRead[] }[] = [];
+  readonly #commands: CommandQueue;
+  readonly #answers: PendingAnswers;
+  readonly #reads: ReadQueue;
   #lastRole: Role = "follower";
   /** Operations since the last report; read and reset by the reporter. */
   writes = 0;
@@ -135,7 +100,10 @@ export class Replica {
     this.replicaId = options.replicaId;
     this.machine = machine;
     this.#host = host;
-    const { environment } = host;
+    const { environment, settings } = host;
+    this.#commands = new CommandQueue(settings.uncommittedBytesMax);
+    this.#answers = new PendingAnswers(this.rangeId);
+    this.#reads = new ReadQueue(settings.uncommittedBytesMax);
     const { replicas, epoch } = machine.descriptor;
     this.#evaluator = new Evaluator(machine, environment.bytes);
     this.node = new RawNode(
@@ -165,9 +133,7 @@ export class Replica {
   }
 
   get pendingCommands(): number {
-    let commands = 0;
-    for (let i = this.#pendingAt; i < this.#pending.length; i++) commands += this.#pending[i]!.commands;
-    return commands;
+    return this.#answers.commands;
   }
 
   get leaderStore(): StoreId {
@@ -225,33 +191,21 @@ export class Replica {
       queued.connection.refuseRouting("commands", queued.batch.batchId, this.#host.routingRefusal(this));
       return;
     }
-    // As much as Raft takes without having it committed: more could only wait here.
-    const full = this.#queuedBytes + queued.bytes > this.#host.settings.uncommittedBytesMax;
-    if (this.#queue.length > 0 && (full || this.#queue.length >= queuedBatchesMax)) {
-      queued.connection.refuse(
-        "commands",
-        queued.batch.batchId,
-        "Busy",
-        `range ${this.rangeId} has too many batches waiting`,
-        50,
-      );
+    if (!this.#commands.add(queued)) {
+      const message = `range ${this.rangeId} has too many batches waiting`;
+      queued.connection.refuse("commands", queued.batch.batchId, "Busy", message, 50);
       return;
     }
-    this.#queue.push(queued);
-    this.#queuedBytes += queued.bytes;
     this.#host.markDirty(this);
   }
 
   read(queued: QueuedRead): void {
-    if (this.node.role !== "leader") return this.#refuseRead(queued);
-    const full = this.#readBytes + queued.bytes > this.#host.settings.uncommittedBytesMax;
-    if (this.#reads.length > 0 && (full || this.#reads.length >= queuedBatchesMax)) {
+    if (this.node.role !== "leader") return refuseRead(queued, this.#host.routingRefusal(this));
+    if (!this.#reads.add(queued)) {
       const id = queued.kind === "reads" ? queued.batch.batchId : queued.request.scanId;
       queued.connection.refuse(queued.kind, id, "Busy", `range ${this.rangeId} has too many reads waiting`, 50);
       return;
     }
-    this.#reads.push(queued);
-    this.#readBytes += queued.bytes;
     this.#host.markDirty(this);
   }
 
@@ -261,16 +215,11 @@ export class Replica {
   round(): void {
     this.#noteRole();
     if (this.#canEvaluate) {
-      if (this.#queue.length > 0) this.#evaluate();
-      if (this.#reads.length > 0 && this.#rounds.size < readRoundsMax) this.#startReads();
+      if (this.#commands.length > 0) this.#evaluate();
+      if (this.#reads.startable) this.#startReads();
     }
     while (this.node.hasReady()) this.#ready(this.node.ready());
-    if (
-      this.#canEvaluate &&
-      (this.#queue.length > 0 || (this.#reads.length > 0 && this.#rounds.size < readRoundsMax))
-    ) {
-      this.#host.markDirty(this);
-    }
+    if (this.#canEvaluate && (this.#commands.length > 0 || this.#reads.startable)) this.#host.markDirty(this);
   }
 
   persisted(persistence: Persistence): void {
@@ -300,13 +249,8 @@ export class Replica {
     for (const message of ready.messages) this.#host.sendRaft(this, message);
     if (ready.messagesAfterPersisted.length > 0) this.#host.sendAfterPersisted(this, ready.messagesAfterPersisted);
     if (ready.committedEntries.length > 0) this.#applyAll(ready.committedEntries);
-    for (const { context, index } of ready.readStates) {
-      const reads = this.#rounds.get(context);
-      if (reads === undefined) continue;
-      this.#rounds.delete(context);
-      this.#confirmed.push({ index, reads });
-    }
-    if (this.#confirmed.length > 0) this.#serveConfirmed();
+    for (const { context, index } of ready.readStates) this.#reads.confirmRound(context, index);
+    this.#serveConfirmed();
   }
 
   #acceptSnapshot(label: SnapshotLabel): void {
@@ -327,14 +271,19 @@ export class Replica {
 
   #evaluate(): void {
     const { node, machine } = this;
-    this.#queuedBytes = 0;
+    const commands = this.#commands;
     const now = versionAt(this.#host.environment.clock.wallMs());
-    this.#queue = this.#queue.filter((queued) => this.#admit(queued, now));
-    while (this.#queue.length > 0) {
+    commands.admit((queued) => this.#admit(queued, now));
+    while (commands.length > 0) {
       let first = Math.max(now, this.#assigned + 1, machine.lastVersion + 1);
-      for (const { batch } of this.#queue) if (batch.seen >= first) first = batch.seen + 1;
+      for (const { batch } of commands.batches) if (batch.seen >= first) first = batch.seen + 1;
       const { entryTargetBytes } = this.#host.settings;
-      const evaluated = this.#evaluator.evaluate(this.#queue, entryTargetBytes, node.lastIndex + 1, version(first));
+      const evaluated = this.#evaluator.evaluate(
+        commands.batches,
+        entryTargetBytes,
+        node.lastIndex + 1,
+        version(first),
+      );
       if (evaluated !== undefined) {
         const proposed = node.propose(this.#leaderTerm, evaluated.data);
         if (!proposed.ok) {
@@ -343,13 +292,11 @@ export class Replica {
         } else {
           this.#assigned = evaluated.lastVersion;
           const { index, term } = proposed;
-          this.#pending.push({ index, term, answers: evaluated.answers, commands: evaluated.commands });
+          this.#answers.add({ index, term, answers: evaluated.answers, commands: evaluated.commands });
           this.#host.counters.entriesProposed++;
         }
       }
-      let done = 0;
-      while (done < this.#queue.length && this.#queue[done]!.next === this.#queue[done]!.batch.commands.length) done++;
-      this.#queue.splice(0, done);
+      commands.dropDone();
     }
   }
 
@@ -383,20 +330,7 @@ export class Replica {
       reason === "busy"
         ? `range ${this.rangeId} has too many bytes not yet committed`
         : `range ${this.rangeId}: ${reason}`;
-    for (const { connection, batchId, results } of answers) {
-      for (let i = 0; i < results.length; i++) {
-        results[i] = {
-          number: results[i]!.number,
-          status: "refused",
-          version: noVersion,
-          existed: false,
-          code: "Busy",
-          message,
-        };
-      }
-      this.#host.counters.commandsRefused += results.length;
-      connection.answerCommands(batchId, this.machine.lastVersion, results);
-    }
+    this.#host.counters.commandsRefused += answerNotTaken(answers, message, this.machine.lastVersion);
   }
 
   #stepDown(): void {
@@ -405,46 +339,11 @@ export class Replica {
     this.#assigned = noVersion;
     this.machine.memtable.dropPending();
     this.machine.sessions.dropPending();
-    const message = `range ${this.rangeId} lost its leader while the command was under way`;
-    for (let i = this.#pendingAt; i < this.#pending.length; i++) {
-      for (const { connection, batchId, results } of this.#pending[i]!.answers) {
-        const unknown = results.map((result): CommandResult => ({
-          number: result.number,
-          status: "unknown",
-          version: noVersion,
-          existed: false,
-          code: "OutcomeUnknown",
-          message,
-        }));
-        connection.answerCommands(batchId, this.machine.lastVersion, unknown);
-      }
-    }
-    this.#pending = [];
-    this.#pendingAt = 0;
+    const { lastVersion } = this.machine;
+    this.#answers.answerUnknown(lastVersion);
     const refusal = this.#host.routingRefusal(this);
-    for (const { connection, batch, next } of this.#queue) {
-      // Commands before `next` are answered above; the rest was never evaluated.
-      const rest = batch.commands.slice(next).map((command): CommandResult => ({
-        number: command.number,
-        status: "refused",
-        version: noVersion,
-        existed: false,
-        code: "NoQuorum",
-        message: refusal.message,
-      }));
-      if (next === 0) connection.refuseRouting("commands", batch.batchId, refusal);
-      else if (rest.length > 0) connection.answerCommands(batch.batchId, this.machine.lastVersion, rest);
-    }
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    const reads = [...this.#reads];
-    for (const round of this.#rounds.values()) reads.push(...round);
-    for (const confirmed of this.#confirmed) reads.push(...confirmed.reads);
-    this.#reads = [];
-    this.#readBytes = 0;
-    this.#rounds.clear();
-    this.#confirmed = [];
-    for (const read of reads) this.#refuseRead(read);
+    this.#commands.refuseAll(refusal, lastVersion);
+    for (const read of this.#reads.takeAll()) refuseRead(read, refusal);
   }
 
   #applyAll(entries: readonly Entry[]): void {
@@ -479,106 +378,33 @@ export class Replica {
   }
 
   #answer(index: number, term: Term, accepted: boolean): void {
-    const pending = this.#pending[this.#pendingAt];
-    if (pending === undefined || pending.index > index) return;
-    if (pending.index !== index || pending.term !== term) {
-      throw new InvariantError(
-        `range ${this.rangeId}: applied ${index} of term ${term}, waiting for ${pending.index} of ${pending.term}`,
-      );
-    }
-    this.#pendingAt++;
-    if (this.#pendingAt === this.#pending.length) {
-      this.#pending = [];
-      this.#pendingAt = 0;
-    } else if (this.#pendingAt >= 1024) {
-      this.#pending.splice(0, this.#pendingAt);
-      this.#pendingAt = 0;
-    }
-    const { counters } = this.#host;
-    counters.commandsApplied += pending.commands;
+    const pending = this.#answers.take(index, term);
+    if (pending === undefined) return;
+    this.#host.counters.commandsApplied += pending.commands;
     this.writes += pending.commands;
-    const seen = this.machine.lastVersion;
-    for (const answer of pending.answers) {
-      if (answer.connection.closed) continue;
-      if (accepted) {
-        for (const { at, session } of answer.repeated) {
-          const { number } = answer.results[at]!;
-          answer.results[at] = repeatedResult(number, session.numbers.get(number));
-        }
-        answer.connection.answerCommands(answer.batchId, seen, answer.results);
-      } else {
-        answer.connection.refuseRouting("commands", answer.batchId, {
-          ...this.#host.routingRefusal(this),
-          reason: "epoch-mismatch",
-        });
-      }
-    }
+    if (accepted) answerApplied(pending.answers, this.machine.lastVersion);
+    else answerFallen(pending.answers, { ...this.#host.routingRefusal(this), reason: "epoch-mismatch" });
   }
 
   // ---- reads ----
 
   #startReads(): void {
-    const reads = this.#reads.filter((read) => !read.connection.closed);
-    this.#reads = [];
-    this.#readBytes = 0;
+    const reads = this.#reads.take();
     if (reads.length === 0) return;
     if (this.node.leaseHolds()) {
-      this.#confirmed.push({ index: this.node.commit, reads });
+      this.#reads.confirm(this.node.commit, reads);
       this.#serveConfirmed();
       return;
     }
     const context = this.#host.nextReadContext();
-    if (this.node.readIndex(context)) this.#rounds.set(context, reads);
-    else for (const read of reads) this.#refuseRead(read);
+    if (this.node.readIndex(context)) this.#reads.noteRound(context, reads);
+    else {
+      const refusal = this.#host.routingRefusal(this);
+      for (const read of reads) refuseRead(read, refusal);
+    }
   }
 
   #serveConfirmed(): void {
-    let served = 0;
-    while (served < this.#confirmed.length && this.#confirmed[served]!.index <= this.machine.appliedIndex) {
-      this.#host.serveReads(this, this.#confirmed[served]!.reads);
-      served++;
-    }
-    if (served > 0) this.#confirmed.splice(0, served);
+    this.#reads.serve(this.machine.appliedIndex, (reads) => this.#host.serveReads(this, reads));
   }
-
-  #refuseRead(read: QueuedRead): void {
-    const refusal = this.#host.routingRefusal(this);
-    if (read.kind === "reads") read.connection.refuseRouting("reads", read.batch.batchId, refusal);
-    else read.connection.refuseRouting("scan", read.request.scanId, refusal);
-  }
-}
-
-function repeatedResult(
-  number: number,
-  known: { readonly status: number; readonly version: number; readonly existed: boolean } | undefined,
-): CommandResult {
-  if (known?.status === statusApplied) {
-    return {
-      number,
-      status: "applied",
-      version: version(known.version),
-      existed: known.existed,
-      code: undefined,
-      message: "",
-    };
-  }
-  if (known?.status === statusConditionFailed) {
-    return {
-      number,
-      status: "condition-failed",
-      version: version(known.version),
-      existed: known.existed,
-      code: undefined,
-      message: "",
-    };
-  }
-  // Dropped by a floor that came with a later entry: nobody waits for this answer any more.
-  return {
-    number,
-    status: "unknown",
-    version: noVersion,
-    existed: false,
-    code: "OutcomeUnknown",
-    message: "the command was settled by its client",
-  };
 }

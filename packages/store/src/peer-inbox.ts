@@ -1,0 +1,67 @@
+/** What other stores send: each message goes to the part of the store that it is for. */
+import type { PeerMessage } from "@flotilla/transport";
+import type { Intake } from "./intake.ts";
+import type { Peer, PeerLinks } from "./peer-links.ts";
+import type { MetaWhereabouts } from "./placement/meta-whereabouts.ts";
+import type { PlacementHost } from "./placement/placement-host.ts";
+import type { Replica } from "./replica/replica.ts";
+import type { SnapshotService } from "./snapshot/snapshot-service.ts";
+
+export interface PeerInboxHost {
+  readonly intake: Intake;
+  readonly links: PeerLinks;
+  readonly meta: MetaWhereabouts;
+  readonly placement: PlacementHost;
+  readonly snapshots: SnapshotService;
+  replica(rangeId: number): Replica | undefined;
+  stopping(): boolean;
+  schedule(): void;
+}
+
+export class PeerInbox {
+  readonly #host: PeerInboxHost;
+
+  constructor(host: PeerInboxHost) {
+    this.#host = host;
+  }
+
+  onMessage(from: Peer, message: PeerMessage): void {
+    const { links, meta, placement, snapshots } = this.#host;
+    switch (message.type) {
+      case "raft":
+        return this.#onRaft(message);
+      case "snapshot-offer":
+      case "snapshot-chunk":
+      case "snapshot-answer":
+        return snapshots.onMessage(from, message);
+      case "store-report":
+        if (message.status.storeId === from.storeId) placement.onReport(message);
+        return;
+      case "operator-step":
+        placement.onStep(message);
+        return this.#host.schedule();
+      case "store-heartbeat":
+        links.noteClock(from, message.wallMs);
+        return meta.onHeartbeat(from.storeId, message);
+      case "replica-absent":
+      case "replica-gone":
+      case "replica-check":
+      case "replica-verdict":
+      case "store-directory":
+      case "step-outcome":
+        return;
+      default:
+        return message satisfies never;
+    }
+  }
+
+  #onRaft({ rangeId, message }: Extract<PeerMessage, { type: "raft" }>): void {
+    const replica = this.#host.replica(rangeId);
+    if (replica === undefined || message.to !== replica.replicaId) return;
+    // A snapshot comes by its own stream; bare it says nothing.
+    if (message.type === "snapshot") return;
+    if (this.#host.intake.refuses(message)) return;
+    if (this.#host.stopping() && message.type === "timeout-now") return;
+    replica.step(message);
+  }
+}

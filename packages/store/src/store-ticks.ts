@@ -1,0 +1,97 @@
+/** The store's one timer: what happens every tick, for the store and for its replicas. */
+import type { Environment, StoreId, Timer } from "@flotilla/base";
+import type { SharedLog } from "@flotilla/raft-log";
+import type { StoreHeartbeat } from "@flotilla/transport";
+import type { ClockCheck } from "./clock-check.ts";
+import type { Intake } from "./intake.ts";
+import type { PeerLinks } from "./peer-links.ts";
+import type { PersistBatches } from "./persist-batches.ts";
+import type { PlacementHost } from "./placement/placement-host.ts";
+import type { Replica } from "./replica/replica.ts";
+import type { StoreSettings } from "./store-settings.ts";
+
+/** How much of the election timeout a replica that should lead first waits at start, for its peers' streams. */
+const firstCampaignTicks = 2;
+
+export interface StoreTicksHost {
+  readonly environment: Environment;
+  readonly settings: StoreSettings;
+  readonly storeId: StoreId;
+  readonly log: SharedLog;
+  readonly clock: ClockCheck;
+  readonly intake: Intake;
+  readonly links: PeerLinks;
+  readonly persist: PersistBatches;
+  readonly placement: PlacementHost;
+  replicas(): Iterable<Replica>;
+  heartbeat(): StoreHeartbeat;
+  stopping(): boolean;
+  markDirty(replica: Replica): void;
+  /** Runs a step that may find a broken invariant. */
+  guard(step: () => void): void;
+  schedule(): void;
+}
+
+export class StoreTicks {
+  /** The log's oldest write is so old that this store must not keep others from leading (hazard H4). */
+  stalled = false;
+  #ticks = 0;
+  #heartbeatAtMs = 0;
+  #timer: Timer | undefined = undefined;
+  #stopped = false;
+  readonly #host: StoreTicksHost;
+
+  constructor(host: StoreTicksHost) {
+    this.#host = host;
+  }
+
+  start(): void {
+    const { environment, settings } = this.#host;
+    this.#timer = environment.scheduler.after(settings.tickMs, () => {
+      if (this.#stopped) return;
+      this.#host.guard(() => this.#tick());
+      if (!this.#stopped) this.start();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #tick(): void {
+    const { clock, links, log, persist, placement, settings } = this.#host;
+    this.#ticks++;
+    clock.look();
+    const stallMs = (settings.electionTicksMin * settings.tickMs) / 2;
+    this.stalled = Math.max(log.statistics().flushUnderWayMs, persist.underWayMs) > stallMs;
+    for (const replica of this.#host.replicas()) {
+      replica.tick();
+      if (this.#ticks >= firstCampaignTicks && this.#ticks < settings.electionTicksMin) this.campaignFirst(replica);
+    }
+    this.#heartbeat(links);
+    placement.tick();
+    if (persist.idle) log.noteIdle();
+    this.#host.schedule();
+  }
+
+  /** After a start the replica that comes first in the descriptor need not wait for a timeout; PreVote guards the others. */
+  campaignFirst(replica: Replica): void {
+    const { intake, links, storeId: own } = this.#host;
+    if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#host.stopping() || !intake.mayLead)
+      return;
+    const { replicas } = replica.descriptor;
+    if (replicas[0]?.storeId !== own) return;
+    const reachable = replicas.filter(({ storeId }) => storeId === own || links.mutual(storeId, "heartbeat")).length;
+    if (reachable * 2 <= replicas.length) return;
+    replica.node.campaign();
+    this.#host.markDirty(replica);
+  }
+
+  #heartbeat(links: PeerLinks): void {
+    const now = this.#host.environment.clock.monotonicMs();
+    if (now - this.#heartbeatAtMs < this.#host.settings.storeHeartbeatMs) return;
+    this.#heartbeatAtMs = now;
+    for (const peer of links.peers.values()) links.send(peer.storeId, "heartbeat", this.#host.heartbeat());
+  }
+}
