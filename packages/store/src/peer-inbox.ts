@@ -6,11 +6,13 @@ import type { MetaWhereabouts } from "./placement/meta-whereabouts.ts";
 import type { PlacementHost } from "./placement/placement-host.ts";
 import type { Replica } from "./replica/replica.ts";
 import type { SnapshotService } from "./snapshot/snapshot-service.ts";
+import type { StoreDirectory } from "./store-directory.ts";
 
 export interface PeerInboxHost {
   readonly intake: Intake;
   readonly links: PeerLinks;
   readonly meta: MetaWhereabouts;
+  readonly stores: StoreDirectory;
   readonly placement: PlacementHost;
   readonly snapshots: SnapshotService;
   replica(rangeId: number): Replica | undefined;
@@ -26,7 +28,7 @@ export class PeerInbox {
   }
 
   onMessage(from: Peer, message: PeerMessage): void {
-    const { links, meta, placement, snapshots } = this.#host;
+    const { links, meta, placement, snapshots, stores } = this.#host;
     switch (message.type) {
       case "raft":
         return this.#onRaft(message);
@@ -42,12 +44,16 @@ export class PeerInbox {
         return this.#host.schedule();
       case "store-heartbeat":
         links.noteClock(from, message.wallMs);
+        if (message.directoryRevision < stores.revision)
+          links.send(from.storeId, "heartbeat", { type: "store-directory", ...stores.known });
         return meta.onHeartbeat(from.storeId, message);
+      case "store-directory":
+        stores.learn(message);
+        return;
       case "replica-absent":
       case "replica-gone":
       case "replica-check":
       case "replica-verdict":
-      case "store-directory":
       case "step-outcome":
         return;
       default:

@@ -4,8 +4,8 @@
  */
 import type { Clock, Environment, StoreId, Timer } from "@flotilla/base";
 import { Failure, MalformedError, randomBelow } from "@flotilla/base";
-import type { ClusterPlan } from "@flotilla/placement";
 import { sendInPayloads } from "./payloads.ts";
+import type { StoreDirectory } from "./store-directory.ts";
 import type {
   Admission,
   Codec,
@@ -58,7 +58,8 @@ export interface PeerEvents {
 
 export class PeerLinks {
   readonly peers: Map<StoreId, Peer> = new Map();
-  readonly #plan: ClusterPlan;
+  readonly #clusterId: string;
+  readonly #directory: StoreDirectory;
   readonly #selfId: StoreId;
   readonly #environment: Environment;
   readonly #clock: Clock;
@@ -77,16 +78,18 @@ export class PeerLinks {
   /** Streams we dialled: what we receive on. */
   readonly #incoming: Set<Stream> = new Set();
   readonly #unconfirmedBytesMax: number;
-  /** Where stores may be found; as many as there are stores. */
+  /** Where the first stores may be found; as many as these are. */
   readonly #addresses: readonly string[];
+  #started = false;
   #closed = false;
   /** Messages dropped because a stream was missing or too far behind; for metrics. */
   dropped = 0;
 
   constructor(
     options: {
-      readonly plan: ClusterPlan;
-      /** Where the planned stores are now, in the plan's order; empty = where the plan says. */
+      readonly clusterId: string;
+      readonly directory: StoreDirectory;
+      /** Where the stores of the directory are now, in its order; another number of them = where it says. */
       readonly addresses: readonly string[];
       readonly selfId: StoreId;
       readonly unconfirmedBytesMax: number;
@@ -99,7 +102,8 @@ export class PeerLinks {
     },
     events: PeerEvents,
   ) {
-    this.#plan = options.plan;
+    this.#clusterId = options.clusterId;
+    this.#directory = options.directory;
     this.#selfId = options.selfId;
     this.#unconfirmedBytesMax = options.unconfirmedBytesMax;
     this.#environment = dependencies.environment;
@@ -109,20 +113,53 @@ export class PeerLinks {
     this.#encode = (messages) => dependencies.codec.encodePeer(messages);
     this.#hello = (purpose) => dependencies.hello(purpose);
     this.#events = events;
-    const moved = options.addresses.length === options.plan.stores.length;
-    this.#addresses = moved ? options.addresses : options.plan.stores.map(({ address }) => address);
-    for (const [index, store] of options.plan.stores.entries()) {
-      if (store.storeId === options.selfId) continue;
-      const lane = (): OutLane => ({ stream: undefined, outgoing: [], outgoingBytes: 0 });
-      this.peers.set(store.storeId, {
-        storeId: store.storeId,
-        address: moved ? options.addresses[index]! : store.address,
-        incarnation: 0,
-        lastHeardMs: -Infinity,
-        clockOffsetMs: 0,
-        out: { heartbeat: lane(), append: lane(), snapshot: lane() },
-      });
+    const stores = [...options.directory.stores.values()];
+    const moved = options.addresses.length === stores.length;
+    this.#addresses = moved ? options.addresses : stores.map(({ address }) => address);
+    for (const [index, { storeId }] of stores.entries()) this.#addPeer(storeId, this.#addresses[index]!);
+    options.directory.onChange(() => this.#followDirectory());
+    this.#followDirectory();
+  }
+
+  #addPeer(storeId: StoreId, address: string): void {
+    if (storeId === this.#selfId) return;
+    const lane = (): OutLane => ({ stream: undefined, outgoing: [], outgoingBytes: 0 });
+    const peer: Peer = {
+      storeId,
+      address,
+      incarnation: 0,
+      lastHeardMs: -Infinity,
+      clockOffsetMs: 0,
+      out: { heartbeat: lane(), append: lane(), snapshot: lane() },
+    };
+    this.peers.set(storeId, peer);
+    if (this.#started) for (const each of lanes) this.#dial(peer, each, redialMsMin);
+  }
+
+  /** Stores that joined are dialled, those that left are not any more. */
+  #followDirectory(): void {
+    for (const { storeId, address, state } of this.#directory.stores.values()) {
+      const peer = this.peers.get(storeId);
+      if (state === "decommissioned") this.#removePeer(storeId);
+      else if (peer === undefined) this.#addPeer(storeId, address);
+      // Where it is now, it says itself once it is met.
+      else if (peer.incarnation === 0 && this.#directory.revision > 0) peer.address = address;
     }
+  }
+
+  #removePeer(storeId: StoreId): void {
+    const peer = this.peers.get(storeId);
+    if (peer === undefined) return;
+    this.peers.delete(storeId);
+    for (const lane of lanes) {
+      const name = `${storeId} ${lane}`;
+      this.#redials.get(name)?.timer.cancel();
+      this.#redials.delete(name);
+      this.#dials.get(name)?.cancel();
+      this.#dials.delete(name);
+      peer.out[lane].stream?.close();
+    }
+    for (const stream of this.#incoming) if (stream.hello.storeId === storeId) stream.close();
   }
 
   get streams(): number {
@@ -137,6 +174,7 @@ export class PeerLinks {
   }
 
   start(): void {
+    this.#started = true;
     for (const peer of this.peers.values()) for (const lane of lanes) this.#dial(peer, lane, redialMsMin);
   }
 
@@ -232,17 +270,20 @@ export class PeerLinks {
       code,
       message,
     });
-    if (hello.clusterId !== this.#plan.clusterId) {
+    if (hello.clusterId !== this.#clusterId) {
       return refuse(
         "WrongCluster",
-        `store ${hello.storeId} belongs to cluster ${hello.clusterId}, this is ${this.#plan.clusterId}`,
+        `store ${hello.storeId} belongs to cluster ${hello.clusterId}, this is ${this.#clusterId}`,
       );
     }
-    const planned = this.#plan.stores.find((store) => store.storeId === hello.storeId);
-    if (planned === undefined || hello.storeId === this.#selfId) {
+    const entry = this.#directory.entry(hello.storeId);
+    if (entry === undefined || hello.storeId === this.#selfId) {
       return refuse("Refused", `store ${hello.storeId} is not a store that this one may speak with`);
     }
-    if (planned.storeKey !== hello.storeKey) {
+    if (entry.state === "decommissioned") {
+      return refuse("Refused", `store ${hello.storeId} was decommissioned: it is not part of the cluster any more`);
+    }
+    if (entry.storeKey !== hello.storeKey) {
       return refuse(
         "InUse",
         `store ${hello.storeId} shows another store key: its directory is not the one that the cluster knows`,
@@ -317,8 +358,9 @@ export class PeerLinks {
   #noteElsewhere(peer: Peer, hello: Hello): void {
     const found = this.peers.get(hello.storeId);
     if (found?.incarnation === 0 && this.#identityRefusal(hello) === undefined) found.address = peer.address;
-    if (peer.incarnation !== 0) return;
     const at = this.#addresses.indexOf(peer.address);
+    // Where a store that joined is, its own entry says.
+    if (peer.incarnation !== 0 || at < 0) return;
     peer.address = this.#addresses[(at + 1) % this.#addresses.length]!;
   }
 
@@ -342,7 +384,7 @@ export class PeerLinks {
     this.#events.onDisowned(
       new Failure(
         "WrongCluster",
-        `this directory belongs to cluster ${this.#plan.clusterId}, the stores at ${addresses} to another one`,
+        `this directory belongs to cluster ${this.#clusterId}, the stores at ${addresses} to another one`,
         { hint: "check the data directory and --peers of this node" },
       ),
     );
@@ -373,10 +415,10 @@ export class PeerLinks {
   }
 
   #dial(peer: Peer, lane: Lane, delayMs: number): void {
-    if (this.#closed) return;
+    if (this.#closed || this.peers.get(peer.storeId) !== peer) return;
     const name = `${peer.storeId} ${lane}`;
     const redial = (after: number): void => {
-      if (this.#closed) return;
+      if (this.#closed || this.peers.get(peer.storeId) !== peer) return;
       const jittered = after / 2 + randomBelow(this.#environment.random, Math.ceil(after / 2));
       const again = (delay: number): void => {
         this.#redials.delete(name);
@@ -429,6 +471,7 @@ function forgetOutgoing(out: OutLane): void {
 function messageBytes(message: PeerMessage): number {
   if (message.type === "snapshot-chunk") return message.bytes.length + 64;
   if (message.type === "store-report") return 256 * (1 + message.ranges.length);
+  if (message.type === "store-directory") return 256 * (1 + message.stores.length);
   if (message.type !== "raft" || message.message.type !== "append") return 128;
   let bytes = 128;
   for (const entry of message.message.entries) bytes += entry.data.length + 32;

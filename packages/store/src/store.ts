@@ -41,6 +41,8 @@ import type { QueuedRead } from "./replica/read-queue.ts";
 import { routingRefusal } from "./clients/routing-refusal.ts";
 import { SnapshotService } from "./snapshot/snapshot-service.ts";
 import { StoreTicks } from "./store-ticks.ts";
+import { StoreDirectory } from "./store-directory.ts";
+import { readDirectory, writeDirectory } from "./store-directory-record.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
 import { recoverStore } from "./store-recovery.ts";
@@ -69,6 +71,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly #options: StoreOptions;
   readonly #dependencies: StoreDependencies;
   readonly #replicas: Map<number, Replica> = new Map();
+  readonly #stores: StoreDirectory;
   readonly #links: PeerLinks;
   readonly #clients: ClientService;
   readonly #persist: PersistBatches;
@@ -123,9 +126,11 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));
     this.#directory = new MetaDirectory(() => wholeMachine(replica(metaRangeId)), engine, environment.bytes);
+    this.#stores = this.#newDirectory();
     this.#links = new PeerLinks(
       {
-        plan: options.plan,
+        clusterId: options.plan.clusterId,
+        directory: this.#stores,
         addresses: options.peerAddresses,
         selfId: options.storeId,
         unconfirmedBytesMax: options.settings.peerUnconfirmedBytesMax,
@@ -175,6 +180,7 @@ class Store implements StoreApi, ReplicaHost {
       intake: this.#intake,
       links: this.#links,
       meta: this.#meta,
+      stores: this.#stores,
       placement: this.#placement,
       snapshots: this.#snapshots,
       replica: (rangeId) => this.#replicas.get(rangeId),
@@ -202,6 +208,16 @@ class Store implements StoreApi, ReplicaHost {
       guard: (step) => this.#guard(step),
       schedule: () => this.schedule(),
     });
+  }
+
+  #newDirectory(): StoreDirectory {
+    const { engine } = this.#dependencies;
+    const { bytes } = this.environment;
+    const directory = new StoreDirectory(this.#options.plan);
+    const kept = readDirectory(engine, bytes);
+    if (kept !== undefined) directory.learn(kept);
+    directory.onChange(() => void this.#queue.run(() => writeDirectory(engine, directory.known, bytes)));
+    return directory;
   }
 
   #newHousekeeping(): Housekeeping {
@@ -531,7 +547,7 @@ class Store implements StoreApi, ReplicaHost {
       httpAddress: this.#options.httpAddress,
       metaRange: this.#meta.descriptor,
       metaLeader: this.#meta.leaderFirstHand,
-      directoryRevision: 0,
+      directoryRevision: this.#stores.revision,
     };
   }
 

@@ -4,6 +4,7 @@ import { createCodec } from "@flotilla/transport";
 import type { Hello, PeerMessage, Stream, StreamHandlers } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
 import { PeerLinks } from "../src/peer-links.ts";
+import { StoreDirectory } from "../src/store-directory.ts";
 import { isRefusal, put } from "./support/raw-client.ts";
 import type { MemoryStream } from "./support/memory-network.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
@@ -184,7 +185,13 @@ describe("what waits to be sent to one store", () => {
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     };
     const links = new PeerLinks(
-      { plan: cluster.plan, addresses: [], selfId: storeId(1), unconfirmedBytesMax: 1_000_000 },
+      {
+        clusterId: cluster.plan.clusterId,
+        directory: new StoreDirectory(cluster.plan),
+        addresses: [],
+        selfId: storeId(1),
+        unconfirmedBytesMax: 1_000_000,
+      },
       { environment, dialer: { dial: () => ({ cancel() {} }) }, codec, hello: () => ({ leaseMs: 400 }) as Hello },
       { onMessage() {}, onSendBroken() {}, onConnected() {}, onDisowned() {} },
     );

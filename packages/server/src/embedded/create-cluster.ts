@@ -97,7 +97,8 @@ function storeData(
   peers: readonly string[],
   { store, log, logLevel }: ResolvedClusterOptions,
 ): StoreThreadData {
-  return { dataDir, address, httpAddress: "", peers, labels: {}, logLevel, serverVersion, settings: store, log };
+  const host = { dataDir, address, httpAddress: "", peers, join: [], labels: {} };
+  return { ...host, logLevel, serverVersion, settings: store, log };
 }
 
 const isPortTaken = (error: unknown): boolean =>

@@ -296,7 +296,9 @@ export class FoundingNode {
         "Refused",
         `the node at ${this.options.peers[at]!} belongs to cluster ${states[at]!.clusterId}, and the directory of this node is empty: ` +
           "it would come back as a store that has forgotten the votes it gave",
-        { hint: "put the directory back from where it was; a new node cannot join a cluster yet" },
+        {
+          hint: "put the directory back from where it was; or start this node with --join instead of --peers, as a new one",
+        },
       ),
     );
   }

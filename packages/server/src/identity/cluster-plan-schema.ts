@@ -1,5 +1,5 @@
 /** Checks a plan that comes from a file, before anything is built on it. */
-import { compareKeys, keyMax, systemPrefix } from "@flotilla/base";
+import { compareKeys, keyMax, systemPrefix, userPrefix } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import { fields, list, text, wholeNumber } from "./plain-shape.ts";
 
@@ -38,6 +38,8 @@ export function wrongPlan(value: unknown): string | undefined {
       replicaIds.add(replicaId);
     }
   }
+  // A store that joined knows of the meta range only; all others it hears of.
+  if (ranges.length === 1 && end === userPrefix) return undefined;
   return end === keyMax ? undefined : "the last range does not end at the end of all keys";
 }
 

@@ -97,7 +97,7 @@ function forgotten(empty: readonly string[], { clusterId, plan }: Identity): Fai
     `${empty.join(", ")} ${empty.length === 1 ? "is" : "are"} empty, but the other directories hold cluster ${clusterId}: ` +
       "an empty directory has forgotten the votes it gave and would come back as a store that the cluster does not know",
     {
-      hint: `${wipeHint}; adding stores to a cluster is not possible yet`,
+      hint: `${wipeHint}; or add the node as a new one with \`flotilla start --join\``,
       details: { clusterId, empty: [...empty], stores: plan.stores.length },
     },
   );

@@ -44,6 +44,7 @@ export async function startNode(settings: NodeSettings, logger: Logger, signal?:
       advertiseAddress: settings.advertiseAddress,
       httpAddress: http.address,
       peers: settings.peers,
+      join: settings.join,
       labels: settings.labels,
       logLevel: settings.logLevel,
       serverVersion,

@@ -13,6 +13,8 @@ export interface StoreThreadData {
   readonly advertiseAddress?: string;
   readonly httpAddress: string;
   readonly peers: readonly string[];
+  /** Nodes of the cluster that an empty directory asks to become a new store of. */
+  readonly join: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly logLevel: LogLevel;
   readonly serverVersion: string;

@@ -19,6 +19,7 @@ import { awaitIdentity } from "../founding/await-identity.ts";
 import { readIdentityOrOffer } from "../founding/founding-node.ts";
 import { raiseIncarnation, readIdentity } from "../identity/identity-file.ts";
 import type { Identity } from "../identity/identity-file.ts";
+import { joinCluster } from "../joining/join-cluster.ts";
 import { isUnspecified, parseAddress } from "../settings/address.ts";
 import { filesOf } from "./delayed-sync-files.ts";
 import { LoopMeter } from "./loop-meter.ts";
@@ -87,7 +88,8 @@ class StoreWorker {
     const data = this.#data;
     // Looked at before the lock, so that a directory without a store stays as it was found.
     const files = filesOf(data.dataDir, process.env);
-    if (data.peers.length === 0 && (await readIdentity(files, ".")) === undefined) throw noCluster(data.dataDir);
+    const alone = data.peers.length === 0 && data.join.length === 0;
+    if (alone && (await readIdentity(files, ".")) === undefined) throw noCluster(data.dataDir);
     const { bytes, logger } = this.#environment;
     const codec = createCodec(bytes);
     const listeners = new GrpcListenerFactory({}, { bytes, logger });
@@ -143,15 +145,27 @@ class StoreWorker {
     codec: Codec,
     listeners: ListenerFactory,
   ): Promise<{ readonly identity: Identity; readonly address: string }> {
-    const { address, peers } = this.#data;
+    const { address, peers, join } = this.#data;
     const stopped = new Promise<never>((_resolve, reject) => (this.#stopWaiting = reject));
     stopped.catch(() => {});
     if (this.#stopWith !== undefined) throw stoppedWaiting();
     const onWaiting = (at: string, reason: string): void => this.#send({ type: "waiting", address: at, reason });
     const environment = this.#environment;
-    const found = await awaitIdentity({ address, peers }, { environment, files, codec, listeners, onWaiting, stopped });
+    const found =
+      join.length > 0
+        ? { identity: await this.#join(files, stopped), address }
+        : await awaitIdentity({ address, peers }, { environment, files, codec, listeners, onWaiting, stopped });
     this.#stopWaiting = undefined;
     return found;
+  }
+
+  #join(files: Files, stopped: Promise<never>): Promise<Identity> {
+    const { address, advertiseAddress = "", httpAddress, join, labels } = this.#data;
+    const onWaiting = (reason: string): void => this.#send({ type: "waiting", address, reason });
+    return joinCluster(
+      { join, address: advertiseAddress === "" ? address : advertiseAddress, httpAddress, labels },
+      { environment: this.#environment, files, onWaiting, stopped },
+    );
   }
 
   #receive(message: ToStoreThread): void {
@@ -237,7 +251,7 @@ const stoppedWaiting = (): Failure => new Failure("Closed", "the node was stoppe
 
 function noCluster(dataDir: string): Failure {
   return new Failure("Refused", `${dataDir} holds no store: this node has no cluster`, {
-    hint: "start it with --peers, and make the cluster with `flotilla cluster init`; or `flotilla dev` makes one on this machine",
+    hint: "start it with --join to add it to a cluster; or with --peers, and make one with `flotilla cluster init`; or `flotilla dev` makes one on this machine",
     details: { dataDir },
   });
 }

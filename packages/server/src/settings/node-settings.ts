@@ -25,6 +25,8 @@ export interface HostSettings {
   readonly httpAddress: string;
   /** Where other nodes of the cluster may be found; empty: the addresses that stand in the identity. */
   readonly peers: readonly string[];
+  /** Nodes of a cluster that this one is to become a new node of, when its directory is empty. */
+  readonly join: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly logLevel: LogLevel;
   /** Allows addresses other than loopback although there is neither TLS nor a user. */
@@ -140,6 +142,14 @@ const hostDefinitions: Record<keyof HostSettings, Omit<SettingDefinition, "name"
     defaultValue: [],
     unit: undefined,
     schema: list("peers", (item) => formatAddress(parseAddress("peers", item))),
+  },
+  join: {
+    argument: "HOST:PORT,...",
+    description:
+      "nodes of a cluster that this one joins as a new node when its directory is empty; one that answers is enough, later it is not looked at",
+    defaultValue: [],
+    unit: undefined,
+    schema: list("join", (item) => formatAddress(parseAddress("join", item))),
   },
   labels: {
     argument: "NAME=VALUE,...",

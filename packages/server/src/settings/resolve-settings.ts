@@ -55,6 +55,7 @@ export function resolveSettings(sources: SettingSources): ResolvedSettings {
     advertiseAddress: value("advertiseAddress") as string,
     httpAddress: value("httpAddress") as string,
     peers: value("peers") as readonly string[],
+    join: value("join") as readonly string[],
     labels: value("labels") as Readonly<Record<string, string>>,
     logLevel: value("logLevel") as HostSettings["logLevel"],
     insecure: value("insecure") as boolean,
