@@ -9,11 +9,16 @@ export interface CommandIo {
   note(text: string): void;
   readonly outIsTerminal: boolean;
   readonly noteIsTerminal: boolean;
+  readonly inputIsTerminal: boolean;
   readonly input: AsyncIterable<Uint8Array>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The current directory. */
   readonly directory: string;
   connect(options: ConnectOptions): Promise<ClusterClient>;
+  /** Milliseconds from some moment on. */
+  nowMs(): number;
+  /** Ends early, without an error, when the signal is aborted. */
+  pause(milliseconds: number, signal: AbortSignal): Promise<void>;
   /** From now on the verb goes on when nobody reads its output any more; otherwise that ends the process quietly. */
   outliveReaders(): void;
   /** Aborted by the first Ctrl-C or SIGTERM, for verbs that have something to tidy up; the second one ends the process. */

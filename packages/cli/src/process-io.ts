@@ -1,4 +1,5 @@
 /** The real process behind a verb. */
+import { setTimeout } from "node:timers/promises";
 import { Failure } from "@flotilla/base";
 import type { CommandIo } from "./command-io.ts";
 import { connectCluster } from "./cluster-client.ts";
@@ -20,12 +21,15 @@ export function createProcessIo(): CommandIo {
     note: (text) => void process.stderr.write(text),
     outIsTerminal: process.stdout.isTTY === true,
     noteIsTerminal: process.stderr.isTTY === true,
+    inputIsTerminal: process.stdin.isTTY === true,
     get input() {
       return process.stdin;
     },
     environment: process.env,
     directory: process.cwd(),
     connect: connectCluster,
+    nowMs: () => performance.now(),
+    pause: (milliseconds, signal) => setTimeout(milliseconds, undefined, { signal }).catch(() => {}),
     outliveReaders: () => void (endsWithReader = false),
     interrupted() {
       interruption ??= listenForInterruption();
@@ -55,8 +59,6 @@ function listenForInterruption(): AbortController {
 export async function exitProcess(exitCode: number): Promise<never> {
   await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
   if (process.stderr.writableLength > 0)
-    await Promise.race([new Promise<void>((resolve) => process.stderr.write("", () => resolve())), pause(1000)]);
+    await Promise.race([new Promise<void>((resolve) => process.stderr.write("", () => resolve())), setTimeout(1000)]);
   process.exit(exitCode);
 }
-
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -94,8 +94,11 @@ describe("reports about the cluster", () => {
     expect(
       JSON.parse((await run(["range", "list", "-o", "jsonl", "--hex"], { cluster: cluster() })).out),
     ).toMatchObject({ start: "2c67", end: "ff00", encoding: "hex" });
-    const { out } = await run(["range", "list"], { cluster: cluster() });
-    expect(out.split("\n")[1]).toMatch(/^ +3 +LGc= +\/wA= +- +7 +2 down, 3 learner +- +12 +-$/);
+    const row1 = async (...options: string[]): Promise<string | undefined> =>
+      (await run(["range", "list", ...options], { cluster: cluster() })).out.split("\n")[1];
+    expect(await row1()).toMatch(/^ +3 +,g → \\xff\\x00 +2\(down\) 3\(learner\) +7 +- +- +12\/s +-$/);
+    expect(await row1("--hex")).toMatch(/^ +3 +2c67 → ff00 /);
+    expect(await row1("--base64")).toMatch(/^ +3 +LGc= → \/wA= /);
   });
 
   test("nodes and stores are lists", async () => {
@@ -117,6 +120,68 @@ describe("reports about the cluster", () => {
       const { exitCode, notes } = await run([...argv, "-o", "json"], { cluster: odd });
       expect([exitCode, JSON.parse(notes).error.code]).toEqual([1, "ProtocolMismatch"]);
     }
+  });
+});
+
+describe("one range", () => {
+  const lines = [{ rule: "repair", verdict: "waits", text: "store 2 is down for 12 s of 300 s" }];
+  const led = { ...range, start: "", end: "m", leaderStoreId: 3, sizeBytes: 123_456_789, keys: 250_000 };
+
+  test("show has its interval, replicas with the leader marked, and why placement does nothing", async () => {
+    const fake = new FakeCluster();
+    fake.answers.set("range-show", { ...led, operators: [], explain: lines });
+    const { exitCode, out } = await run(["range", "show", "3"], { cluster: fake });
+    expect(exitCode).toBe(0);
+    expect(out).toContain("keys     -∞ → m\n");
+    expect(out).toContain("leader   store 3, term 7\n");
+    expect(out).toContain("size     118 MiB\n");
+    expect(out).toContain("records  250 k\n");
+    expect(out).toMatch(/ 5 +3 +3\* +learner +probe\n/);
+    expect(out).toMatch(/repair +waits +store 2 is down for 12 s of 300 s\n/);
+    expect(JSON.parse((await run(["range", "show", "3", "-o", "json"], { cluster: fake })).out)).toEqual({
+      ...led,
+      encoding: "utf8",
+      operators: [],
+      explain: lines,
+    });
+    expect(fake.orders[0]).toEqual({ name: "range-show", body: { rangeId: 3 } });
+    fake.answers.set("range-show", led);
+    expect((await run(["range", "show", "3"], { cluster: fake })).notes).toContain("ProtocolMismatch");
+  });
+
+  test("explain lists every rule with its verdict", async () => {
+    const fake = new FakeCluster();
+    fake.answers.set("range-explain", { rangeId: 3, lines });
+    expect((await run(["range", "explain", "3"], { cluster: fake })).out).toBe(
+      "RULE    VERDICT  WHY\nrepair  waits    store 2 is down for 12 s of 300 s\n",
+    );
+  });
+
+  test("check is exit code 0 only when all replicas are equal", async () => {
+    const fake = new FakeCluster();
+    const replica = (storeId: number, checksum: string | null): object => ({ storeId, checksum, keys: 4, bytes: 2048 });
+    const checked = (equal: boolean | null, other: string | null): object => ({
+      ranges: [{ rangeId: 3, appliedIndex: 9, replicas: [replica(1, "aa"), replica(2, other)], equal }],
+    });
+    fake.answers.set("range-check", checked(true, "aa"));
+    const well = await run(["range", "check", "3"], { cluster: fake });
+    expect([well.exitCode, well.out.split("\n")[2]]).toEqual([
+      0,
+      expect.stringMatching(/^ +3 +9 +2 +4 +2\.0 KiB +aa +yes$/),
+    ]);
+    fake.answers.set("range-check", checked(false, "bb"));
+    const bad = await run(["range", "check"], { cluster: fake });
+    expect([bad.exitCode, bad.notes]).toEqual([1, expect.stringContaining("replicas differ: range 3")]);
+    fake.answers.set("range-check", checked(null, null));
+    const open = await run(["range", "check"], { cluster: fake });
+    expect([open.exitCode, open.notes]).toEqual([1, expect.stringContaining("could be compared: range 3")]);
+    expect(fake.orders.map(({ body }) => body)).toEqual([{ rangeId: 3 }, {}, {}]);
+  });
+
+  test("one store is a list of fields", async () => {
+    const fake = cluster();
+    fake.answers.set("store-show", (fake.answers.get("store-list") as object[])[0]);
+    expect((await run(["store", "show", "1"], { cluster: fake })).out).toMatch(/size +2\.0 KiB\nfree +-\n/);
   });
 });
 

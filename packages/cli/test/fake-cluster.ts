@@ -114,17 +114,24 @@ export class FakeCluster implements ClusterClient {
     return { records: count, bytes };
   }
 
+  /** What was asked of the cluster, in order. */
+  readonly orders: { name: string; body: object }[] = [];
   /** What was asked of which endpoint. */
   readonly asked: { endpoint: string; name: string; body: object }[] = [];
 
   async adminAt(endpoint: string, name: string, body: object): Promise<unknown> {
     this.asked.push({ endpoint, name, body });
-    return this.admin(name);
+    return this.admin(name, body);
   }
 
-  async admin(name: string): Promise<unknown> {
+  /** An answer may be a function of the arguments; an error is thrown. */
+  async admin(name: string, body: object = {}): Promise<unknown> {
+    this.orders.push({ name, body });
     if (!this.answers.has(name)) throw new FakeError("InvalidArgument", `unknown request ${name}`);
-    return this.answers.get(name);
+    const answer = this.answers.get(name);
+    const result: unknown = typeof answer === "function" ? (answer as (body: object) => unknown)(body) : answer;
+    if (result instanceof Error) throw result;
+    return result;
   }
 
   get bare(): never {
@@ -154,6 +161,10 @@ export interface RunOptions {
   readonly environment?: Record<string, string>;
   readonly input?: string | Uint8Array;
   readonly terminal?: boolean;
+  /** What is typed on a terminal when the verb asks; without it there is nobody to ask. */
+  readonly answer?: string;
+  /** Called at each pause with the milliseconds since the start; aborting the controller is Ctrl-C. */
+  readonly onPause?: (elapsedMs: number, interruption: AbortController) => void;
 }
 
 export async function run(
@@ -164,18 +175,27 @@ export async function run(
     environment = {},
     input = "",
     terminal = false,
+    answer,
+    onPause = () => {},
   }: RunOptions = {},
 ): Promise<Ran> {
   const out: Buffer[] = [];
   let notes = "";
-  const never = new AbortController();
+  const interruption = new AbortController();
+  let elapsedMs = 0;
   const io: CommandIo = {
     out: async (content) => void out.push(Buffer.from(content as string)),
     note: (text) => void (notes += text),
     outIsTerminal: terminal,
-    noteIsTerminal: false,
+    noteIsTerminal: answer !== undefined,
+    inputIsTerminal: answer !== undefined,
+    nowMs: () => elapsedMs,
+    async pause(milliseconds) {
+      elapsedMs += milliseconds;
+      onPause(elapsedMs, interruption);
+    },
     input: (async function* () {
-      yield Buffer.from(input as string);
+      yield Buffer.from(answer === undefined ? (input as string) : `${answer}\n`);
     })(),
     environment,
     directory,
@@ -184,7 +204,7 @@ export async function run(
       return cluster;
     },
     outliveReaders: () => {},
-    interrupted: () => never.signal,
+    interrupted: () => interruption.signal,
   };
   const exitCode = await runCommandLine(argv, io);
   const bytes = Buffer.concat(out);

@@ -9,19 +9,26 @@ import { parseDurationMs } from "./duration.ts";
 import { findEndpoints } from "./endpoints.ts";
 import type { Invocation } from "../command-io.ts";
 
+export const timeoutDefault = "10s";
+
 export function addOutputOption(command: Command): Command {
   return command.addOption(new Option("-o, --output <format>", `${outputFormats.join(", ")}`).default("table"));
 }
 
 /** For every verb that talks to a cluster. */
-export function addClusterOptions(command: Command, timeout: string = "10s"): Command {
-  addOutputOption(command);
-  return command
-    .option(
-      "--endpoints <host:port,...>",
-      "nodes to ask, one live one is enough (else FLOTILLA_ENDPOINTS, ./.flotilla/cluster.json, 127.0.0.1:7400-7402)",
-    )
-    .option("--timeout <duration>", "how long an operation may take", timeout);
+export function addClusterOptions(command: Command, timeout: string = timeoutDefault): Command {
+  return addEndpointsOption(addOutputOption(command)).option(
+    "--timeout <duration>",
+    "how long an operation may take",
+    timeout,
+  );
+}
+
+export function addEndpointsOption(command: Command): Command {
+  return command.option(
+    "--endpoints <host:port,...>",
+    "nodes to ask, one live one is enough (else FLOTILLA_ENDPOINTS, ./.flotilla/cluster.json, 127.0.0.1:7400-7402)",
+  );
 }
 
 export function addKeyEncodingOptions(command: Command): Command {
@@ -37,7 +44,7 @@ export function encodingOf({ options }: Invocation): Encoding {
 
 export async function connectOptionsOf({ options, io }: Invocation): Promise<ConnectOptions> {
   const endpoints = await findEndpoints(textOption(options, "endpoints"), io.environment, io.directory);
-  return { endpoints, timeoutMs: parseDurationMs("--timeout", textOption(options, "timeout") ?? "10s") };
+  return { endpoints, timeoutMs: parseDurationMs("--timeout", textOption(options, "timeout") ?? timeoutDefault) };
 }
 
 export function textOption(options: Readonly<Record<string, unknown>>, name: string): string | undefined {

@@ -1,5 +1,5 @@
 /** The bar on a terminal while files go in or out. Elsewhere nothing is shown. */
-import type { SingleBar } from "cli-progress";
+import { ProgressBar } from "../output/progress-bar.ts";
 import { formatBytes } from "../output/table.ts";
 
 const redrawMs = 100;
@@ -19,7 +19,7 @@ export interface ProgressScale {
 export class TransferProgress {
   readonly #counts: () => TransferCounts;
   readonly #scale: ProgressScale;
-  #bar: SingleBar | undefined;
+  #bar: ProgressBar | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #startedMs = performance.now();
 
@@ -30,15 +30,8 @@ export class TransferProgress {
 
   async start(isTerminal: boolean): Promise<void> {
     if (!isTerminal) return;
-    const { default: progress } = await import("cli-progress");
-    this.#bar = new progress.SingleBar({
-      stream: process.stderr,
-      format: "{bar} {percent}  {records} records  {size}  {rate}/s  {failed} failed",
-      hideCursor: true,
-      clearOnComplete: true,
-      fps: 20,
-    });
-    this.#bar.start(Math.max(1, this.#scale.total()), 0, this.#payload());
+    this.#bar = await ProgressBar.open("{bar} {percent}  {records} records  {size}  {rate}/s  {failed} failed");
+    this.#draw();
     this.#timer = setInterval(() => this.#draw(), redrawMs);
   }
 
@@ -46,21 +39,14 @@ export class TransferProgress {
     if (this.#bar === undefined) return;
     clearInterval(this.#timer);
     this.#draw();
-    this.#bar.stop();
+    this.#bar.close();
     this.#bar = undefined;
   }
 
   #draw(): void {
-    const total = Math.max(1, this.#scale.total(), this.#scale.done());
-    this.#bar?.setTotal(total);
-    this.#bar?.update(this.#scale.done(), this.#payload());
-  }
-
-  #payload(): object {
     const { records, bytes, failed } = this.#counts();
     const seconds = Math.max(0.001, (performance.now() - this.#startedMs) / 1000);
-    const total = this.#scale.total();
-    const percent = total === 0 ? "" : `${Math.min(100, Math.floor((100 * this.#scale.done()) / total))}%`;
-    return { records, size: formatBytes(bytes), rate: Math.round(records / seconds), failed, percent };
+    const rate = Math.round(records / seconds);
+    this.#bar?.draw(this.#scale.done(), this.#scale.total(), { records, size: formatBytes(bytes), rate, failed });
   }
 }

@@ -1,6 +1,6 @@
 /** The answers to questions about the cluster. They come from a server of maybe another version: fields may be missing. */
-import { Failure } from "@flotilla/base";
 import type { ClusterClient } from "../cluster-client.ts";
+import { requireList, requireObject } from "./answer-shape.ts";
 import { bytesOfBinaryString, encodeTogether } from "./bytes-text.ts";
 import type { Encoding } from "./bytes-text.ts";
 
@@ -54,15 +54,18 @@ export interface StoreRow {
 
 export interface RangeRow {
   readonly rangeId: number;
-  /** Binary strings on the wire, text here. Empty: the beginning or the end of all keys. */
+  /** Binary strings. Empty: the beginning or the end of all keys. */
   readonly start: string;
   readonly end: string;
-  readonly encoding: Encoding;
+  /** Holds the placement driver's records, no keys of users. */
+  readonly system?: boolean;
+  readonly epoch?: { readonly bounds: number; readonly members: number };
   readonly leaderStoreId: number | null;
   readonly term: number | null;
   readonly replicas: readonly {
     readonly replicaId: number;
     readonly storeId: number;
+    readonly nodeId: number | null;
     readonly role: string;
     readonly state: string | null;
   }[];
@@ -100,31 +103,19 @@ export async function askStores(client: ClusterClient): Promise<readonly StoreRo
   ]) as unknown as StoreRow[];
 }
 
-export async function askRanges(client: ClusterClient, wanted: Encoding): Promise<readonly RangeRow[]> {
-  const rows = requireList(await client.admin("range-list", {}, { readOnly: true }), "range-list", [
-    "rangeId",
-    "start",
-    "end",
-    "replicas",
-  ]);
-  return rows.map((row) => {
-    const bounds = encodeTogether({ start: boundOf(row["start"]), end: boundOf(row["end"]) }, wanted);
-    const { rangeId, ...rest } = row;
-    return { rangeId, ...rest, ...bounds } as unknown as RangeRow;
-  });
+export async function askRanges(client: ClusterClient): Promise<readonly RangeRow[]> {
+  return rangeRows(await client.admin("range-list", {}, { readOnly: true }), "range-list");
 }
 
-const boundOf = (value: unknown): Uint8Array => bytesOfBinaryString(typeof value === "string" ? value : "");
-
-function requireObject(value: unknown, name: string, fields: readonly string[]): Record<string, unknown> {
-  if (typeof value === "object" && value !== null && fields.every((field) => field in value))
-    return value as Record<string, unknown>;
-  throw new Failure("ProtocolMismatch", `the cluster's answer to ${name} is not what this version expects`, {
-    hint: "use the command of the cluster's own version",
-  });
+export function rangeRows(answer: unknown, name: string): readonly RangeRow[] {
+  return requireList(answer, name, ["rangeId", "start", "end", "replicas"]) as unknown as RangeRow[];
 }
 
-function requireList(value: unknown, name: string, fields: readonly string[]): Record<string, unknown>[] {
-  const rows: unknown[] = Array.isArray(value) ? value : [undefined];
-  return rows.map((row) => requireObject(row, name, fields));
+/** As it is written in JSON: both bounds in one encoding. */
+export function encodedRange<Row extends RangeRow>(row: Row, wanted: Encoding): object {
+  const bounds = encodeTogether({ start: boundBytes(row.start), end: boundBytes(row.end) }, wanted);
+  const { rangeId, ...rest } = row;
+  return { rangeId, ...rest, ...bounds };
 }
+
+export const boundBytes = (bound: unknown): Uint8Array => bytesOfBinaryString(typeof bound === "string" ? bound : "");

@@ -39,6 +39,13 @@ export function formatBytes(bytes: number | null): string | null {
   return `${value.toFixed(1)} TiB`;
 }
 
+/** A whole number, with `k` or `M` from a hundred thousand on. */
+export function formatCount(value: number | null): string | null {
+  if (value === null) return null;
+  if (value < 100_000) return String(Math.round(value));
+  return value < 10_000_000 ? `${Math.round(value / 1000)} k` : `${(value / 1_000_000).toFixed(1)} M`;
+}
+
 export function formatDuration(milliseconds: number | null): string | null {
   if (milliseconds === null) return null;
   if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;

@@ -47,7 +47,7 @@ async function plan(
   rangeId: number,
   to: number,
 ): Promise<{ rangeId: number; steps: { action: string; storeId: number }[] }> {
-  const range = (await askRanges(client, "utf8")).find((row) => row.rangeId === rangeId);
+  const range = (await askRanges(client)).find((row) => row.rangeId === rangeId);
   if (range === undefined)
     throw new Failure("NotFound", `there is no range ${rangeId}`, { hint: "flotilla range list" });
   if (!range.replicas.some(({ storeId }) => storeId === to)) {
@@ -59,7 +59,7 @@ async function plan(
 async function waitForLeader(client: ClusterClient, rangeId: number, to: number, timeoutMs: number): Promise<void> {
   const untilMs = performance.now() + timeoutMs;
   while (performance.now() < untilMs) {
-    const range = (await askRanges(client, "utf8")).find((row) => row.rangeId === rangeId);
+    const range = (await askRanges(client)).find((row) => row.rangeId === rangeId);
     if (range?.leaderStoreId === to) return;
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }

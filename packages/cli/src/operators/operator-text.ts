@@ -1,0 +1,67 @@
+/** Operators and plans as a person reads them. */
+import { formatBytes, formatDuration } from "../output/table.ts";
+import type { Column } from "../output/table.ts";
+import { hasEnded } from "./operator-report.ts";
+import type { OperatorRow, OperatorStepRow, Plan } from "./operator-report.ts";
+
+export const operatorColumns: readonly Column<OperatorRow>[] = [
+  { title: "OPERATOR", right: true, cell: ({ operatorId }) => operatorId },
+  { title: "RANGE", right: true, cell: ({ rangeId }) => rangeId },
+  { title: "KIND", cell: ({ kind }) => kind },
+  { title: "STATE", cell: ({ state }) => state },
+  { title: "STEPS", cell: stepCount },
+  { title: "NOW", cell: (operator) => (hasEnded(operator) ? null : currentStep(operator)) },
+  { title: "TOOK", right: true, cell: tookText },
+  { title: "WHY", cell: ({ reason, error }) => error ?? reason },
+];
+
+export const stepsDone = ({ steps }: OperatorRow): number => steps.filter(({ state }) => state === "done").length;
+
+function stepCount(operator: OperatorRow): string {
+  return `${stepsDone(operator)}/${operator.steps.length}`;
+}
+
+export const stepText = ({ action, storeId }: OperatorStepRow): string =>
+  storeId === null ? action : `${action}, store ${storeId}`;
+
+export function currentStep({ steps }: OperatorRow): string | null {
+  const step = steps.find(({ state }) => state !== "done");
+  return step === undefined ? null : stepText(step);
+}
+
+function tookText({ startedAt, finishedAt }: OperatorRow): string | null {
+  if (startedAt === null || finishedAt === null) return null;
+  return formatDuration(Date.parse(finishedAt) - Date.parse(startedAt));
+}
+
+/** One state of one operator in a line. */
+export function operatorLine(operator: OperatorRow): string {
+  const { operatorId, kind, rangeId, state, steps, error } = operator;
+  const what = `operator ${operatorId}  ${kind}${rangeId === null ? "" : ` range ${rangeId}`}  ${state}`;
+  const now = hasEnded(operator) ? error : currentStep(operator);
+  return `${what}  ${stepsDone(operator)} of ${steps.length} steps done${now === null ? "" : `  ${now}`}\n`;
+}
+
+/** `7`, `7, 8, 9`, and for many the first ones and how many there are. */
+export function idsText(ids: readonly number[]): string {
+  const shownMax = 10;
+  if (ids.length <= shownMax) return ids.join(", ");
+  return `${ids.slice(0, shownMax).join(", ")} … (${ids.length} in all)`;
+}
+
+export function planText(title: string, { steps, bytes, risks, blocked }: Plan): string {
+  const width = String(steps.length).length;
+  const lines = [`plan to ${title}`];
+  for (const [index, { text, action, storeId, rangeId, bytes: stepBytes }] of steps.entries()) {
+    const what = text === "" ? `range ${rangeId}: ${stepText({ action, storeId, state: "pending" })}` : text;
+    const size = stepBytes === null || stepBytes === 0 ? "" : `  (${formatBytes(stepBytes)})`;
+    lines.push(`  ${String(index + 1).padStart(width)}  ${what}${size}`);
+  }
+  if (steps.length === 0 && blocked.length === 0) lines.push("  nothing to do");
+  lines.push(`bytes to move  ${formatBytes(bytes) ?? "not known"}`);
+  for (const risk of risks) lines.push(`risk  ${risk}`);
+  if (risks.length === 0) lines.push("risk  none to any quorum");
+  for (const { rangeId, reason } of blocked)
+    lines.push(rangeId === null ? `blocked  ${reason}` : `blocked  range ${rangeId}: ${reason}`);
+  return lines.map((line) => line + "\n").join("");
+}

@@ -1,0 +1,13 @@
+import type { Verb } from "../command-io.ts";
+import { addChangeOptions, runChange } from "../operators/change.ts";
+
+export const verb: Verb = {
+  configure(command) {
+    command.argument("<name>", "repair, balance-replicas, balance-leaders or split");
+    addChangeOptions(command).addHelpText("after", "\nOperators under way go on; it begins no new ones.");
+  },
+  async run(invocation) {
+    const name = String(invocation.arguments[0]);
+    return runChange(invocation, { request: "scheduler-pause", body: { name }, title: `pause ${name}` });
+  },
+};
