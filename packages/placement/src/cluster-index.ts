@@ -1,0 +1,125 @@
+/** One pass over a cluster state, so that every decision of a round finds what it needs without another pass. */
+import { noStore } from "@flotilla/base";
+import type { RangeId, StoreId } from "@flotilla/base";
+import type { ClusterState, RangeState, StoreState } from "./cluster-state.ts";
+import type { Operator } from "./operator.ts";
+
+/** A store with what the ranges, and the operators under way, make of it. */
+export interface StoreLoad {
+  readonly store: StoreState;
+  /** Small integers, equal when node, host or zone is; -1 = no such label. */
+  readonly node: number;
+  readonly host: number;
+  readonly zone: number;
+  /** Ranges with a member here, those of operators under way counted as if they had ended. */
+  replicas: number;
+  leaders: number;
+  bytes: number;
+  /** Snapshots that operators under way still need. */
+  sending: number;
+  receiving: number;
+  /** Ranges that have a member here now. */
+  readonly ranges: RangeState[];
+}
+
+export interface ClusterIndex {
+  readonly state: ClusterState;
+  readonly stores: ReadonlyMap<StoreId, StoreLoad>;
+  readonly ranges: ReadonlyMap<RangeId, RangeState>;
+  readonly operators: ReadonlyMap<RangeId, Operator>;
+  /** When a replica of the range last began to move for balance or spread. */
+  readonly movedMs: ReadonlyMap<RangeId, number>;
+  /** When an operator on the range last failed. */
+  readonly failedMs: ReadonlyMap<RangeId, number>;
+}
+
+export function indexCluster(state: ClusterState): ClusterIndex {
+  const stores = indexStores(state);
+  const ranges = new Map<RangeId, RangeState>();
+  for (const range of state.ranges) {
+    ranges.set(range.descriptor.rangeId, range);
+    for (const { storeId } of range.descriptor.replicas) {
+      const load = stores.get(storeId);
+      if (load === undefined) continue;
+      load.replicas++;
+      load.bytes += range.sizeBytes;
+      load.ranges.push(range);
+    }
+    const leading = range.leader === noStore ? undefined : stores.get(range.leader);
+    if (leading !== undefined) leading.leaders++;
+  }
+  const operators = new Map<RangeId, Operator>();
+  const moved = new Map<RangeId, number>();
+  const failed = new Map<RangeId, number>();
+  for (const operator of state.recent) {
+    const { goal, source, rangeId, endedMs } = operator;
+    if (goal.kind === "move" && source !== "repair") noteLatest(moved, rangeId, endedMs);
+    if (operator.state === "failed" || operator.state === "timed-out") noteLatest(failed, rangeId, endedMs);
+  }
+  for (const operator of state.operators) {
+    operators.set(operator.rangeId, operator);
+    const range = ranges.get(operator.rangeId);
+    if (range !== undefined) foresee(operator, range, stores);
+  }
+  return { state, stores, ranges, operators, movedMs: moved, failedMs: failed };
+}
+
+function noteLatest(map: Map<RangeId, number>, id: RangeId, atMs: number): void {
+  if ((map.get(id) ?? -1) < atMs) map.set(id, atMs);
+}
+
+/** Counts as if the operator had ended, so that two rounds do not decide the same twice. */
+export function foresee(
+  { goal }: Pick<Operator, "goal">,
+  range: RangeState,
+  stores: ReadonlyMap<StoreId, StoreLoad>,
+): void {
+  const isMember = (store: StoreId): boolean => range.descriptor.replicas.some(({ storeId }) => storeId === store);
+  const leading = stores.get(range.leader);
+  const leadsInstead = (store: StoreId): void => {
+    const next = stores.get(store);
+    if (next === undefined || next === leading) return;
+    if (leading !== undefined) leading.leaders--;
+    next.leaders++;
+  };
+  if (goal.kind === "transfer-leader") leadsInstead(goal.to);
+  if (goal.kind === "move" || goal.kind === "repair") {
+    const to = stores.get(goal.to);
+    if (to !== undefined && !isMember(goal.to)) {
+      to.replicas++;
+      to.bytes += range.sizeBytes;
+    }
+    const member = range.descriptor.replicas.find(({ storeId }) => storeId === goal.to);
+    if (member === undefined || member.role === "learner") {
+      if (to !== undefined) to.receiving++;
+      if (leading !== undefined) leading.sending++;
+    }
+  }
+  if (goal.kind === "move" || goal.kind === "repair" || goal.kind === "remove-replica") {
+    const from = stores.get(goal.from);
+    if (from !== undefined && isMember(goal.from)) {
+      from.replicas--;
+      from.bytes -= range.sizeBytes;
+    }
+  }
+}
+
+function indexStores(state: ClusterState): Map<StoreId, StoreLoad> {
+  const names = new Map<string, number>();
+  const number = (kind: string, name: string | undefined): number => {
+    if (name === undefined) return -1;
+    const full = `${kind}/${name}`;
+    let found = names.get(full);
+    if (found === undefined) names.set(full, (found = names.size));
+    return found;
+  };
+  const stores = new Map<StoreId, StoreLoad>();
+  for (const store of [...state.stores].sort((a, b) => a.storeId - b.storeId)) {
+    const empty = { replicas: 0, leaders: 0, bytes: 0, sending: 0, receiving: 0 };
+    const node = number("node", String(store.nodeId));
+    const host = number("host", store.labels["host"]);
+    const zone = number("zone", store.labels["zone"]);
+    stores.set(store.storeId, { store, node, host, zone, ...empty, ranges: [] });
+  }
+  return stores;
+}

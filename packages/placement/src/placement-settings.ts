@@ -1,0 +1,64 @@
+/** What the placement driver goes by; kept in the meta range, so that every store that comes to lead it agrees. */
+export interface PlacementSettings {
+  /** Voters of a range. The meta range has at least three where there are three nodes. */
+  readonly replicas: number;
+  /** A store silent for this long gets no new replicas and leaders. */
+  readonly storeSuspectMs: number;
+  /** A store silent for this long does not count for a quorum any more. */
+  readonly storeDeadMs: number;
+  /** A store silent for this long is given up: its replicas are made anew elsewhere. */
+  readonly storeDownMs: number;
+  /** A range larger than this is split. */
+  readonly splitBytes: number;
+  /** Most parts that one split makes. */
+  readonly splitPartsMax: number;
+  /** A learner's snapshot counts from its addition until it is level. */
+  readonly snapshotsReceivingPerStoreMax: number;
+  readonly snapshotsSendingPerStoreMax: number;
+  /** Operators of all kinds under way at once, those asked for by an administrator apart. */
+  readonly operatorsMax: number;
+  /** New operators of one round. */
+  readonly movesPerRoundMax: number;
+  readonly leaderTransfersPerRoundMax: number;
+  readonly splitsPerRoundMax: number;
+  /** Ranges a round looks at in vain for each kind of decision whose search is long; the next round begins elsewhere. */
+  readonly searchesPerRoundMax: number;
+  /** Replicas move for balance when two stores differ by more than this share of the mean, and by two at least. */
+  readonly balanceShare: number;
+  /** After a move for balance or spread a range is left alone for this long, unless a store fails. */
+  readonly moveCooldownMs: number;
+  /** After a split found no useful key, and after an operator of its kind failed, a range is left alone for this long. */
+  readonly retryAfterMs: number;
+  /** An operator that is not done by then is cancelled, in such a way that the range keeps its number of replicas. */
+  readonly moveTimeoutMs: number;
+  readonly transferTimeoutMs: number;
+  readonly splitTimeoutMs: number;
+  /** A learner that lacks at most this many entries is level. */
+  readonly levelEntriesMax: number;
+  /** A store with less free space gets no new replicas. */
+  readonly storeFreeBytesMin: number;
+}
+
+export const defaultPlacementSettings: PlacementSettings = {
+  replicas: 3,
+  storeSuspectMs: 3_000,
+  storeDeadMs: 10_000,
+  storeDownMs: 300_000,
+  splitBytes: 256 * 1024 * 1024,
+  splitPartsMax: 8,
+  snapshotsReceivingPerStoreMax: 2,
+  snapshotsSendingPerStoreMax: 2,
+  operatorsMax: 64,
+  movesPerRoundMax: 16,
+  leaderTransfersPerRoundMax: 8,
+  splitsPerRoundMax: 4,
+  searchesPerRoundMax: 1_000,
+  balanceShare: 0.08,
+  moveCooldownMs: 600_000,
+  retryAfterMs: 60_000,
+  moveTimeoutMs: 1_800_000,
+  transferTimeoutMs: 30_000,
+  splitTimeoutMs: 120_000,
+  levelEntriesMax: 256,
+  storeFreeBytesMin: 1024 * 1024 * 1024,
+};
