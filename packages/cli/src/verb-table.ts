@@ -122,6 +122,11 @@ export const verbTable: readonly VerbEntry[] = [
     load: () => import("./verbs/range-check.ts"),
   },
   {
+    path: ["range", "colocate"],
+    summary: "never divide keys with a prefix",
+    load: () => import("./verbs/range-colocate.ts"),
+  },
+  {
     path: ["operator", "list"],
     summary: "operators under way",
     load: () => import("./verbs/operator-list.ts"),

@@ -298,6 +298,38 @@ describe("an end that the state of the cluster tells", () => {
   });
 });
 
+describe("range colocate", () => {
+  const fakeWith = (...prefixes: string[]): FakeCluster => {
+    const fake = new FakeCluster();
+    fake.answers.set("setting-get", { name: "colocatedPrefixes", value: prefixes });
+    fake.answers.set("setting-set", { changed: true });
+    return fake;
+  };
+  const valueSet = (fake: FakeCluster): unknown =>
+    fake.orders.find(({ name }) => name === "setting-set")?.body as { value: unknown } | undefined;
+
+  test("adds a prefix to those there are, takes one away, or lists them", async () => {
+    const added = fakeWith("b/");
+    expect((await run(["range", "colocate", "a/"], { cluster: added })).out).toBe(
+      "done: keep keys with prefix a/ in one range\n",
+    );
+    expect(valueSet(added)).toEqual({ name: "colocatedPrefixes", value: ["a/", "b/"] });
+    const removed = fakeWith("a/", "\xff");
+    await run(["range", "colocate", "--hex", "ff", "--remove"], { cluster: removed });
+    expect(valueSet(removed)).toEqual({ name: "colocatedPrefixes", value: ["a/"] });
+    const listed = await run(["range", "colocate", "-o", "json"], { cluster: fakeWith("a/", "\xff") });
+    expect(JSON.parse(listed.out)).toEqual([
+      { prefix: "a/", encoding: "utf8" },
+      { prefix: "/w==", encoding: "base64" },
+    ]);
+  });
+
+  test("an empty prefix, or --remove without one, is refused", async () => {
+    expect((await run(["range", "colocate", ""], { cluster: fakeWith() })).exitCode).toBe(2);
+    expect((await run(["range", "colocate", "--remove"], { cluster: fakeWith() })).exitCode).toBe(2);
+  });
+});
+
 describe("operators and schedulers", () => {
   test("operators are a table with steps, time and reason, or the documents of the contract", async () => {
     const fake = new FakeCluster();

@@ -14,7 +14,7 @@ export interface OperatorRow {
   readonly operatorId: number;
   readonly kind: string;
   readonly rangeId: number | null;
-  /** `pending`, `running`; `done`, `failed`, `cancelled`, `timedOut`. */
+  /** `pending`, `running`, `cancelling`; `done`, `failed`, `cancelled`, `timedOut`. */
   readonly state: string;
   readonly reason: string | null;
   readonly steps: readonly OperatorStepRow[];
@@ -50,7 +50,9 @@ export interface OrderAnswer {
   readonly changed: boolean | null;
 }
 
-export const hasEnded = ({ state }: OperatorRow): boolean => state !== "pending" && state !== "running";
+const ends: ReadonlySet<string> = new Set(["done", "failed", "cancelled", "timedOut"]);
+
+export const hasEnded = ({ state }: OperatorRow): boolean => ends.has(state);
 
 const operatorFields = ["operatorId", "kind", "rangeId", "state", "steps"];
 
