@@ -25,6 +25,10 @@ import { PendingAnswers, answerApplied, answerFallen, answerNotTaken } from "./p
 import type { BatchAnswer } from "./pending-answers.ts";
 import { ReadQueue, refuseRead } from "./read-queue.ts";
 import type { QueuedRead } from "./read-queue.ts";
+import { RecordsWaiting } from "./records-waiting.ts";
+import type { RecordsOutcome } from "./records-waiting.ts";
+import { encodeRecordsEntry, entryKindRecords } from "./records-entry.ts";
+import type { RecordChange } from "./records-entry.ts";
 import type { StateMachine } from "./state-machine.ts";
 import { versionAt } from "./session-table.ts";
 import type { StoreSettings } from "../store-settings.ts";
@@ -77,6 +81,7 @@ export class Replica {
   #assigned: Version = noVersion;
   readonly #commands: CommandQueue;
   readonly #answers: PendingAnswers;
+  readonly #records: RecordsWaiting;
   readonly #reads: ReadQueue;
   #lastRole: Role = "follower";
   /** Operations since the last report; read and reset by the reporter. */
@@ -103,6 +108,7 @@ export class Replica {
     const { environment, settings } = host;
     this.#commands = new CommandQueue(settings.uncommittedBytesMax);
     this.#answers = new PendingAnswers(this.rangeId);
+    this.#records = new RecordsWaiting(this.rangeId);
     this.#reads = new ReadQueue(settings.uncommittedBytesMax);
     const { replicas, epoch } = machine.descriptor;
     this.#evaluator = new Evaluator(machine, environment.bytes);
@@ -325,6 +331,25 @@ export class Replica {
     return true;
   }
 
+  /**
+   * For the placement driver, which alone writes to the meta range: one entry with all of them, in the term that it began
+   * its office in. Lost also when it was not taken at all; what is true then, the range says in its next term, or now if
+   * this store still leads it.
+   */
+  proposeRecords(term: Term, changes: readonly RecordChange[]): Promise<RecordsOutcome> {
+    if (!this.#canEvaluate || this.#leaderTerm !== term) return Promise.resolve("lost");
+    const { environment, counters } = this.#host;
+    const now = versionAt(environment.clock.wallMs());
+    const given = version(Math.max(now, this.#assigned + 1, this.machine.lastVersion + 1));
+    const data = encodeRecordsEntry(changes, this.descriptor.epoch.bounds, given, environment.bytes);
+    const proposed = this.node.propose(term, data);
+    this.#host.markDirty(this);
+    if (!proposed.ok) return Promise.resolve("lost");
+    this.#assigned = given;
+    counters.entriesProposed++;
+    return this.#records.add(proposed.index, proposed.term);
+  }
+
   #notTaken(answers: readonly BatchAnswer[], reason: string): void {
     const message =
       reason === "busy"
@@ -341,6 +366,7 @@ export class Replica {
     this.machine.sessions.dropPending();
     const { lastVersion } = this.machine;
     this.#answers.answerUnknown(lastVersion);
+    this.#records.lose();
     const refusal = this.#host.routingRefusal(this);
     this.#commands.refuseAll(refusal, lastVersion);
     for (const read of this.#reads.takeAll()) refuseRead(read, refusal);
@@ -359,15 +385,17 @@ export class Replica {
     const { machine } = this;
     let accepted = true;
     if (entry.kind === "configuration") machine.configuration = this.node.applyConfigurationChange(entry);
-    else if (entry.data.length > 0) accepted = this.#applyCommands(entry);
+    else if (entry.data.length > 0) accepted = this.#applyNormal(entry);
     machine.noteApplied(entry);
     if (this.#leaderTerm === 0) return;
     if (entry.term === this.#leaderTerm) this.#canEvaluate = true;
+    this.#records.applied(entry.index, entry.term, accepted);
     this.#answer(entry.index, entry.term, accepted);
   }
 
-  #applyCommands(entry: Entry): boolean {
+  #applyNormal(entry: Entry): boolean {
     try {
+      if (entry.data[1] === entryKindRecords) return this.machine.applyRecords(entry);
       return this.machine.applyCommands(entry);
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;

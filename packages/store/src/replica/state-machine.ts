@@ -20,6 +20,7 @@ import {
 import type { Engine, ReadView, SessionEntry, SessionRow } from "@flotilla/storage";
 import { EntryReader, statusApplied, statusRepeated } from "./entry-format.ts";
 import { Cell, Memtable } from "./memtable.ts";
+import { decodeRecordsEntry } from "./records-entry.ts";
 import { SessionTable } from "./session-table.ts";
 import type { ClientSession } from "./session-table.ts";
 
@@ -86,6 +87,17 @@ export class StateMachine {
       sessions.sweep(this.lastVersion, last);
       this.lastVersion = version(last);
     }
+    return true;
+  }
+
+  /** False as for commands. */
+  applyRecords(entry: Entry): boolean {
+    const { bounds, version: given, effects } = decodeRecordsEntry(entry.data, this.#operations);
+    if (bounds !== this.descriptor.epoch.bounds) return false;
+    for (const { key, recordAt, recordLength } of effects)
+      this.memtable.apply(key, entry.data, recordAt, recordLength, entry.index);
+    if (effects.length > 0) this.memtable.noteEntry(entry.data.length);
+    if (given > this.lastVersion) this.lastVersion = version(given);
     return true;
   }
 
