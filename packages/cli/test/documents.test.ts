@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { Command } from "commander";
 import { expect, test } from "vitest";
 import { FlotillaError } from "@flotilla/client";
 import { formatQuantity, environmentVariableOf, flagOf, settingDefinitions } from "@flotilla/server/settings";
@@ -56,6 +57,21 @@ test("docs/cli.md shows the help of every verb", async () => {
     new Set(Object.keys(groups)),
   );
   await expectDocument("cli.md", text.trimEnd() + "\n");
+});
+
+test.each(["deploying.md", "operations.md"])("docs/%s names only verbs and options that exist", async (name) => {
+  const text = readFileSync(fileURLToPath(new URL(`../../../docs/${name}`, import.meta.url)), "utf8");
+  const lines = text.match(/^(?: {4})?flotilla .*$/gm) ?? [];
+  expect(lines.length).toBeGreaterThan(0);
+  for (const line of lines) {
+    const words = line.replace(/ #.*$/, "").trim().split(/\s+/).slice(1);
+    const entry = verbTable.find(({ path }) => path.every((word, index) => words[index] === word));
+    expect(entry, line).toBeDefined();
+    const command = new Command();
+    (await entry!.load()).verb.configure(command);
+    const known = new Set(command.options.flatMap(({ long, short }) => [long, short]));
+    for (const word of words) if (word.startsWith("-")) expect([line, known.has(word)]).toEqual([line, true]);
+  }
 });
 
 test("the exit code of an error is the one in the table, and retryable is what the client says", () => {

@@ -19,3 +19,11 @@ test("metrics have our prefix, one meaning each, and counters end in _total", ()
     expect(help.length).toBeGreaterThan(10);
   }
 });
+
+test("docs/operations.md names only metrics that exist", () => {
+  const names = new Set(metricDefinitions.map(({ name }) => name));
+  const text = readFileSync(new URL("../../../docs/operations.md", import.meta.url), "utf8");
+  const named = text.match(/\bflotilla_[a-z0-9_]+/g) ?? [];
+  expect(named.filter((name) => !names.has(name))).toEqual([]);
+  expect(named.length).toBeGreaterThan(10);
+});

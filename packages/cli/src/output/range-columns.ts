@@ -24,6 +24,7 @@ export function formatInterval(range: Pick<RangeRow, "start" | "end" | "system">
 /** `1* 2 3(learner, down)`. */
 export function formatReplicas({ replicas, leaderStoreId }: RangeRow): string {
   return replicas
+    .toSorted((a, b) => a.storeId - b.storeId)
     .map(({ storeId, role, state }) => {
       const odd = [...(role === "voter" ? [] : [role]), ...(state === "down" ? ["down"] : [])];
       return `${storeId}${storeId === leaderStoreId ? "*" : ""}${odd.length === 0 ? "" : `(${odd.join(", ")})`}`;
