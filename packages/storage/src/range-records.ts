@@ -184,13 +184,13 @@ function readRole(reader: BinaryReader): ReplicaRole {
   return role;
 }
 
-function writeBound(writer: BinaryWriter, bound: Key): void {
+export function writeBound(writer: BinaryWriter, bound: Key): void {
   assert(bound.length <= boundBytesMax, () => `a bound of ${bound.length} bytes, at most ${boundBytesMax}`);
   writer.uint16(bound.length);
   writer.binaryString(bound);
 }
 
-function readBound(reader: BinaryReader, operations: ByteOperations): Key {
+export function readBound(reader: BinaryReader, operations: ByteOperations): Key {
   const length = reader.uint16();
   if (length > boundBytesMax) throw new MalformedError(`a bound of ${length} bytes, at most ${boundBytesMax}`);
   return reader.binaryString(length, operations) as Key;

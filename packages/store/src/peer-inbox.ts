@@ -4,6 +4,7 @@ import type { Intake } from "./intake.ts";
 import type { Peer, PeerLinks } from "./peer-links.ts";
 import type { MetaWhereabouts } from "./placement/meta-whereabouts.ts";
 import type { PlacementHost } from "./placement/placement-host.ts";
+import type { EarlyVotes } from "./replica/early-votes.ts";
 import type { Replica } from "./replica/replica.ts";
 import type { SnapshotService } from "./snapshot/snapshot-service.ts";
 import type { StoreDirectory } from "./store-directory.ts";
@@ -15,6 +16,7 @@ export interface PeerInboxHost {
   readonly stores: StoreDirectory;
   readonly placement: PlacementHost;
   readonly snapshots: SnapshotService;
+  readonly earlyVotes: EarlyVotes;
   replica(rangeId: number): Replica | undefined;
   stopping(): boolean;
   schedule(): void;
@@ -63,7 +65,8 @@ export class PeerInbox {
 
   #onRaft({ rangeId, message }: Extract<PeerMessage, { type: "raft" }>): void {
     const replica = this.#host.replica(rangeId);
-    if (replica === undefined || message.to !== replica.replicaId) return;
+    if (replica === undefined) return this.#host.earlyVotes.note(rangeId, message);
+    if (message.to !== replica.replicaId) return;
     // A snapshot comes by its own stream; bare it says nothing.
     if (message.type === "snapshot") return;
     if (this.#host.intake.refuses(message)) return;

@@ -4,6 +4,9 @@ import type { ByteOperations } from "@flotilla/base";
 import { decodeDirectory, encodeDirectory, storeRecordKey, storeRecordNames } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import type { StoreEntry, StoreMembership } from "@flotilla/transport";
+import type { ClusterPlan } from "@flotilla/placement";
+import type { EngineQueue } from "./engine/engine-queue.ts";
+import { StoreDirectory } from "./store-directory.ts";
 import type { KnownDirectory } from "./store-directory.ts";
 
 const memberships: readonly unknown[] = [
@@ -12,6 +15,20 @@ const memberships: readonly unknown[] = [
   "decommissioning",
   "decommissioned",
 ] satisfies StoreMembership[];
+
+/** As this store knew it last; what it learns from now on is kept. */
+export function openDirectory(
+  plan: ClusterPlan,
+  engine: Engine,
+  queue: EngineQueue,
+  operations: ByteOperations,
+): StoreDirectory {
+  const directory = new StoreDirectory(plan);
+  const kept = readDirectory(engine, operations);
+  if (kept !== undefined) directory.learn(kept);
+  directory.onChange(() => void queue.run(() => writeDirectory(engine, directory.known, operations)));
+  return directory;
+}
 
 /** Undefined: this store never learned of another directory than the one it was made with. */
 export function readDirectory(engine: Engine, operations: ByteOperations): KnownDirectory | undefined {

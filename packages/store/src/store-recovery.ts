@@ -21,7 +21,8 @@ import {
   sessionRecordsEnd,
   storeRecordKey,
 } from "@flotilla/storage";
-import type { Engine } from "@flotilla/storage";
+import type { ClearedInterval, Engine } from "@flotilla/storage";
+import { readClearing } from "./engine/interval-clearer.ts";
 import type { ClusterPlan } from "@flotilla/placement";
 import { metaRangeId } from "@flotilla/base";
 import { statusApplied, statusConditionFailed } from "./replica/entry-format.ts";
@@ -52,6 +53,10 @@ interface RecoveryDependencies {
 export interface RecoveredStore {
   /** Of every range that has a replica here. */
   readonly machines: readonly StateMachine[];
+  /** What replicas that are gone have left, and an earlier process did not clear to the end. */
+  readonly clearing: readonly ClearedInterval[];
+  /** And what it did not even begin to clear: the log alone knows that the replica is gone. */
+  readonly leftovers: readonly ClearedInterval[];
   /** The replicas were made in this very start: no message was ever sent for them. */
   readonly brandNew: boolean;
 }
@@ -70,22 +75,26 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
   if (!begun) await markBegun(files);
   const loaded = await finishInstalls(options.settings, dependencies);
   const machines: StateMachine[] = [];
+  const clearing = await readClearing(engine, operations);
+  const leftovers: ClearedInterval[] = [];
   for (const descriptor of await readDescriptors(engine, operations)) {
-    if (!descriptor.replicas.some((replica) => replica.storeId === options.storeId)) continue;
+    if (clearing.some(({ rangeId }) => rangeId === descriptor.rangeId)) continue;
+    const own = descriptor.replicas.find((replica) => replica.storeId === options.storeId);
+    if (own === undefined || own.replicaId < (log.group(descriptor.rangeId)?.tombstone ?? noReplica)) {
+      leftovers.push(descriptor);
+      continue;
+    }
     const machine = await restoreMachine(descriptor, engine, operations);
     checkAgainstLog(machine, log);
     machines.push(machine);
   }
-  for (const group of log.groups()) {
-    if (group.replicaId === noReplica || machines.some((machine) => machine.descriptor.rangeId === group.rangeId))
-      continue;
-    throw broken(
-      group.rangeId,
-      `the log has a replica of range ${group.rangeId} that the data directory does not know`,
-    );
-  }
-  environment.logger.info({ ranges: machines.length, snapshotsLoaded: loaded }, "recovered");
-  return { machines, brandNew };
+  // A group of the log without a descriptor is kept, and silent: the split that made it may be replayed, with what it
+  // had promised still in force (rule: split).
+  environment.logger.info(
+    { ranges: machines.length, snapshotsLoaded: loaded, clearing: clearing.length + leftovers.length },
+    "recovered",
+  );
+  return { machines, clearing, leftovers, brandNew };
 }
 
 async function markBegun(files: Files): Promise<void> {

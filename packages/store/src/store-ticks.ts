@@ -37,6 +37,8 @@ export class StoreTicks {
   stalled = false;
   #ticks = 0;
   #heartbeatAtMs = 0;
+  /** Right halves of splits that are to lead at once, with the tick at which that is given up. */
+  readonly #soon: Map<Replica, number> = new Map();
   #timer: Timer | undefined = undefined;
   #stopped = false;
   readonly #host: StoreTicksHost;
@@ -69,6 +71,7 @@ export class StoreTicks {
       replica.tick();
       if (this.#ticks >= firstCampaignTicks && this.#ticks < settings.electionTicksMin) this.campaignFirst(replica);
     }
+    for (const replica of this.#soon.keys()) this.#campaignAgain(replica);
     this.#heartbeat(links);
     placement.tick();
     if (persist.idle) log.noteIdle();
@@ -85,6 +88,24 @@ export class StoreTicks {
     const reachable = replicas.filter(({ storeId }) => storeId === own || links.mutual(storeId, "heartbeat")).length;
     if (reachable * 2 <= replicas.length) return;
     replica.node.campaign();
+    this.#host.markDirty(replica);
+  }
+
+  /** This store led the whole before it was split: so it campaigns for the right half, at once and every tick. */
+  campaignSoon(replica: Replica): void {
+    this.#soon.set(replica, this.#ticks + this.#host.settings.electionTicksMin);
+    this.#campaignAgain(replica);
+  }
+
+  #campaignAgain(replica: Replica): void {
+    const { node } = replica;
+    if (node.leader !== 0 || this.#soon.get(replica)! <= this.#ticks || !this.#host.intake.mayLead) {
+      this.#soon.delete(replica);
+      return;
+    }
+    // A candidate's votes may be on their way.
+    if (node.role === "candidate") return;
+    node.campaign();
     this.#host.markDirty(replica);
   }
 

@@ -4,7 +4,7 @@
  * when it is durable acknowledgements leave, commits advance, entries are applied and clients answered.
  */
 import { metaRangeId, noStore } from "@flotilla/base";
-import type { Environment, StoreId } from "@flotilla/base";
+import type { Environment, ReplicaId, StoreId } from "@flotilla/base";
 import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
 import { protocolMax, protocolMin } from "@flotilla/transport";
 import type {
@@ -23,6 +23,7 @@ import { ClientService } from "./clients/client-service.ts";
 import { DiskSpace } from "./disk-space.ts";
 import { ClockCheck } from "./clock-check.ts";
 import { EngineQueue } from "./engine/engine-queue.ts";
+import { IntervalClearer } from "./engine/interval-clearer.ts";
 import { Flusher } from "./engine/flusher.ts";
 import { HandOver } from "./hand-over.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -33,16 +34,19 @@ import { PeerInbox } from "./peer-inbox.ts";
 import { PeerLinks } from "./peer-links.ts";
 import type { Lane, Peer } from "./peer-links.ts";
 import { PersistBatches } from "./persist-batches.ts";
+import { overlaid } from "./placement/route-answers.ts";
 import { PlacementHost } from "./placement/placement-host.ts";
 import { RangeMeters } from "./range-meters.ts";
+import { EarlyVotes } from "./replica/early-votes.ts";
 import { Replica } from "./replica/replica.ts";
 import type { ReplicaHost, StoreCounters } from "./replica/replica.ts";
 import type { QueuedRead } from "./replica/read-queue.ts";
+import { adoptRightHalf } from "./replica/right-halves.ts";
 import { routingRefusal } from "./clients/routing-refusal.ts";
 import { SnapshotService } from "./snapshot/snapshot-service.ts";
 import { StoreTicks } from "./store-ticks.ts";
-import { StoreDirectory } from "./store-directory.ts";
-import { readDirectory, writeDirectory } from "./store-directory-record.ts";
+import type { StoreDirectory } from "./store-directory.ts";
+import { openDirectory } from "./store-directory-record.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
 import { recoverStore } from "./store-recovery.ts";
@@ -77,6 +81,8 @@ class Store implements StoreApi, ReplicaHost {
   readonly #persist: PersistBatches;
   readonly #queue: EngineQueue;
   readonly #flusher: Flusher;
+  readonly #clearer: IntervalClearer;
+  readonly #earlyVotes: EarlyVotes;
   readonly #snapshots: SnapshotService;
   readonly #placement: PlacementHost;
   readonly #admin: AdminService;
@@ -110,6 +116,8 @@ class Store implements StoreApi, ReplicaHost {
     const replica = (rangeId: number): Replica | undefined => this.#replicas.get(rangeId);
     this.#queue = new EngineQueue(fail);
     this.#flusher = new Flusher(() => this.#replicas.values(), { engine, log, queue: this.#queue, environment });
+    this.#clearer = new IntervalClearer(engine, this.#queue, environment.bytes);
+    this.#earlyVotes = new EarlyVotes(environment.clock, options.settings.electionTicksMin * options.settings.tickMs);
     this.#meters = new RangeMeters(engine, environment);
     this.#handOver = new HandOver(this.#replicas, environment, (store) =>
       this.#links.alive(store, 2 * options.settings.storeHeartbeatMs),
@@ -125,8 +133,8 @@ class Store implements StoreApi, ReplicaHost {
       address: () => this.address,
     });
     this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));
-    this.#directory = new MetaDirectory(() => wholeMachine(replica(metaRangeId)), engine, environment.bytes);
-    this.#stores = this.#newDirectory();
+    this.#directory = new MetaDirectory(() => replica(metaRangeId)?.wholeMachine, engine, environment.bytes);
+    this.#stores = openDirectory(options.plan, engine, this.#queue, environment.bytes);
     this.#links = new PeerLinks(
       {
         clusterId: options.plan.clusterId,
@@ -152,7 +160,6 @@ class Store implements StoreApi, ReplicaHost {
       onDurable: () => this.#guard(() => this.#round()),
       onFailure: fail,
     });
-    const schedule = (): void => this.schedule();
     this.#snapshots = new SnapshotService({
       dependencies,
       settings: options.settings,
@@ -163,7 +170,7 @@ class Store implements StoreApi, ReplicaHost {
       replicas: () => this.#replicas.values(),
       diskFull: () => this.#disk.full,
       fail,
-      schedule,
+      schedule: () => this.schedule(),
     });
     this.#flusher.checkpointLimit = (rangeId) => this.#snapshots.checkpointLimit(rangeId);
     this.#flusher.onCheckpoint = (rangeId, index) => this.#snapshots.onCheckpoint(rangeId, index);
@@ -183,6 +190,7 @@ class Store implements StoreApi, ReplicaHost {
       stores: this.#stores,
       placement: this.#placement,
       snapshots: this.#snapshots,
+      earlyVotes: this.#earlyVotes,
       replica: (rangeId) => this.#replicas.get(rangeId),
       stopping: () => this.#stopping,
       schedule: () => this.schedule(),
@@ -208,16 +216,6 @@ class Store implements StoreApi, ReplicaHost {
       guard: (step) => this.#guard(step),
       schedule: () => this.schedule(),
     });
-  }
-
-  #newDirectory(): StoreDirectory {
-    const { engine } = this.#dependencies;
-    const { bytes } = this.environment;
-    const directory = new StoreDirectory(this.#options.plan);
-    const kept = readDirectory(engine, bytes);
-    if (kept !== undefined) directory.learn(kept);
-    directory.onChange(() => void this.#queue.run(() => writeDirectory(engine, directory.known, bytes)));
-    return directory;
   }
 
   #newHousekeeping(): Housekeeping {
@@ -301,16 +299,12 @@ class Store implements StoreApi, ReplicaHost {
   async open(): Promise<void> {
     const { log } = this.#dependencies;
     this.#disk.note(await this.#dependencies.files.freeBytes());
-    const raft = raftOptions(this.settings);
-    const { machines, brandNew } = await recoverStore(this.#options, this.#dependencies);
+    const { machines, clearing, leftovers, brandNew } = await recoverStore(this.#options, this.#dependencies);
     for (const machine of machines) {
-      const { rangeId } = machine.descriptor;
-      const { replicaId, hardState } = log.group(rangeId)!;
-      this.#replicas.set(
-        rangeId,
-        new Replica({ replicaId, hardState, brandNew, raft }, machine, log.reader(rangeId), this),
-      );
+      this.#addReplica(machine, log.group(machine.descriptor.rangeId)!.replicaId, brandNew);
     }
+    this.#clearer.resume(clearing);
+    for (const interval of leftovers) this.#clearer.begin(interval);
     this.#listener = await this.#dependencies.listeners.listen(this.#options.address, (hello) => this.#admit(hello));
     this.#links.start();
     for (const replica of this.#replicas.values()) {
@@ -320,6 +314,17 @@ class Store implements StoreApi, ReplicaHost {
     }
     this.#ticks.start();
     this.#housekeeping.start();
+  }
+
+  /** `brandNew`: this id has never promised anything. The log has its group already. */
+  #addReplica(machine: StateMachine, replicaId: ReplicaId, brandNew: boolean): Replica {
+    const { log } = this.#dependencies;
+    const { rangeId } = machine.descriptor;
+    const { hardState } = log.group(rangeId)!;
+    const raft = raftOptions(this.settings);
+    const replica = new Replica({ replicaId, hardState, brandNew, raft }, machine, log.reader(rangeId), this);
+    this.#replicas.set(rangeId, replica);
+    return replica;
   }
 
   get ready(): boolean {
@@ -353,6 +358,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#ticks.stop();
     this.#housekeeping.stop();
     this.#snapshots.stop();
+    this.#clearer.stop();
     this.#links.close();
     this.#clients.close();
     await this.#listener?.close();
@@ -380,6 +386,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#links.close();
     this.#clients.close();
     this.#snapshots.halt();
+    this.#clearer.stop();
     this.environment.logger.error(
       { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
       "the store halts",
@@ -491,6 +498,21 @@ class Store implements StoreApi, ReplicaHost {
     this.environment.logger.debug({ rangeId: replica.rangeId, role, term: replica.node.term }, "role changed");
   }
 
+  adoptRightHalf(left: Replica, right: StateMachine, replicaId: ReplicaId): void {
+    adoptRightHalf(left, right, replicaId, {
+      environment: this.environment,
+      storeId: this.storeId,
+      log: this.#dependencies.log,
+      clearer: this.#clearer,
+      earlyVotes: this.#earlyVotes,
+      persist: this.#persist,
+      replica: (rangeId) => this.#replicas.get(rangeId),
+      addReplica: (machine, id, brandNew) => this.#addReplica(machine, id, brandNew),
+      campaignSoon: (replica) => this.#ticks.campaignSoon(replica),
+      markDirty: (replica) => this.markDirty(replica),
+    });
+  }
+
   routingRefusal(replica: Replica): RoutingRefusal {
     return routingRefusal(replica, this.storeId, (store) => this.#links.alive(store, this.settings.storeDeadMs));
   }
@@ -534,8 +556,12 @@ class Store implements StoreApi, ReplicaHost {
   async #routes(request: RouteRequest): Promise<RouteEntry[]> {
     // Without the meta range here, the way to it is all that can be said.
     if (!this.#replicas.has(metaRangeId)) return [{ descriptor: this.#meta.descriptor, leader: this.#meta.leader }];
-    const descriptors = await this.#directory.covering(request.start, request.end, request.limit);
-    return descriptors.map((descriptor) => ({ descriptor, leader: this.#leaderOf(descriptor.rangeId) }));
+    const written = await this.#directory.covering(request.start, request.end, request.limit);
+    const own = Array.from(this.#replicas.values(), ({ descriptor }) => descriptor);
+    return overlaid(written, own, request).map((descriptor) => ({
+      descriptor,
+      leader: this.#leaderOf(descriptor.rangeId),
+    }));
   }
 
   #heartbeat(): StoreHeartbeat {
@@ -564,9 +590,4 @@ class Store implements StoreApi, ReplicaHost {
       peerStreams: this.#links.streams,
     });
   }
-}
-
-/** Undefined also while a range snapshot is loaded: what the engine has of the range then is neither old nor new. */
-function wholeMachine(replica: Replica | undefined): StateMachine | undefined {
-  return replica?.loading === false ? replica.machine : undefined;
 }

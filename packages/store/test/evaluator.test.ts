@@ -229,7 +229,7 @@ describe("evaluating commands", () => {
       const flush = of.beginFlush()!;
       return {
         puts: flush.puts,
-        records: [...flush.records].map(([name, cell]) => [
+        records: [...flush.frozen.records].map(([name, cell]) => [
           name,
           Buffer.from(cell.bytes!.subarray(cell.offset, cell.offset + cell.length)).toString("hex"),
         ]),

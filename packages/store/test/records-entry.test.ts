@@ -3,8 +3,8 @@ import type { Term } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import { recordKind, recordValue, recordVersion, verifyRecord } from "@flotilla/storage";
 import { describe, expect, test } from "vitest";
+import { PendingAnswers } from "../src/replica/pending-answers.ts";
 import { decodeRecordsEntry, encodeRecordsEntry } from "../src/replica/records-entry.ts";
-import { RecordsWaiting } from "../src/replica/records-waiting.ts";
 
 const operations = nodeByteOperations;
 const changes = [
@@ -32,7 +32,7 @@ describe("an entry of records", () => {
       expect(() => decodeRecordsEntry(entry.subarray(0, length), operations)).toThrow();
     expect(() => decodeRecordsEntry(new Uint8Array([...entry, 0]), operations)).toThrow(MalformedError);
     for (const at of [0, 1]) {
-      const other = entry.slice();
+      const other = Uint8Array.from(entry);
       other[at]! += 1;
       expect(() => decodeRecordsEntry(other, operations)).toThrow(MalformedError);
     }
@@ -40,31 +40,35 @@ describe("an entry of records", () => {
 
   test("keeps its layout", () => {
     expect(Buffer.from(entry.subarray(0, 42)).toString("hex")).toMatchInlineSnapshot(
-      `"02040000000000000007000000000000006300000003000b00000012006e6578742f73746f7265010100"`,
+      `"01030000000000000007000000000000006300000003000b00000012006e6578742f73746f7265010100"`,
     );
   });
 });
 
-describe("what waits for entries of records", () => {
+describe("what the store itself has proposed", () => {
   const one: Term = term(3);
 
-  test("is told when its entry is applied, and of every other that it is lost when the term ends", async () => {
-    const waiting = new RecordsWaiting(rangeId(1));
-    const first = waiting.add(5, one);
-    const second = waiting.add(7, one);
-    const third = waiting.add(8, one);
-    waiting.applied(4, one, true);
-    waiting.applied(5, one, true);
-    waiting.applied(6, one, true);
-    waiting.applied(7, one, false);
-    waiting.lose();
-    expect(await Promise.all([first, second, third])).toEqual(["applied", "lost", "lost"]);
-    waiting.applied(8, term(4), true);
+  function waiting(indexes: readonly number[]): { readonly answers: PendingAnswers; readonly settled: string[] } {
+    const answers = new PendingAnswers(rangeId(1));
+    const settled: string[] = [];
+    for (const index of indexes) {
+      answers.add({ index, term: one, answers: [], commands: 0, settle: (outcome) => settled.push(outcome) });
+    }
+    return { answers, settled };
+  }
+
+  test("waits for its own entry, and is lost when the term ends", () => {
+    const { answers, settled } = waiting([5, 7, 8]);
+    expect(answers.take(4, one)).toBeUndefined();
+    answers.take(5, one)!.settle!("applied");
+    expect(answers.take(6, one)).toBeUndefined();
+    answers.take(7, one)!.settle!("fallen");
+    answers.answerUnknown(version(1));
+    expect(settled).toEqual(["applied", "fallen", "lost"]);
+    expect(answers.take(8, term(4))).toBeUndefined();
   });
 
   test("finds an entry of another term at its index a broken invariant", () => {
-    const waiting = new RecordsWaiting(rangeId(1));
-    void waiting.add(5, one);
-    expect(() => waiting.applied(5, term(4), true)).toThrow("waiting for 5 of 3");
+    expect(() => waiting([5]).answers.take(5, term(4))).toThrow("waiting for 5 of 3");
   });
 });

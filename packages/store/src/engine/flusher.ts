@@ -96,7 +96,7 @@ export class Flusher {
     for (const { flush } of captured) {
       for (const key of flush.deletes) batch.delete(key);
       for (const { key, value } of flush.puts) batch.put(key, value);
-      for (const [key, cell] of flush.records) {
+      for (const [key, cell] of flush.frozen.records) {
         if (cell.bytes === undefined) continue;
         const engineKey = newestKey(key, operations);
         if (isDelete(cell)) batch.delete(engineKey);
@@ -109,7 +109,7 @@ export class Flusher {
     }
     await batch.write();
     this.flushes++;
-    for (const { replica } of captured) replica.machine.memtable.thaw();
+    for (const { flush } of captured) flush.frozen.written = true;
     await this.noteCheckpoint(
       captured.map(({ replica, flush }) => ({
         rangeId: flush.rangeId,

@@ -1,5 +1,5 @@
 /**
- * The data of a `normal` Raft entry: the commands of one turn for one range, with the effects that the leader computed.
+ * The data of a `normal` Raft entry, for the most part: the commands of one turn for one range, with the effects that the leader computed.
  * Encoded once: the same bytes go to the log, to the followers and, record by record, to the engine.
  *
  *     format number (1)                1        kind (1 = commands)             1
@@ -23,7 +23,32 @@ import { MalformedError, writeUint53 } from "@flotilla/base";
 import type { ByteOperations, Key, Version } from "@flotilla/base";
 
 export const entryFormat = 1;
-export const entryKindCommands = 1;
+
+/** Second byte of the data of every `normal` entry but the no-op, which has none. Numbers are never used again. */
+export const entryKinds = {
+  commands: 1,
+  /** split-entry.ts */
+  split: 2,
+  /** records-entry.ts */
+  records: 3,
+} as const;
+
+export type EntryKind = keyof typeof entryKinds;
+
+/** Of an entry that is not empty. Throws `MalformedError`. */
+export function entryKindOf(data: Uint8Array): EntryKind {
+  if (data[0] !== entryFormat) throw new MalformedError(`an entry of format ${data[0]}, only ${entryFormat} is known`);
+  switch (data[1]) {
+    case entryKinds.commands:
+      return "commands";
+    case entryKinds.split:
+      return "split";
+    case entryKinds.records:
+      return "records";
+    default:
+      throw new MalformedError(`an entry of unknown kind ${data[1]}`);
+  }
+}
 
 /** Applied: effects are in. Condition failed: found version tells. Repeated: the session table has the outcome. */
 export const statusApplied = 1;
@@ -60,7 +85,7 @@ export class EntryWriter {
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
     this.#operations = operations;
     this.bytes[0] = entryFormat;
-    this.bytes[1] = entryKindCommands;
+    this.bytes[1] = entryKinds.commands;
     writeUint53(this.view, 2, bounds);
   }
 
@@ -143,7 +168,7 @@ export class EntryReader {
   readonly #operations: ByteOperations;
 
   constructor(bytes: Uint8Array, operations: ByteOperations) {
-    if (bytes.length < entryHeaderBytes || bytes[0] !== entryFormat || bytes[1] !== entryKindCommands) {
+    if (bytes.length < entryHeaderBytes || bytes[0] !== entryFormat || bytes[1] !== entryKinds.commands) {
       throw new MalformedError(
         `not a commands entry of format ${entryFormat}: ${bytes.length} bytes, first ${bytes[0]}, ${bytes[1]}`,
       );

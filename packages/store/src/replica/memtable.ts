@@ -24,10 +24,22 @@ export class Cell {
   pendingVersion = 0;
 }
 
+/**
+ * What a flush under way writes. Both halves share it when the range is split meanwhile, each looking only for its own
+ * keys; so whoever wrote it says so here, and not to one memtable.
+ */
+export interface FrozenRecords {
+  readonly records: ReadonlyMap<Key, Cell>;
+  /** The keys, sorted when somebody asked for that. */
+  sorted: Key[] | undefined;
+  /** The batch is in the engine: nobody looks in here any more. */
+  written: boolean;
+}
+
 export class Memtable {
   /** Invariant: cells of `#active` with pendingIndex > 0 belong to entries of the current term. */
   #active: Map<Key, Cell> = new Map();
-  #frozen: Map<Key, Cell> | undefined = undefined;
+  #frozenRecords: FrozenRecords | undefined = undefined;
   #activeBytes = 0;
   #frozenBytes = 0;
   /** Bytes of the entries applied: each record keeps the memory of its whole entry. */
@@ -36,10 +48,21 @@ export class Memtable {
   /** Sorted keys of #active, valid while its size is #sortedSize. */
   #sorted: Key[] | undefined = undefined;
   #sortedSize = 0;
-  #frozenSorted: Key[] | undefined = undefined;
+
+  get #frozen(): FrozenRecords | undefined {
+    if (this.#frozenRecords?.written === true) this.#forgetFrozen();
+    return this.#frozenRecords;
+  }
+
+  #forgetFrozen(): void {
+    this.#frozenRecords = undefined;
+    this.#frozenBytes = 0;
+    this.#frozenHeldBytes = 0;
+  }
 
   /** Committed bytes, frozen ones included, as `activeBytes` counts them. */
   get bytes(): number {
+    if (this.#frozen === undefined) return this.activeBytes;
     return this.activeBytes + Math.max(this.#frozenBytes, this.#frozenHeldBytes / heldFactor);
   }
 
@@ -57,7 +80,7 @@ export class Memtable {
   committed(key: Key): Cell | undefined {
     const cell = this.#active.get(key);
     if (cell !== undefined && cell.bytes !== undefined) return cell;
-    return this.#frozen?.get(key);
+    return this.#frozen?.records.get(key);
   }
 
   /** The cell of a key that is being written: made on first write. */
@@ -116,8 +139,8 @@ export class Memtable {
     this.#sorted = undefined;
   }
 
-  /** Begins a flush. The frozen records are given to the caller and stay readable until `thaw`. */
-  freeze(): ReadonlyMap<Key, Cell> {
+  /** Begins a flush. What is given to the caller stays readable until the caller marks it as written. */
+  freeze(): FrozenRecords {
     assert(this.#frozen === undefined, "a memtable is frozen while another flush of it is under way");
     const frozen = this.#active;
     const active = new Map<Key, Cell>();
@@ -129,23 +152,16 @@ export class Memtable {
       active.set(key, moved);
       if (cell.bytes === undefined) frozen.delete(key);
     }
-    this.#frozenSorted = this.#sortedSize === frozen.size ? this.#sorted : undefined;
-    this.#frozen = frozen;
+    const sorted = this.#sortedSize === frozen.size ? this.#sorted : undefined;
+    const frozenRecords: FrozenRecords = { records: frozen, sorted, written: false };
+    this.#frozenRecords = frozenRecords;
     this.#frozenBytes = this.#activeBytes;
     this.#frozenHeldBytes = this.#activeHeldBytes;
     this.#active = active;
     this.#activeBytes = 0;
     this.#activeHeldBytes = 0;
     this.#sorted = undefined;
-    return frozen;
-  }
-
-  /** The frozen records are in the engine. */
-  thaw(): void {
-    this.#frozen = undefined;
-    this.#frozenSorted = undefined;
-    this.#frozenBytes = 0;
-    this.#frozenHeldBytes = 0;
+    return frozenRecords;
   }
 
   /** The state machine is replaced (range snapshot) or gone. A batch under way may still write what was frozen. */
@@ -154,7 +170,33 @@ export class Memtable {
     this.#activeBytes = 0;
     this.#activeHeldBytes = 0;
     this.#sorted = undefined;
-    this.thaw();
+    this.#forgetFrozen();
+  }
+
+  /**
+   * The range is split: records from `key` on leave for the memtable that is returned. What a flush under way is writing
+   * stays readable in both until it is written. Nothing may be pending from there on.
+   */
+  split(key: Key): Memtable {
+    const right = new Memtable();
+    const before = this.#active.size;
+    let movedBytes = 0;
+    for (const [each, cell] of this.#active) {
+      if (each < key) continue;
+      assert(cell.pendingIndex === 0, () => `a record pending at ${cell.pendingIndex} in the right half of a split`);
+      this.#active.delete(each);
+      right.#active.set(each, cell);
+      movedBytes += cellBytes + each.length + cell.length;
+    }
+    // Of what the records keep in memory, each half gets its share by their number.
+    const movedHeldBytes = before === 0 ? 0 : Math.round((this.#activeHeldBytes * right.#active.size) / before);
+    this.#activeBytes -= movedBytes;
+    this.#activeHeldBytes -= movedHeldBytes;
+    right.#activeBytes = movedBytes;
+    right.#activeHeldBytes = movedHeldBytes;
+    right.#frozenRecords = this.#frozen;
+    this.#sorted = undefined;
+    return right;
   }
 
   /** The committed records of start ≤ key < end at this moment, in order, the newest one of each key. */
@@ -163,12 +205,12 @@ export class Memtable {
       this.#sorted = [...this.#active.keys()].sort();
       this.#sortedSize = this.#active.size;
     }
-    if (this.#frozen !== undefined && this.#frozenSorted === undefined)
-      this.#frozenSorted = [...this.#frozen.keys()].sort();
+    const frozenRecords = this.#frozen;
+    if (frozenRecords !== undefined) frozenRecords.sorted ??= [...frozenRecords.records.keys()].sort();
     const keys: Key[] = [];
     const cells: Cell[] = [];
     const active = this.#sorted;
-    const frozen = this.#frozenSorted ?? [];
+    const frozen = frozenRecords?.sorted ?? [];
     let a = lowerBound(active, start);
     let f = lowerBound(frozen, start);
     for (;;) {

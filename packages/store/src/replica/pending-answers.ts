@@ -15,11 +15,16 @@ export interface BatchAnswer {
   readonly repeated: { readonly at: number; readonly session: ClientSession }[];
 }
 
+/** What became of an entry: it came into force, it fell where it was applied, or the term ended before anybody knew. */
+export type EntryOutcome = "applied" | "fallen" | "lost";
+
 export interface PendingEntry {
   readonly index: number;
   readonly term: number;
   readonly answers: BatchAnswer[];
   readonly commands: number;
+  /** Of an entry that the store itself proposed. */
+  readonly settle?: (outcome: EntryOutcome) => void;
 }
 
 export class PendingAnswers {
@@ -79,8 +84,10 @@ export class PendingAnswers {
         connection.answerCommands(batchId, seen, unknown);
       }
     }
+    const settled = this.#pending.slice(this.#at);
     this.#pending = [];
     this.#at = 0;
+    for (const { settle } of settled) settle?.("lost");
   }
 }
 

@@ -13,9 +13,7 @@
 import { BinaryReader, MalformedError, assert, writeUint53 } from "@flotilla/base";
 import type { ByteOperations, Key, Version } from "@flotilla/base";
 import { recordBytes, writeRecord } from "@flotilla/storage";
-import { entryFormat } from "./entry-format.ts";
-
-export const entryKindRecords = 3;
+import { entryFormat, entryKinds } from "./entry-format.ts";
 
 const headerBytes = 22;
 const effectHeaderBytes = 6;
@@ -52,7 +50,7 @@ export function encodeRecordsEntry(
   const bytes = operations.allocate(length);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   bytes[0] = entryFormat;
-  bytes[1] = entryKindRecords;
+  bytes[1] = entryKinds.records;
   writeUint53(view, 2, bounds);
   writeUint53(view, 10, version);
   view.setUint32(18, changes.length);
@@ -74,7 +72,7 @@ export function decodeRecordsEntry(bytes: Uint8Array, operations: ByteOperations
   const reader = new BinaryReader(bytes);
   const format = reader.uint8();
   const kind = reader.uint8();
-  if (format !== entryFormat || kind !== entryKindRecords)
+  if (format !== entryFormat || kind !== entryKinds.records)
     throw new MalformedError(`not an entry of records of format ${entryFormat}: first ${format}, ${kind}`);
   const bounds = reader.uint53();
   const version = reader.uint53();

@@ -19,19 +19,24 @@ import type {
 } from "@flotilla/raft";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
 import { CommandQueue } from "./command-queue.ts";
+import { entryKindOf } from "./entry-format.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { QueuedBatch } from "./evaluator.ts";
 import { PendingAnswers, answerApplied, answerFallen, answerNotTaken } from "./pending-answers.ts";
-import type { BatchAnswer } from "./pending-answers.ts";
+import type { BatchAnswer, EntryOutcome } from "./pending-answers.ts";
 import { ReadQueue, refuseRead } from "./read-queue.ts";
 import type { QueuedRead } from "./read-queue.ts";
-import { RecordsWaiting } from "./records-waiting.ts";
-import type { RecordsOutcome } from "./records-waiting.ts";
-import { encodeRecordsEntry, entryKindRecords } from "./records-entry.ts";
+import { encodeRecordsEntry } from "./records-entry.ts";
 import type { RecordChange } from "./records-entry.ts";
+import { decodeSplit, encodeSplit } from "./split-entry.ts";
+import type { SplitEntry } from "./split-entry.ts";
+import { splitMachine, splitRefusal } from "./split-machine.ts";
 import type { StateMachine } from "./state-machine.ts";
 import { versionAt } from "./session-table.ts";
 import type { StoreSettings } from "../store-settings.ts";
+
+/** Lost: not in force as far as is known; it may come into force as long as no entry of a later term is applied. */
+export type RecordsOutcome = "applied" | "lost";
 
 /** A version this far ahead of the own clock, seen by a client, is refused: somebody's clock is wrong. */
 const seenAheadVersionsMax = 10_000 * 4096;
@@ -53,6 +58,8 @@ export interface ReplicaHost {
   /** Why this range cannot be served here now, in words, with what is known of its leader. */
   routingRefusal(replica: Replica): RoutingRefusal;
   onRoleChanged(replica: Replica, role: Role): void;
+  /** A split came into force: `right` begins to live in this very step, as the counterpart `replicaId` of `left`. */
+  adoptRightHalf(left: Replica, right: StateMachine, replicaId: ReplicaId): void;
   readonly counters: StoreCounters;
 }
 
@@ -81,8 +88,9 @@ export class Replica {
   #assigned: Version = noVersion;
   readonly #commands: CommandQueue;
   readonly #answers: PendingAnswers;
-  readonly #records: RecordsWaiting;
   readonly #reads: ReadQueue;
+  /** A split is proposed and neither applied nor lost: nothing is evaluated meanwhile, and there is no lease. */
+  #splitting = false;
   #lastRole: Role = "follower";
   /** Operations since the last report; read and reset by the reporter. */
   writes = 0;
@@ -108,7 +116,6 @@ export class Replica {
     const { environment, settings } = host;
     this.#commands = new CommandQueue(settings.uncommittedBytesMax);
     this.#answers = new PendingAnswers(this.rangeId);
-    this.#records = new RecordsWaiting(this.rangeId);
     this.#reads = new ReadQueue(settings.uncommittedBytesMax);
     const { replicas, epoch } = machine.descriptor;
     this.#evaluator = new Evaluator(machine, environment.bytes);
@@ -127,6 +134,11 @@ export class Replica {
 
   get descriptor(): RangeDescriptor {
     return this.machine.descriptor;
+  }
+
+  /** Undefined while a range snapshot is loaded: what the engine has of the range then is neither old nor new. */
+  get wholeMachine(): StateMachine | undefined {
+    return this.loading ? undefined : this.machine;
   }
 
   get leads(): boolean {
@@ -221,11 +233,12 @@ export class Replica {
   round(): void {
     this.#noteRole();
     if (this.#canEvaluate) {
-      if (this.#commands.length > 0) this.#evaluate();
+      if (this.#commands.length > 0 && !this.#splitting) this.#evaluate();
       if (this.#reads.startable) this.#startReads();
     }
     while (this.node.hasReady()) this.#ready(this.node.ready());
-    if (this.#canEvaluate && (this.#commands.length > 0 || this.#reads.startable)) this.#host.markDirty(this);
+    const evaluates = this.#commands.length > 0 && !this.#splitting;
+    if (this.#canEvaluate && (evaluates || this.#reads.startable)) this.#host.markDirty(this);
   }
 
   persisted(persistence: Persistence): void {
@@ -338,16 +351,17 @@ export class Replica {
    */
   proposeRecords(term: Term, changes: readonly RecordChange[]): Promise<RecordsOutcome> {
     if (!this.#canEvaluate || this.#leaderTerm !== term) return Promise.resolve("lost");
-    const { environment, counters } = this.#host;
+    const { environment } = this.#host;
     const now = versionAt(environment.clock.wallMs());
     const given = version(Math.max(now, this.#assigned + 1, this.machine.lastVersion + 1));
     const data = encodeRecordsEntry(changes, this.descriptor.epoch.bounds, given, environment.bytes);
-    const proposed = this.node.propose(term, data);
-    this.#host.markDirty(this);
-    if (!proposed.ok) return Promise.resolve("lost");
-    this.#assigned = given;
-    counters.entriesProposed++;
-    return this.#records.add(proposed.index, proposed.term);
+    return new Promise((resolve) => {
+      const settle = (outcome: EntryOutcome): void => resolve(outcome === "applied" ? "applied" : "lost");
+      const refusal = this.#proposeOwn(data, settle, () => {
+        this.#assigned = given;
+      });
+      if (refusal !== undefined) resolve("lost");
+    });
   }
 
   #notTaken(answers: readonly BatchAnswer[], reason: string): void {
@@ -358,6 +372,43 @@ export class Replica {
     this.#host.counters.commandsRefused += answerNotTaken(answers, message, this.machine.lastVersion);
   }
 
+  // ---- entries of the store itself ----
+
+  /**
+   * Divides the range, as the leader; why not, or undefined when it is proposed. Until that is settled no command is
+   * evaluated and no lease is used or renewed (rule: bounds at the data).
+   */
+  proposeSplit(part: Omit<SplitEntry, "epoch">, settle: (outcome: EntryOutcome) => void): string | undefined {
+    if (!this.#canEvaluate) return `this replica of range ${this.rangeId} does not lead it`;
+    if (this.#splitting) return `range ${this.rangeId} is being split already`;
+    const split = { ...part, epoch: this.descriptor.epoch };
+    const refusal = splitRefusal(this.machine, split);
+    if (refusal !== undefined) return refusal;
+    return this.#proposeOwn(
+      encodeSplit(split, this.#host.environment.bytes),
+      (outcome) => {
+        this.#splitting = false;
+        this.node.suspendLease(false);
+        settle(outcome);
+      },
+      () => {
+        this.#splitting = true;
+        this.node.suspendLease(true);
+      },
+    );
+  }
+
+  #proposeOwn(data: Uint8Array, settle: (outcome: EntryOutcome) => void, onProposed: () => void): string | undefined {
+    const proposed = this.node.propose(this.#leaderTerm, data);
+    if (!proposed.ok) return `range ${this.rangeId} does not take the entry: ${proposed.reason}`;
+    onProposed();
+    const { index, term } = proposed;
+    this.#answers.add({ index, term, answers: [], commands: 0, settle });
+    this.#host.counters.entriesProposed++;
+    this.#host.markDirty(this);
+    return undefined;
+  }
+
   #stepDown(): void {
     this.#leaderTerm = noTerm;
     this.#canEvaluate = false;
@@ -366,7 +417,6 @@ export class Replica {
     this.machine.sessions.dropPending();
     const { lastVersion } = this.machine;
     this.#answers.answerUnknown(lastVersion);
-    this.#records.lose();
     const refusal = this.#host.routingRefusal(this);
     this.#commands.refuseAll(refusal, lastVersion);
     for (const read of this.#reads.takeAll()) refuseRead(read, refusal);
@@ -385,18 +435,29 @@ export class Replica {
     const { machine } = this;
     let accepted = true;
     if (entry.kind === "configuration") machine.configuration = this.node.applyConfigurationChange(entry);
-    else if (entry.data.length > 0) accepted = this.#applyNormal(entry);
+    else if (entry.data.length > 0) accepted = this.#applyData(entry);
     machine.noteApplied(entry);
     if (this.#leaderTerm === 0) return;
     if (entry.term === this.#leaderTerm) this.#canEvaluate = true;
-    this.#records.applied(entry.index, entry.term, accepted);
     this.#answer(entry.index, entry.term, accepted);
   }
 
-  #applyNormal(entry: Entry): boolean {
+  /** False when it was evaluated on what is not so any more: then it has no effect. */
+  #applyData(entry: Entry): boolean {
+    const { machine } = this;
+    const { bytes } = this.#host.environment;
     try {
-      if (entry.data[1] === entryKindRecords) return this.machine.applyRecords(entry);
-      return this.machine.applyCommands(entry);
+      const kind = entryKindOf(entry.data);
+      switch (kind) {
+        case "commands":
+          return machine.applyCommands(entry);
+        case "records":
+          return machine.applyRecords(entry);
+        case "split":
+          return this.#applySplit(decodeSplit(entry.data, bytes));
+        default:
+          return kind satisfies never;
+      }
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       throw new InvariantError(
@@ -405,9 +466,18 @@ export class Replica {
     }
   }
 
+  #applySplit(split: SplitEntry): boolean {
+    if (splitRefusal(this.machine, split) !== undefined) return false;
+    const counterpart = split.replicas.find(({ left }) => left === this.replicaId)?.right;
+    assert(counterpart !== undefined, () => `range ${this.rangeId}: replica ${this.replicaId} splits and is no member`);
+    this.#host.adoptRightHalf(this, splitMachine(this.machine, split), counterpart);
+    return true;
+  }
+
   #answer(index: number, term: Term, accepted: boolean): void {
     const pending = this.#answers.take(index, term);
     if (pending === undefined) return;
+    pending.settle?.(accepted ? "applied" : "fallen");
     this.#host.counters.commandsApplied += pending.commands;
     this.writes += pending.commands;
     if (accepted) answerApplied(pending.answers, this.machine.lastVersion);

@@ -179,6 +179,23 @@ export class SessionTable {
     return { changed, removed };
   }
 
+  /** What has been applied, for the right half of a split: all of it is to be written by its next flush. */
+  copy(): SessionTable {
+    const copy = new SessionTable();
+    for (const { clientId, floor, lastUsed, numbers } of this.#clients.values()) {
+      if (lastUsed === 0) continue;
+      const applied = [...numbers].filter(([, { status }]) => status !== 0);
+      copy.restore(
+        clientId,
+        floor,
+        lastUsed,
+        applied.map(([number, command]) => [number, { ...command }] as const),
+      );
+      copy.#touch(copy.session(clientId));
+    }
+    return copy;
+  }
+
   /** From the engine, at start or after a range snapshot. */
   restore(
     clientId: number,

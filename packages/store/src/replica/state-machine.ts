@@ -20,6 +20,7 @@ import {
 import type { Engine, ReadView, SessionEntry, SessionRow } from "@flotilla/storage";
 import { EntryReader, statusApplied, statusRepeated } from "./entry-format.ts";
 import { Cell, Memtable } from "./memtable.ts";
+import type { FrozenRecords } from "./memtable.ts";
 import { decodeRecordsEntry } from "./records-entry.ts";
 import { SessionTable } from "./session-table.ts";
 import type { ClientSession } from "./session-table.ts";
@@ -30,7 +31,8 @@ export interface RangeFlush {
   readonly appliedIndex: LogIndex;
   readonly deletes: readonly Uint8Array[];
   readonly puts: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[];
-  readonly records: ReadonlyMap<Key, Cell>;
+  /** Marked as written by whoever has written them. */
+  readonly frozen: FrozenRecords;
 }
 
 export class StateMachine {
@@ -41,18 +43,38 @@ export class StateMachine {
   appliedTerm: Term = noTerm;
   /** The highest version in any applied entry. */
   lastVersion: Version = noVersion;
-  readonly memtable: Memtable = new Memtable();
-  readonly sessions: SessionTable = new SessionTable();
+  readonly memtable: Memtable;
+  readonly sessions: SessionTable;
   /** Something was applied since the last flush. */
   changed = false;
   readonly #engine: Engine;
   readonly #operations: ByteOperations;
 
-  constructor(descriptor: RangeDescriptor, configuration: Configuration, engine: Engine, operations: ByteOperations) {
+  /** `content`: what it begins with besides what the engine has. */
+  constructor(
+    descriptor: RangeDescriptor,
+    configuration: Configuration,
+    engine: Engine,
+    operations: ByteOperations,
+    content: { readonly memtable: Memtable; readonly sessions: SessionTable } = {
+      memtable: new Memtable(),
+      sessions: new SessionTable(),
+    },
+  ) {
     this.descriptor = descriptor;
     this.configuration = configuration;
     this.#engine = engine;
     this.#operations = operations;
+    this.memtable = content.memtable;
+    this.sessions = content.sessions;
+  }
+
+  get engine(): Engine {
+    return this.#engine;
+  }
+
+  get operations(): ByteOperations {
+    return this.#operations;
   }
 
   /** Returns false when the entry was evaluated under other bounds: then it has no effect at all (rule: epoch at apply). */
@@ -97,7 +119,10 @@ export class StateMachine {
     for (const { key, recordAt, recordLength } of effects)
       this.memtable.apply(key, entry.data, recordAt, recordLength, entry.index);
     if (effects.length > 0) this.memtable.noteEntry(entry.data.length);
-    if (given > this.lastVersion) this.lastVersion = version(given);
+    if (given > this.lastVersion) {
+      this.sessions.sweep(this.lastVersion, given);
+      this.lastVersion = version(given);
+    }
     return true;
   }
 
@@ -171,7 +196,7 @@ export class StateMachine {
       appliedIndex: this.appliedIndex,
       deletes: removed.map((clientId) => sessionRecordKey(range, clientId, operations)),
       puts,
-      records: this.memtable.freeze(),
+      frozen: this.memtable.freeze(),
     };
   }
 
