@@ -42,8 +42,10 @@ export class PeerInbox {
         if (message.status.storeId === from.storeId) placement.onReport(message);
         return;
       case "operator-step":
-        placement.onStep(message);
+        placement.onStep(from.storeId, message);
         return this.#host.schedule();
+      case "step-outcome":
+        return placement.onStepOutcome(message);
       case "store-heartbeat":
         links.noteClock(from, message.wallMs);
         if (message.directoryRevision < stores.revision)
@@ -56,7 +58,6 @@ export class PeerInbox {
       case "replica-gone":
       case "replica-check":
       case "replica-verdict":
-      case "step-outcome":
         return;
       default:
         return message satisfies never;

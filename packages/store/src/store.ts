@@ -42,7 +42,7 @@ import { Replica } from "./replica/replica.ts";
 import type { ReplicaHost, StoreCounters } from "./replica/replica.ts";
 import type { QueuedRead } from "./replica/read-queue.ts";
 import { adoptRightHalf } from "./replica/right-halves.ts";
-import { routingRefusal } from "./clients/routing-refusal.ts";
+import { epochMismatch, routingRefusal } from "./clients/routing-refusal.ts";
 import { SnapshotService } from "./snapshot/snapshot-service.ts";
 import { StoreTicks } from "./store-ticks.ts";
 import type { StoreDirectory } from "./store-directory.ts";
@@ -250,6 +250,7 @@ class Store implements StoreApi, ReplicaHost {
         replicas: () => this.#replicas.values(),
         status: () => this.#reporter.status(),
         rangeReport: (led) => this.#reporter.range(led),
+        fail: (error) => this.#halt(error),
       },
     );
   }
@@ -278,6 +279,7 @@ class Store implements StoreApi, ReplicaHost {
       addresses: () => this.#links.addresses(this.address),
       replica: (rangeId) => this.#replicas.get(rangeId),
       leaderOf: (rangeId) => this.#leaderOf(rangeId),
+      epochMismatch: (replica) => this.epochMismatch(replica),
       routes: (request) => this.#routes(request),
       admin: (name, argument) => this.#admin.answer(name, argument),
       writeRefusal: () => this.#intake.writeRefusal(),
@@ -511,6 +513,10 @@ class Store implements StoreApi, ReplicaHost {
       campaignSoon: (replica) => this.#ticks.campaignSoon(replica),
       markDirty: (replica) => this.markDirty(replica),
     });
+  }
+
+  epochMismatch(replica: Replica): RoutingRefusal {
+    return epochMismatch(replica, this.#replicas.values(), this.storeId);
   }
 
   routingRefusal(replica: Replica): RoutingRefusal {

@@ -1,7 +1,9 @@
 import { key } from "@flotilla/base";
 import type { Key } from "@flotilla/base";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Memtable } from "../src/replica/memtable.ts";
+import type { FrozenRecords } from "../src/replica/memtable.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 const put = (table: Memtable, name: string, value: string, index: number): void =>
@@ -120,5 +122,67 @@ describe("the memtable", () => {
     expect(table.bytes).toBe(5_000_000);
     frozen.written = true;
     expect(table.bytes).toBe(0);
+  });
+});
+
+describe("a memtable that is split", () => {
+  test("gives each half its records, also what is being flushed, until that is written", () => {
+    const table = new Memtable();
+    for (const name of ["a", "m", "z"]) put(table, name, `old ${name}`, 1);
+    const frozen = table.freeze();
+    for (const name of ["b", "m", "y"]) put(table, name, `new ${name}`, 2);
+    const right = table.split(key("m"));
+    expect(scan(table, "a", "m")).toEqual({ a: "old a", b: "new b" });
+    expect(scan(right, "m", "~")).toEqual({ m: "new m", y: "new y", z: "old z" });
+    frozen.written = true;
+    expect(scan(table, "a", "m")).toEqual({ b: "new b" });
+    expect(scan(right, "m", "~")).toEqual({ m: "new m", y: "new y" });
+    expect([...right.freeze().records.keys()].sort()).toEqual(["m", "y"]);
+  });
+
+  test("agrees with a model, whatever was written, flushed and split before", () => {
+    const names = fc.constantFrom("a", "b", "c", "d", "e", "f");
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ kind: fc.constant("put" as const), name: names }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("freeze" as const), name: names }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("written" as const), name: names }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("split" as const), name: names }) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        // The engine and all halves in the order of their keys, each with its start.
+        const engine = new Map<string, string>();
+        const halves: { start: string; table: Memtable }[] = [{ start: "", table: new Memtable() }];
+        const model = new Map<string, string>();
+        let frozen: FrozenRecords[] = [];
+        const finish = (): void => {
+          for (const each of frozen) {
+            for (const [name, cell] of each.records) engine.set(name, Buffer.from(cell.bytes!).toString());
+            each.written = true;
+          }
+          frozen = [];
+        };
+        for (const [i, { kind, name }] of steps.entries()) {
+          const at = halves.findLastIndex(({ start }) => start <= name);
+          const half = halves[at]!;
+          if (kind === "put") {
+            put(half.table, name, `${i}`, i + 1);
+            model.set(name, `${i}`);
+          } else if (kind === "freeze") {
+            finish();
+            frozen = halves.map(({ table }) => table.freeze());
+          } else if (kind === "written") finish();
+          else if (half.start !== name) halves.splice(at + 1, 0, { start: name, table: half.table.split(key(name)) });
+        }
+        for (const name of "abcdef") {
+          const { table } = halves.findLast(({ start }) => start <= name)!;
+          expect(text(table, name) ?? engine.get(name)).toBe(model.get(name));
+        }
+        finish();
+        expect(halves.reduce((bytes, { table }) => bytes + table.bytes, 0) > 0).toBe(
+          halves.some(({ table, start }) => Object.keys(scan(table, start, "~")).length > 0),
+        );
+      }),
+    );
   });
 });

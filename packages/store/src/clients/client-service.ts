@@ -47,6 +47,7 @@ export interface ClientServiceHost {
   readonly addresses: () => readonly StoreAddress[];
   replica(rangeId: number): Replica | undefined;
   leaderOf(rangeId: number): StoreId;
+  epochMismatch(replica: Replica): RoutingRefusal;
   routes(request: RouteRequest): Promise<readonly RouteEntry[]>;
   admin(name: string, argument: unknown): Promise<unknown>;
   /** Why no write is taken now, for the whole store; undefined = they are taken. */
@@ -251,7 +252,7 @@ export class ClientService {
       batch.bounds !== descriptor.epoch.bounds ||
       !batch.keys.every((key) => key >= descriptor.start && key < descriptor.end)
     ) {
-      connection.refuseRouting("reads", batch.batchId, this.#mismatch(replica));
+      connection.refuseRouting("reads", batch.batchId, this.#host.epochMismatch(replica));
       return;
     }
     if (connection.congested) {
@@ -284,17 +285,6 @@ export class ClientService {
     connection.push({ type: "read-results", batchId: batch.batchId, seen: machine.lastVersion, results });
   }
 
-  #mismatch(replica: Replica): RoutingRefusal {
-    const ranges: RouteEntry[] = [{ descriptor: replica.descriptor, leader: replica.leaderStore }];
-    return {
-      reason: "epoch-mismatch",
-      code: undefined,
-      message: "the range has other bounds",
-      retryAfterMs: replica.loading ? 100 : 0,
-      ranges,
-    };
-  }
-
   #openScan(replica: Replica, connection: ClientConnection, request: ScanRequest): void {
     const { descriptor } = replica;
     if (
@@ -303,7 +293,7 @@ export class ClientService {
       request.start < descriptor.start ||
       request.end > descriptor.end
     ) {
-      connection.refuseRouting("scan", request.scanId, this.#mismatch(replica));
+      connection.refuseRouting("scan", request.scanId, this.#host.epochMismatch(replica));
       return;
     }
     if (connection.scans.size >= scansPerClientMax) {

@@ -6,7 +6,8 @@ import { metaRangeId, noStore } from "@flotilla/base";
 import type { StoreId } from "@flotilla/base";
 import { balanceLeaders } from "@flotilla/placement";
 import type { LedRange } from "@flotilla/placement";
-import type { OperatorStep, RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { OperatorStep, StepOutcome, RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
+import { StepRunner } from "./step-runner.ts";
 import type { MetaWhereabouts } from "./meta-whereabouts.ts";
 import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -34,6 +35,7 @@ export interface PlacementHostHost {
   replicas(): Iterable<Replica>;
   status(): StoreStatus;
   rangeReport(replica: Replica): RangeReport;
+  fail(error: unknown): void;
 }
 
 export class PlacementHost {
@@ -45,10 +47,12 @@ export class PlacementHost {
   /** When this store began to lead the meta range; undefined = it does not. */
   #leadsSinceMs: number | undefined = undefined;
   #operatorId = 0;
+  readonly #steps: StepRunner;
 
   constructor(options: PlacementHostOptions, host: PlacementHostHost) {
     this.#options = options;
     this.#host = host;
+    this.#steps = new StepRunner({ replica: (rangeId) => host.replica(rangeId), fail: (error) => host.fail(error) });
   }
 
   get leads(): boolean {
@@ -122,20 +126,23 @@ export class PlacementHost {
         action: { kind: "transfer-leader", to },
       };
       this.#host.dependencies.environment.logger.info({ rangeId, from, to, reason }, "leadership to be transferred");
-      if (from === this.#options.storeId) this.onStep(step);
+      if (from === this.#options.storeId) this.onStep(from, step);
       else this.#host.links.send(from, "heartbeat", step);
     }
   }
 
-  /** A step for a range that this store should lead: refused when the epoch is another (rule: newest epoch). */
-  onStep(step: OperatorStep): void {
-    const replica = this.#host.replica(step.rangeId);
-    if (replica === undefined || !replica.leads) return;
-    const { epoch } = replica.descriptor;
-    if (epoch.bounds !== step.epoch.bounds || epoch.members !== step.epoch.members) return;
-    if (step.action.kind !== "transfer-leader") return;
-    const to = replica.replicaOn(step.action.to);
-    if (to !== undefined) replica.transferTo(to);
+  /** A step for a range that this store should lead. */
+  onStep(from: StoreId, step: OperatorStep): void {
+    this.#steps.run(step, (outcome) => {
+      if (from === this.#options.storeId) this.onStepOutcome(outcome);
+      else this.#host.links.send(from, "heartbeat", outcome);
+    });
+  }
+
+  /** Transfers have no memory yet: what became of one shows in the reports. */
+  onStepOutcome(outcome: StepOutcome): void {
+    const { rangeId, state, reason } = outcome;
+    if (state !== "done") this.#host.dependencies.environment.logger.info({ rangeId, state, reason }, "step not done");
   }
 }
 

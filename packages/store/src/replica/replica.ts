@@ -57,6 +57,8 @@ export interface ReplicaHost {
   installSnapshot(replica: Replica, label: SnapshotLabel): void;
   /** Why this range cannot be served here now, in words, with what is known of its leader. */
   routingRefusal(replica: Replica): RoutingRefusal;
+  /** To a client that knows other bounds. */
+  epochMismatch(replica: Replica): RoutingRefusal;
   onRoleChanged(replica: Replica, role: Role): void;
   /** A split came into force: `right` begins to live in this very step, as the counterpart `replicaId` of `left`. */
   adoptRightHalf(left: Replica, right: StateMachine, replicaId: ReplicaId): void;
@@ -324,11 +326,7 @@ export class Replica {
     const { batch, connection } = queued;
     if (connection.closed) return false;
     if (batch.bounds !== this.descriptor.epoch.bounds) {
-      connection.refuseRouting("commands", batch.batchId, {
-        ...this.#host.routingRefusal(this),
-        reason: "epoch-mismatch",
-        retryAfterMs: 0,
-      });
+      connection.refuseRouting("commands", batch.batchId, this.#host.epochMismatch(this));
       return false;
     }
     if (batch.seen > now + seenAheadVersionsMax) {
@@ -481,7 +479,7 @@ export class Replica {
     this.#host.counters.commandsApplied += pending.commands;
     this.writes += pending.commands;
     if (accepted) answerApplied(pending.answers, this.machine.lastVersion);
-    else answerFallen(pending.answers, { ...this.#host.routingRefusal(this), reason: "epoch-mismatch" });
+    else answerFallen(pending.answers, this.#host.epochMismatch(this));
   }
 
   // ---- reads ----

@@ -233,14 +233,14 @@ export class TestCluster {
   }
 
   /** The running store that answers linearizable reads of the range. */
-  async leader(range: RangeId = firstRange, limitMs = 20_000): Promise<TestStore> {
+  async leader(range: RangeId = firstRange, limitMs = 20_000, bounds = 1): Promise<TestStore> {
     const untilMs = this.world.nowMs + limitMs;
     while (this.world.nowMs < untilMs) {
       for (const store of this.stores) {
         if (store.api === undefined || store.halted !== undefined) continue;
         const connection = await this.connect(store);
         if (connection.stream === undefined) continue;
-        const batch = connection.reads(range, [], { consistency: "linearizable" });
+        const batch = connection.reads(range, [], { consistency: "linearizable", bounds });
         connection.send(batch);
         await this.world.runFor(5);
         const answer = connection.readAnswer(batch);
