@@ -27,6 +27,10 @@ export interface ClusterIndex {
   readonly stores: ReadonlyMap<StoreId, StoreLoad>;
   readonly ranges: ReadonlyMap<RangeId, RangeState>;
   readonly operators: ReadonlyMap<RangeId, Operator>;
+  /** Nodes with a store that may get replicas. */
+  readonly nodesUsable: number;
+  /** The least crowding (spread.ts) that so many members can have on the stores that may get replicas. */
+  readonly crowdingMin: (members: number) => number;
   /** When a replica of the range last began to move for balance or spread. */
   readonly movedMs: ReadonlyMap<RangeId, number>;
   /** When an operator on the range last failed. */
@@ -61,7 +65,20 @@ export function indexCluster(state: ClusterState): ClusterIndex {
     const range = ranges.get(operator.rangeId);
     if (range !== undefined) foresee(operator, range, stores);
   }
-  return { state, stores, ranges, operators, movedMs: moved, failedMs: failed };
+  const usable = [...stores.values()].filter(({ store }) => store.membership === "active" && store.health === "live");
+  const nodesUsable = new Set(usable.map(({ node }) => node)).size;
+  const crowdingMin = leastCrowding(usable);
+  return { state, stores, ranges, operators, nodesUsable, crowdingMin, movedMs: moved, failedMs: failed };
+}
+
+/** Only a bound from below, by zones alone: with three members in two zones two of them share one. */
+function leastCrowding(usable: readonly StoreLoad[]): (members: number) => number {
+  const zones = new Set(usable.map(({ zone }) => zone));
+  if (zones.has(-1) || zones.size === 0) return () => 0;
+  return (members) => {
+    const [each, more] = [Math.floor(members / zones.size), members % zones.size];
+    return (zones.size - more) * ((each * (each - 1)) / 2) + more * ((each * (each + 1)) / 2);
+  };
 }
 
 function noteLatest(map: Map<RangeId, number>, id: RangeId, atMs: number): void {

@@ -16,6 +16,8 @@ export interface LeaderBalanceState {
   /** Live stores that may lead (not draining, disk not full). */
   readonly stores: readonly StoreId[];
   readonly ranges: readonly LedRange[];
+  /** How many each store leads; given when `ranges` are not all there are. */
+  readonly leaders?: ReadonlyMap<StoreId, number>;
 }
 
 export interface LeaderTransfer {
@@ -28,8 +30,9 @@ export interface LeaderTransfer {
 
 /** Transfers for one round, at most `limit`; none when no two stores differ by two or more. */
 export function balanceLeaders(state: LeaderBalanceState, limit: number): LeaderTransfer[] {
-  const led = new Map<StoreId, number>(state.stores.map((store) => [store, 0]));
-  for (const { leader } of state.ranges) if (led.has(leader)) led.set(leader, led.get(leader)! + 1);
+  const led = new Map<StoreId, number>(state.stores.map((store) => [store, state.leaders?.get(store) ?? 0]));
+  if (state.leaders === undefined)
+    for (const { leader } of state.ranges) if (led.has(leader)) led.set(leader, led.get(leader)! + 1);
   const moved = new Set<RangeId>();
   const transfers: LeaderTransfer[] = [];
   while (transfers.length < limit) {

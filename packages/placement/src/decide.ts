@@ -1,0 +1,137 @@
+/** One round of the placement driver: what should be begun now, and why. Linear in the number of ranges. */
+import type { ClusterIndex } from "./cluster-index.ts";
+import { foresee } from "./cluster-index.ts";
+import type { RangeState } from "./cluster-state.ts";
+import { balanceLeaders } from "./leader-balance.ts";
+import type { LedRange } from "./leader-balance.ts";
+import type { Decision, Operator } from "./operator.ts";
+import { decisionFor, failedLately, leaderCandidates, leaderRefused, rangeRules } from "./range-rules.ts";
+import { balanceReplicas } from "./replica-balance.ts";
+import type { Verdict } from "./range-rules.ts";
+
+/** What a round may still begin. */
+interface Budget {
+  moves: number;
+  transfers: number;
+  splits: number;
+  /** Looks at ranges whose search for a place is long and that came to nothing. */
+  searches: number;
+}
+
+/**
+ * At most one decision a range, none for a range that an operator works on. The index is used up: its counts are moved on as if
+ * what was decided had been done.
+ */
+export function decide(index: ClusterIndex): Decision[] {
+  const { settings, operators, paused } = index.state;
+  const own = operators.filter(({ source }) => source !== "admin").length;
+  const free = Math.max(0, settings.operatorsMax - own);
+  const budget: Budget = {
+    moves: Math.min(free, settings.movesPerRoundMax),
+    transfers: settings.leaderTransfersPerRoundMax,
+    splits: Math.min(free, settings.splitsPerRoundMax),
+    searches: settings.searchesPerRoundMax,
+  };
+  const decisions: Decision[] = [];
+  const decided = new Map(index.operators);
+  const view: ClusterIndex = { ...index, operators: decided };
+  const take = (decision: Decision): void => {
+    decisions.push(decision);
+    decided.set(decision.rangeId, asOperator(decision));
+    foresee(decision, index.ranges.get(decision.rangeId)!, index.stores);
+  };
+  decideNeeds(view, budget, take);
+  // Even counts are worth nothing while ranges lack replicas: the same snapshots are needed for those.
+  const needs = decisions.some(({ goal, source }) => goal.kind === "repair" || source === "admin");
+  if (!needs && !paused.has("balance-replicas")) balanceReplicas(view, budget.moves, take);
+  if (!paused.has("balance-leaders")) decideLeaders(view, budget, take);
+  return decisions;
+}
+
+function asOperator(decision: Decision): Operator {
+  return {
+    ...decision,
+    operatorId: 0,
+    createdMs: 0,
+    deadlineMs: 0,
+    state: "running",
+    endsAs: "cancelled",
+    outcome: "",
+    endedMs: 0,
+  };
+}
+
+/** The rules of single ranges, each rule over all ranges before the next one: a repair anywhere goes before a split. */
+function decideNeeds(index: ClusterIndex, budget: Budget, take: (decision: Decision) => void): void {
+  const { ranges, nowMs, paused } = index.state;
+  const active = rangeRules.filter(({ scheduler }) => scheduler === undefined || !paused.has(scheduler));
+  const able: RangeState[] = [];
+  const offset = ranges.length === 0 ? 0 : (Math.floor(nowMs / 1000) * 7919) % ranges.length;
+  for (let i = 0; i < ranges.length; i++) {
+    const range = ranges[(offset + i) % ranges.length]!;
+    if (index.operators.has(range.descriptor.rangeId)) continue;
+    if (active[0]!.judge(range, index) === undefined) able.push(range);
+  }
+  for (const rule of active.slice(1)) {
+    for (const range of able) {
+      if (budget.searches <= 0) break;
+      if (index.operators.has(range.descriptor.rangeId)) continue;
+      const verdict = rule.judge(range, index);
+      if (verdict === undefined) continue;
+      if ("blocked" in verdict) budget.searches--;
+      else if (spend(verdict.decision, budget)) take(verdict.decision);
+      else break;
+    }
+    budget.searches = index.state.settings.searchesPerRoundMax;
+  }
+}
+
+/** False when the round has begun enough of this kind. */
+function spend({ goal }: Decision, budget: Budget): boolean {
+  if (goal.kind === "transfer-leader") return budget.transfers-- > 0;
+  if (goal.kind === "split") return budget.splits-- > 0;
+  return budget.moves-- > 0;
+}
+
+function decideLeaders(index: ClusterIndex, budget: Budget, take: (decision: Decision) => void): void {
+  const stores = [...index.stores.values()].filter((load) => leaderRefused(load) === undefined);
+  const counts = stores.map(({ leaders }) => leaders);
+  if (budget.transfers <= 0 || Math.max(...counts) - Math.min(...counts) < 2) return;
+  const ranges: LedRange[] = [];
+  const fewest = Math.min(...counts);
+  for (const load of stores) {
+    if (load.leaders - fewest < 2) continue;
+    for (const range of load.ranges) {
+      if (range.leader !== load.store.storeId || index.operators.has(range.descriptor.rangeId)) continue;
+      if (failedLately(range.descriptor.rangeId, index) !== undefined) continue;
+      const { rangeId, epoch } = range.descriptor;
+      const candidates = leaderCandidates(range, index).map(({ storeId }) => storeId);
+      ranges.push({ rangeId, epoch, leader: range.leader, candidates });
+    }
+  }
+  const leaders = new Map(stores.map((load) => [load.store.storeId, load.leaders]));
+  const transfers = balanceLeaders({ stores: [...leaders.keys()], ranges, leaders }, budget.transfers);
+  for (const { rangeId, to, reason } of transfers) {
+    const goal = { kind: "transfer-leader" as const, to };
+    take(decisionFor(index.ranges.get(rangeId)!, goal, "balance-leaders", reason).decision);
+  }
+}
+
+/** For `range explain`: whether the range's leadership should go to another store for the sake of balance. */
+export function judgeLeaderBalance(range: RangeState, index: ClusterIndex): Verdict {
+  const leading = index.stores.get(range.leader);
+  if (leading === undefined) return { blocked: "no leader has reported" };
+  const { rangeId, epoch } = range.descriptor;
+  const candidates = leaderCandidates(range, index).filter(({ storeId }) => storeId !== range.leader);
+  const better = candidates.filter(({ storeId }) => leading.leaders - index.stores.get(storeId)!.leaders >= 2);
+  if (better.length === 0) return undefined;
+  const wait = failedLately(rangeId, index) ?? (leaderRefused(leading) === undefined ? undefined : "see drain");
+  if (wait !== undefined) return { blocked: wait };
+  const to = better.reduce((a, b) =>
+    index.stores.get(b.storeId)!.leaders < index.stores.get(a.storeId)!.leaders ? b : a,
+  ).storeId;
+  const reason = `store ${range.leader} leads ${leading.leaders} ranges, store ${to} leads ${index.stores.get(to)!.leaders}`;
+  return {
+    decision: { rangeId, epoch, goal: { kind: "transfer-leader", to }, source: "balance-leaders", reason, bytes: 0 },
+  };
+}

@@ -1,0 +1,72 @@
+/** Why a range is as it is: every rule's verdict, by the code that the rounds use. */
+import type { RangeId } from "@flotilla/base";
+import type { ClusterIndex } from "./cluster-index.ts";
+import { judgeLeaderBalance } from "./decide.ts";
+import type { OperatorGoal } from "./operator.ts";
+import { rangeRules } from "./range-rules.ts";
+import type { RangeRule } from "./range-rules.ts";
+import { judgeBalance } from "./replica-balance.ts";
+
+/** `acts`: it would be done now, if nothing weightier is. */
+export interface ExplainLine {
+  readonly rule: string;
+  readonly verdict: "fine" | "acts" | "blocked" | "paused";
+  readonly text: string;
+}
+
+const explainedRules: readonly RangeRule[] = [
+  ...rangeRules,
+  {
+    name: "balance-replicas",
+    scheduler: "balance-replicas",
+    fine: "no other store has so many fewer replicas that a move pays",
+    judge: judgeBalance,
+  },
+  {
+    name: "balance-leaders",
+    scheduler: "balance-leaders",
+    fine: "no other member's store leads so many fewer ranges that a transfer pays",
+    judge: judgeLeaderBalance,
+  },
+];
+
+/** Undefined when the range is not known. */
+export function explainRange(id: RangeId, index: ClusterIndex): ExplainLine[] | undefined {
+  const range = index.ranges.get(id);
+  if (range === undefined) return undefined;
+  const lines: ExplainLine[] = [];
+  const running = index.operators.get(id);
+  if (running !== undefined) {
+    const text = `operator ${running.operatorId} works on it (${goalText(running.goal)}): nothing else is begun`;
+    lines.push({ rule: "operator", verdict: "blocked", text });
+  }
+  for (const { name, scheduler, fine, judge } of explainedRules) {
+    const verdict = judge(range, index);
+    if (verdict === undefined) lines.push({ rule: name, verdict: "fine", text: fine });
+    else if ("blocked" in verdict) lines.push({ rule: name, verdict: "blocked", text: verdict.blocked });
+    else {
+      const text = `${goalText(verdict.decision.goal)}: ${verdict.decision.reason}`;
+      const paused = scheduler !== undefined && index.state.paused.has(scheduler);
+      lines.push({ rule: name, verdict: paused ? "paused" : "acts", text });
+    }
+  }
+  return lines;
+}
+
+export function goalText(goal: OperatorGoal): string {
+  switch (goal.kind) {
+    case "move":
+      return `move the replica on store ${goal.from} to store ${goal.to}`;
+    case "repair":
+      if (goal.from === 0) return `add a replica on store ${goal.to}`;
+      return `replace the replica on store ${goal.from} by one on store ${goal.to}`;
+    case "remove-replica":
+      return `remove the replica on store ${goal.from}`;
+    case "transfer-leader":
+      return `make store ${goal.to} the leader`;
+    case "split":
+      return `split into ${goal.keys.length === 0 ? goal.count : goal.keys.length + 1}`;
+    default:
+      return goal satisfies never;
+  }
+}

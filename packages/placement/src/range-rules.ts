@@ -1,0 +1,259 @@
+/**
+ * What a range needs by itself, rule by rule in the order of their weight. A rule says what to do, why it cannot be done, or,
+ * with undefined, that all is well. The rounds of the driver and `range explain` ask the same rules.
+ */
+import { metaRangeId, noReplica, noStore } from "@flotilla/base";
+import type { ReplicaDescriptor } from "@flotilla/base";
+import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { RangeState, SchedulerName } from "./cluster-state.ts";
+import type { Decision, DecisionSource, OperatorGoal } from "./operator.ts";
+import { changeBlocked, isLevel, isPending, isVoter, quorumMissing } from "./quorum.ts";
+import { bestTarget, crowding, crowdingText, crowdingWith, loadsOf, senderBusy, targetBusy } from "./spread.ts";
+import { unsplittable } from "./split-keys.ts";
+
+export type Verdict = { readonly decision: Decision } | { readonly blocked: string } | undefined;
+
+export interface RangeRule {
+  readonly name: string;
+  /** Who can be paused to stop it; undefined: nobody. */
+  readonly scheduler: SchedulerName | undefined;
+  /** What is true when the rule has nothing to do. */
+  readonly fine: string;
+  readonly judge: (range: RangeState, index: ClusterIndex) => Verdict;
+}
+
+const blocked = (text: string): Verdict => ({ blocked: text });
+
+export function decisionFor(
+  range: RangeState,
+  goal: OperatorGoal,
+  source: DecisionSource,
+  reason: string,
+  bytes = 0,
+): { readonly decision: Decision } {
+  const { rangeId, epoch } = range.descriptor;
+  return { decision: { rangeId, epoch, goal, source, reason, bytes } };
+}
+
+/** Voters the range should have, as far as there are nodes for them; an even number between is not begun. */
+export function replicasWanted(range: RangeState, index: ClusterIndex): number {
+  const { replicas } = index.state.settings;
+  const most = range.descriptor.rangeId === metaRangeId ? Math.max(3, replicas) : replicas;
+  const nodes = index.nodesUsable;
+  if (nodes >= most) return most;
+  return Math.max(1, nodes % 2 === 1 ? nodes : nodes - 1);
+}
+
+function isGivenUp(replica: ReplicaDescriptor, index: ClusterIndex): string | undefined {
+  const load = index.stores.get(replica.storeId);
+  if (load === undefined) return `store ${replica.storeId} is not known`;
+  if (load.store.membership === "decommissioned") return `store ${replica.storeId} was given up`;
+  if (load.store.downMs < index.state.settings.storeDownMs) return undefined;
+  return `store ${replica.storeId} is down for ${Math.round(load.store.downMs / 1000)} s`;
+}
+
+/** Nobody can change a range without a majority, and nobody should while another change is under way. */
+function judgeQuorum(range: RangeState, index: ClusterIndex): Verdict {
+  const missing = quorumMissing(range, index);
+  if (missing !== undefined) return blocked(missing);
+  if (range.leader === noStore) return blocked("no leader has reported");
+  return isPending(range) ? blocked("a change of members is under way") : undefined;
+}
+
+/** Learners that no operator brought, or that one left behind, and voters too many. */
+function judgeExcess(range: RangeState, index: ClusterIndex): Verdict {
+  const { replicas } = range.descriptor;
+  const stray = replicas.find(({ role }) => role === "learner");
+  if (stray !== undefined)
+    return removal(range, stray, `store ${stray.storeId} has a learner that no operator needs`, index);
+  const voters = replicas.filter(isVoter);
+  const wanted =
+    range.descriptor.rangeId === metaRangeId
+      ? Math.max(3, index.state.settings.replicas)
+      : index.state.settings.replicas;
+  if (voters.length <= wanted) return undefined;
+  const worst = leastUseful(range, voters, index);
+  return removal(range, worst, `${voters.length} replicas where ${wanted} are wanted`, index);
+}
+
+function removal(
+  range: RangeState,
+  { replicaId, storeId }: ReplicaDescriptor,
+  reason: string,
+  index: ClusterIndex,
+): Verdict {
+  const why = changeBlocked(range, [], [replicaId], index);
+  if (why !== undefined) return blocked(`${reason}; ${why}`);
+  return decisionFor(range, { kind: "remove-replica", from: storeId, replicaId }, "repair", reason);
+}
+
+/** Given up, not healthy, leaving, crowded, full: in this order; then the one whose store has most replicas. */
+function leastUseful(range: RangeState, voters: readonly ReplicaDescriptor[], index: ClusterIndex): ReplicaDescriptor {
+  const badness = (replica: ReplicaDescriptor): number => {
+    const load = index.stores.get(replica.storeId);
+    if (load === undefined || isGivenUp(replica, index) !== undefined) return Infinity;
+    const health = load.store.health === "live" ? 0 : 1e15;
+    const leaving = load.store.membership === "active" ? 0 : 1e14;
+    const leads = range.leader === replica.storeId ? 0 : 0.5;
+    return health + leaving + crowdingWith(load, loadsOf(range, index, replica.storeId)) * 1e6 + load.replicas + leads;
+  };
+  return voters.reduce((a, b) => (badness(b) > badness(a) ? b : a));
+}
+
+function judgeRepair(range: RangeState, index: ClusterIndex): Verdict {
+  for (const replica of range.descriptor.replicas) {
+    const reason = isGivenUp(replica, index);
+    if (reason !== undefined) return replacement(range, replica, "repair", reason, index);
+  }
+  const voters = range.descriptor.replicas.filter(isVoter).length;
+  const wanted = replicasWanted(range, index);
+  if (voters >= wanted) return undefined;
+  return addition(range, undefined, "repair", "repair", `${voters} replicas where ${wanted} are wanted`, index);
+}
+
+function judgeDecommission(range: RangeState, index: ClusterIndex): Verdict {
+  for (const replica of range.descriptor.replicas) {
+    const store = index.stores.get(replica.storeId)?.store;
+    if (store?.membership !== "decommissioning") continue;
+    return replacement(range, replica, "admin", `store ${replica.storeId} is being decommissioned`, index);
+  }
+  return undefined;
+}
+
+/** Moves the replica elsewhere; where there is no place, and the rest are enough, it only goes. */
+function replacement(
+  range: RangeState,
+  replica: ReplicaDescriptor,
+  source: DecisionSource,
+  reason: string,
+  index: ClusterIndex,
+): Verdict {
+  return addition(range, replica, source === "repair" ? "repair" : "move", source, reason, index);
+}
+
+function addition(
+  range: RangeState,
+  old: ReplicaDescriptor | undefined,
+  kind: "repair" | "move",
+  source: DecisionSource,
+  reason: string,
+  index: ClusterIndex,
+): Verdict {
+  const found = bestTarget(range, loadsOf(range, index, old?.storeId), index);
+  if (typeof found === "string") return blocked(`${reason}; ${found}`);
+  const to = found.to.store.storeId;
+  const removed = old === undefined ? [] : [old.replicaId];
+  const why =
+    changeBlocked(range, [{ replicaId: noReplica, storeId: to }], removed, index) ??
+    targetBusy(found.to, index.state.settings) ??
+    senderBusy(range, index);
+  if (why !== undefined) return blocked(`${reason}; ${why}`);
+  const goal: OperatorGoal = { kind, from: old?.storeId ?? noStore, to, replicaId: noReplica };
+  return decisionFor(range, goal, source, reason, range.sizeBytes);
+}
+
+/** Why the store should lead nothing; undefined when it may. */
+export function leaderRefused({ store }: StoreLoad): string | undefined {
+  if (store.membership !== "active") return `store ${store.storeId} is ${store.membership}`;
+  if (store.diskFull) return `the disk of store ${store.storeId} is full`;
+  return store.health === "live" ? undefined : `store ${store.storeId} is ${store.health}`;
+}
+
+function judgeDrain(range: RangeState, index: ClusterIndex): Verdict {
+  const leading = index.stores.get(range.leader);
+  const reason = leading === undefined ? undefined : leaderRefused(leading);
+  if (reason === undefined) return undefined;
+  let best: StoreLoad | undefined;
+  for (const { storeId } of leaderCandidates(range, index)) {
+    const load = index.stores.get(storeId)!;
+    if (storeId !== range.leader && (best === undefined || load.leaders < best.leaders)) best = load;
+  }
+  if (best === undefined) return blocked(`${reason}; no other replica can lead now`);
+  return decisionFor(range, { kind: "transfer-leader", to: best.store.storeId }, "admin", reason);
+}
+
+/** Level voters on stores that may lead. */
+export function leaderCandidates(range: RangeState, index: ClusterIndex): ReplicaDescriptor[] {
+  return range.descriptor.replicas.filter((replica) => {
+    const load = index.stores.get(replica.storeId);
+    if (load === undefined || replica.role !== "voter" || leaderRefused(load) !== undefined) return false;
+    return replica.storeId === range.leader || isLevel(range, replica.replicaId, replica.storeId, index);
+  });
+}
+
+function judgeSpread(range: RangeState, index: ClusterIndex): Verdict {
+  const members = loadsOf(range, index);
+  const now = crowding(members);
+  if (now <= index.crowdingMin(members.length)) return undefined;
+  const wait = coolingDown(range, index);
+  let reason = crowdingText(now);
+  if (wait !== undefined) return blocked(`${reason}; ${wait}`);
+  for (const replica of range.descriptor.replicas) {
+    const load = index.stores.get(replica.storeId);
+    if (load === undefined) continue;
+    const others = members.filter((member) => member !== load);
+    const found = bestTarget(range, others, index);
+    if (typeof found === "string") {
+      reason = `${crowdingText(now)}; ${found}`;
+      continue;
+    }
+    if (found.crowded >= crowdingWith(load, others)) continue;
+    return addition(range, replica, "move", "balance-replicas", crowdingText(now), index);
+  }
+  return blocked(`${reason}; no move makes it better`);
+}
+
+/** Why a range that is well may not move now. */
+export function coolingDown({ descriptor }: RangeState, index: ClusterIndex): string | undefined {
+  const { nowMs, settings } = index.state;
+  const moved = index.movedMs.get(descriptor.rangeId);
+  if (moved !== undefined && nowMs < moved + settings.moveCooldownMs)
+    return `it moved ${Math.round((nowMs - moved) / 1000)} s ago`;
+  return failedLately(descriptor.rangeId, index);
+}
+
+export function failedLately(id: RangeState["descriptor"]["rangeId"], index: ClusterIndex): string | undefined {
+  const { nowMs, settings } = index.state;
+  const failed = index.failedMs.get(id);
+  if (failed === undefined || nowMs >= failed + settings.retryAfterMs) return undefined;
+  return `an operator on it failed ${Math.round((nowMs - failed) / 1000)} s ago`;
+}
+
+function judgeSplit(range: RangeState, index: ClusterIndex): Verdict {
+  const { settings, colocatedPrefixes } = index.state;
+  if (range.descriptor.rangeId === metaRangeId || range.sizeBytes <= settings.splitBytes) return undefined;
+  const reason = `${range.sizeBytes} bytes, more than ${settings.splitBytes}`;
+  const prefix = unsplittable(range.descriptor, colocatedPrefixes);
+  if (prefix !== undefined) return blocked(`${reason}; all its keys are co-located`);
+  const wait = failedLately(range.descriptor.rangeId, index);
+  if (wait !== undefined) return blocked(`${reason}; ${wait}`);
+  const count = Math.max(2, Math.min(settings.splitPartsMax, Math.ceil(range.sizeBytes / (settings.splitBytes / 2))));
+  const goal: OperatorGoal = { kind: "split", count, keys: [], prefixes: colocatedPrefixes, parts: [] };
+  return decisionFor(range, goal, "split", reason);
+}
+
+/** In the order in which they are asked; the first that decides or blocks ends it for the first two. */
+export const rangeRules: readonly RangeRule[] = [
+  { name: "quorum", scheduler: undefined, fine: "a majority of its voters is healthy", judge: judgeQuorum },
+  {
+    name: "repair",
+    scheduler: "repair",
+    fine: "it has all its replicas, none on a store given up",
+    judge: judgeRepair,
+  },
+  { name: "excess", scheduler: "repair", fine: "it has no replica too many", judge: judgeExcess },
+  {
+    name: "decommission",
+    scheduler: undefined,
+    fine: "no replica is on a store that leaves",
+    judge: judgeDecommission,
+  },
+  { name: "drain", scheduler: undefined, fine: "its leader's store may lead", judge: judgeDrain },
+  { name: "split", scheduler: "split", fine: "it is no larger than a range should be", judge: judgeSplit },
+  {
+    name: "spread",
+    scheduler: "balance-replicas",
+    fine: "its replicas are spread as well as can be",
+    judge: judgeSpread,
+  },
+];

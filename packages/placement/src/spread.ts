@@ -1,0 +1,112 @@
+/** How well members are spread over nodes, hosts and zones, and where another one goes best. */
+import type { StoreId } from "@flotilla/base";
+import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { RangeState } from "./cluster-state.ts";
+import type { PlacementSettings } from "./placement-settings.ts";
+
+const sameNode = 1_000_000;
+const sameHost = 1_000;
+const sameZone = 1;
+
+/** What two members have in common that should not fail at once; 0 = nothing. */
+function shared(a: StoreLoad, b: StoreLoad): number {
+  if (a.node === b.node) return sameNode;
+  if (a.host >= 0 && a.host === b.host) return sameHost;
+  return a.zone >= 0 && a.zone === b.zone ? sameZone : 0;
+}
+
+/** Over all pairs of stores; lower is better. */
+export function crowding(members: readonly StoreLoad[]): number {
+  let sum = 0;
+  for (let i = 1; i < members.length; i++) for (let j = 0; j < i; j++) sum += shared(members[i]!, members[j]!);
+  return sum;
+}
+
+/** What `store` adds to the crowding of the others. */
+export function crowdingWith(store: StoreLoad, others: readonly StoreLoad[]): number {
+  let sum = 0;
+  for (const other of others) sum += shared(store, other);
+  return sum;
+}
+
+export function crowdingText(crowded: number): string {
+  if (crowded >= sameNode) return "two replicas on one node";
+  if (crowded >= sameHost) return "two replicas on one host";
+  return crowded > 0 ? "two replicas in one zone" : "no two replicas on one node or host, or in one zone";
+}
+
+export function loadsOf(range: RangeState, index: ClusterIndex, without?: StoreId): StoreLoad[] {
+  const loads: StoreLoad[] = [];
+  for (const { storeId } of range.descriptor.replicas) {
+    const load = index.stores.get(storeId);
+    if (load !== undefined && storeId !== without) loads.push(load);
+  }
+  return loads;
+}
+
+/** Why the store gets no new replicas at all; undefined when it may. */
+export function targetRefused(
+  { store }: StoreLoad,
+  sizeBytes: number,
+  settings: PlacementSettings,
+): string | undefined {
+  if (store.membership !== "active") return `store ${store.storeId} is ${store.membership}`;
+  if (store.health !== "live") return `store ${store.storeId} is ${store.health}`;
+  if (store.diskFull || store.freeBytes - sizeBytes < settings.storeFreeBytesMin)
+    return `store ${store.storeId} has no room: ${store.freeBytes} bytes free`;
+  return undefined;
+}
+
+/** Why it gets none now; it may later. */
+export function targetBusy(load: StoreLoad, settings: PlacementSettings): string | undefined {
+  const receiving = Math.max(load.receiving, load.store.snapshotsReceiving);
+  if (receiving < settings.snapshotsReceivingPerStoreMax) return undefined;
+  return `store ${load.store.storeId} receives ${receiving} range snapshots, the limit`;
+}
+
+export function senderBusy(range: RangeState, index: ClusterIndex): string | undefined {
+  const load = index.stores.get(range.leader);
+  if (load === undefined) return "the range has no known leader";
+  const sending = Math.max(load.sending, load.store.snapshotsSending);
+  if (sending < index.state.settings.snapshotsSendingPerStoreMax) return undefined;
+  return `store ${range.leader}, its leader, sends ${sending} range snapshots, the limit`;
+}
+
+/** The best store for another member beside `others`: least crowded, then fewest replicas, then fewest bytes. */
+export function bestTarget(
+  range: RangeState,
+  others: readonly StoreLoad[],
+  index: ClusterIndex,
+): { readonly to: StoreLoad; readonly crowded: number } | string {
+  const { settings } = index.state;
+  const members = new Set(range.descriptor.replicas.map(({ storeId }) => storeId));
+  let best: StoreLoad | undefined;
+  let bestCrowded = 0;
+  let refused = "every store has a replica of it already";
+  for (const load of index.stores.values()) {
+    if (members.has(load.store.storeId)) continue;
+    const why = targetRefused(load, range.sizeBytes, settings);
+    if (why !== undefined) {
+      refused = why;
+      continue;
+    }
+    const crowded = crowdingWith(load, others);
+    // Two members on one node fall together: fewer are better than that.
+    if (crowded >= sameNode) {
+      refused = `the node of store ${load.store.storeId} has a replica of it already`;
+      continue;
+    }
+    if (best === undefined || crowded < bestCrowded || (crowded === bestCrowded && isEmptier(load, best, settings))) {
+      best = load;
+      bestCrowded = crowded;
+    }
+  }
+  return best === undefined ? `no store can take it: ${refused}` : { to: best, crowded: bestCrowded };
+}
+
+/** A store that can begin at once before one that is at its limit of snapshots. */
+function isEmptier(a: StoreLoad, b: StoreLoad, settings: PlacementSettings): boolean {
+  const [busyA, busyB] = [targetBusy(a, settings) !== undefined, targetBusy(b, settings) !== undefined];
+  if (busyA !== busyB) return busyB;
+  return a.replicas !== b.replicas ? a.replicas < b.replicas : a.bytes < b.bytes;
+}
