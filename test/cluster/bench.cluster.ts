@@ -50,10 +50,11 @@ test("a load by the clock accounts for every operation that was due, and a scan 
   const paced = await cluster.run(["bench", "put", ...quick, "--rate", "300", "--no-save"]);
   const put = JSON.parse(paced.out) as Result;
   expect([paced.exitCode, put.errors]).toEqual([0, 0]);
-  // Each operation that was due was answered, is one of the 50 under way, or was never sent.
+  // Each operation that was due was answered, is one of the 50 under way, or was never sent; a busy machine's timers
+  // may be half a second late at either end.
   const due = (300 * put.durationMs) / 1000;
-  expect(put.operations + put.unsent).toBeGreaterThan(due - 60);
-  expect(put.operations + put.unsent).toBeLessThan(due + 60);
+  expect(put.operations + put.unsent).toBeGreaterThan(due - 200);
+  expect(put.operations + put.unsent).toBeLessThan(due + 200);
   expect(put.serviceMs!.p50).toBeLessThanOrEqual(put.latencyMs.p50);
   const scanned = await cluster.run(["bench", "scan", ...quick, "--scan-records", "7", "--no-save"]);
   const scan = JSON.parse(scanned.out) as Result;
