@@ -114,7 +114,7 @@ test(
   { timeout: 60_000 + (isLong ? 300_000 : 0) },
   async () => {
     const cluster = await RealCluster.start();
-    for (let round = 0; round < (isLong ? 12 : 2); round++) {
+    for (let round = 0; round < (isLong ? 12 : 1); round++) {
       await cluster.untilEven(9);
       const ranges = await cluster.ranges();
       const node = (round % 3) + 1;
