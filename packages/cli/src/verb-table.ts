@@ -18,6 +18,7 @@ export const groups: Readonly<Record<string, string>> = {
   import: "files into the cluster",
   export: "the cluster into files",
   config: "settings of a node",
+  debug: "when something is wrong",
 };
 
 export const verbTable: readonly VerbEntry[] = [
@@ -194,6 +195,11 @@ export const verbTable: readonly VerbEntry[] = [
     path: ["config", "show"],
     summary: "the settings a node would start with, and where each comes from",
     load: () => import("./verbs/config-show.ts"),
+  },
+  {
+    path: ["debug", "bundle"],
+    summary: "what the developers need to find out what is wrong, in one file",
+    load: () => import("./verbs/debug-bundle.ts"),
   },
   { path: ["version"], summary: "the version of this command", load: () => import("./verbs/version.ts") },
 ];
