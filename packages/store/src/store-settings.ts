@@ -31,6 +31,14 @@ export interface StoreSettings {
   readonly snapshotCreditBytes: number;
   /** A store not heard of for this long is dead to placement. */
   readonly storeDeadMs: number;
+  /** A store not heard of for this long is given up: its replicas are made anew elsewhere. */
+  readonly storeDownMs: number;
+  /** A range larger than this is split. */
+  readonly splitBytes: number;
+  /** Replicas that a store may be receiving, and sending, at once for repair and balance. */
+  readonly snapshotsPerStoreMax: number;
+  /** Operators that the placement driver has under way at once, those of administrators apart. */
+  readonly operatorsMax: number;
   /** Free bytes below which the store answers DiskFull. */
   readonly diskFreeBytesMin: number;
 }
@@ -58,6 +66,10 @@ export const defaultStoreSettings: StoreSettings = {
   snapshotChunkBytes: 256 * KiB,
   snapshotCreditBytes: 2 * MiB,
   storeDeadMs: 3000,
+  storeDownMs: 300_000,
+  splitBytes: 256 * MiB,
+  snapshotsPerStoreMax: 2,
+  operatorsMax: 64,
   diskFreeBytesMin: 256 * MiB,
 };
 

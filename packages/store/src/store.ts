@@ -238,14 +238,13 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   #newPlacement(): PlacementHost {
-    const { storeId, settings, plan } = this.#options;
-    const stores = plan.stores.map((store) => store.storeId);
     return new PlacementHost(
-      { storeId, settings, stores },
+      { storeId: this.storeId, settings: this.settings },
       {
         dependencies: this.#dependencies,
         meta: this.#meta,
         links: this.#links,
+        stores: this.#stores,
         replica: (rangeId) => this.#replicas.get(rangeId),
         replicas: () => this.#replicas.values(),
         status: () => this.#reporter.status(),
@@ -260,6 +259,8 @@ class Store implements StoreApi, ReplicaHost {
     return new AdminService({
       plan,
       storeId,
+      environment: this.environment,
+      directory: this.#stores,
       placement: this.#placement,
       links: this.#links,
       storeDeadMs: settings.storeDeadMs,

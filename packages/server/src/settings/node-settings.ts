@@ -217,6 +217,15 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
   snapshotChunkBytes: ["bytes", KiB, 16 * MiB, "one chunk of a range snapshot"],
   snapshotCreditBytes: ["bytes", 64 * KiB, GiB, "bytes of one range snapshot under way"],
   storeDeadMs: ["milliseconds", 100, 86_400_000, "a store not heard of for this long is dead to placement"],
+  storeDownMs: [
+    "milliseconds",
+    1000,
+    30 * 86_400_000,
+    "a store not heard of for this long is given up: its replicas are made anew on others",
+  ],
+  splitBytes: ["bytes", 64 * KiB, 1024 * GiB, "a range larger than this is split"],
+  snapshotsPerStoreMax: ["count", 1, 1000, "replicas that a store receives, and sends, at once for repair and balance"],
+  operatorsMax: ["count", 1, 10_000, "operators of the placement driver under way at once, those asked for apart"],
   diskFreeBytesMin: ["bytes", 0, 1024 * GiB, "free bytes below which the store answers DiskFull"],
 };
 

@@ -2,17 +2,25 @@
  * What the command line asks for by name. The store that drives placement answers from all stores' reports; another one
  * says which that is; with none, a store answers from what it knows itself.
  */
-import { Failure, metaRangeId, noStore, userKeyOf, userPrefix } from "@flotilla/base";
-import type { Key, RangeDescriptor, StoreId } from "@flotilla/base";
+import { Failure, noStore, rangeId, storeId } from "@flotilla/base";
+import type { Environment, RangeDescriptor, StoreId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
-import type { RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { StoreReport } from "@flotilla/transport";
+import { AdminArguments } from "./admin-arguments.ts";
+import { AdminChanges, unknownRange } from "./admin-changes.ts";
+import { AdminLists } from "./admin-lists.ts";
+import { AdminStores } from "./admin-stores.ts";
 import type { PlacementHost } from "./placement-host.ts";
 import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
+import type { StoreDirectory } from "../store-directory.ts";
 
+/** What `answer` needs of its store. */
 export interface AdminHost {
   readonly plan: ClusterPlan;
   readonly storeId: StoreId;
+  readonly environment: Environment;
+  readonly directory: StoreDirectory;
   readonly placement: PlacementHost;
   readonly links: PeerLinks;
   readonly storeDeadMs: number;
@@ -23,21 +31,28 @@ export interface AdminHost {
 
 export class AdminService {
   readonly #host: AdminHost;
+  readonly #lists: AdminLists;
+  readonly #changes: AdminChanges;
+  readonly #stores: AdminStores;
 
   constructor(host: AdminHost) {
+    const { placement, plan, environment } = host;
     this.#host = host;
+    this.#lists = new AdminLists(host);
+    this.#changes = new AdminChanges(placement, environment.random, () => environment.clock.wallMs());
+    this.#stores = new AdminStores(placement, plan.clusterId, () => placement.metaRange);
   }
 
   async answer(name: string, argument: unknown): Promise<unknown> {
     switch (name) {
       case "cluster-status":
-        return this.#clusterStatus(this.#reports(argument));
+        return this.#lists.clusterStatus(this.#reports(argument));
       case "node-list":
-        return this.#nodeList(this.#reports(argument));
+        return this.#lists.nodeList(this.#reports(argument));
       case "store-list":
-        return this.#storeList(this.#reports(argument));
+        return this.#lists.storeList(this.#reports(argument));
       case "range-list":
-        return this.#rangeList(this.#reports(argument));
+        return this.#lists.rangeList(this.#reports(argument));
       case "transfer-leader":
         return this.#transferLeader(argument);
       case "founding-state":
@@ -48,6 +63,56 @@ export class AdminService {
       case "identity-withdraw":
       case "identity-confirm":
         return this.#founded(name, argument);
+      default:
+        return this.#asked(name, new AdminArguments(name, argument));
+    }
+  }
+
+  /** What the placement driver alone answers. */
+  async #asked(name: string, given: AdminArguments): Promise<unknown> {
+    const changes = this.#changes;
+    const stores = this.#stores;
+    switch (name) {
+      case "range-split":
+        return changes.split(given);
+      case "range-move":
+        return changes.move(given);
+      case "range-transfer-leader":
+        return changes.transferLeader(given);
+      case "range-scatter":
+        return changes.scatter(given);
+      case "range-explain":
+        return changes.explain(given);
+      case "range-show":
+        return this.#rangeShow(given);
+      case "operator-list":
+        return changes.operatorList(given);
+      case "operator-show":
+        return changes.operatorShow(given);
+      case "operator-cancel":
+        return changes.operatorCancel(given);
+      case "scheduler-list":
+        return changes.schedulerList();
+      case "scheduler-pause":
+        return changes.schedulerPause(given, true);
+      case "scheduler-resume":
+        return changes.schedulerPause(given, false);
+      case "setting-get":
+        return changes.settingGet(given);
+      case "setting-set":
+        return changes.settingSet(given);
+      case "node-drain":
+        return stores.drain(given);
+      case "node-decommission":
+        return stores.decommission(given);
+      case "node-recommission":
+        return stores.recommission(given);
+      case "store-show":
+        return this.#storeShow(given);
+      case "store-replace":
+        return stores.replace(given);
+      case "store-join":
+        return stores.join(given);
       default:
         throw new Failure("InvalidArgument", `unknown request ${JSON.stringify(name)}`, {
           hint: "client and server differ in their versions",
@@ -81,127 +146,20 @@ export class AdminService {
     return placement.reports();
   }
 
-  /** Stores that have reported, or are heard of and will. */
-  #live(reports: readonly StoreReport[]): Set<StoreId> {
-    const { plan, links, storeDeadMs } = this.#host;
-    const live = new Set(reports.map((report) => report.status.storeId));
-    for (const { storeId } of plan.stores) if (links.alive(storeId, storeDeadMs)) live.add(storeId);
-    return live;
+  async #rangeShow(given: AdminArguments): Promise<unknown> {
+    const id = rangeId(given.id("rangeId"));
+    const { operators, explain } = await this.#changes.operatorsOf(id);
+    const rows = await this.#lists.rangeList(this.#host.placement.reports(), id);
+    if (rows[0] === undefined) throw unknownRange(id);
+    return { ...rows[0], operators, explain };
   }
 
-  async #clusterStatus(reports: readonly StoreReport[]): Promise<unknown> {
-    const { plan, placement, storeId } = this.#host;
-    const { driver } = placement;
-    const descriptors = await this.#host.descriptors();
-    const led = new Map(reports.flatMap((report) => report.ranges).map((range) => [range.descriptor.rangeId, range]));
-    const live = this.#live(reports);
-    const reasons: string[] = [];
-    let underReplicated = 0;
-    let unavailable = 0;
-    for (const descriptor of descriptors) {
-      const alive = descriptor.replicas.filter((replica) => live.has(replica.storeId)).length;
-      if (alive < descriptor.replicas.length) underReplicated++;
-      if (!led.has(descriptor.rangeId) && alive <= descriptor.replicas.length / 2) unavailable++;
-    }
-    for (const store of plan.stores)
-      if (!live.has(store.storeId)) reasons.push(`store ${store.storeId} (${store.address}) does not answer`);
-    if (unavailable > 0) reasons.push(`${unavailable} ranges have no majority`);
-    else if (led.size < descriptors.length && reports.length === live.size) {
-      reasons.push(`${descriptors.length - led.size} ranges have no leader at this moment`);
-    }
-    if (driver === noStore) reasons.push("the meta range has no leader known to this store");
-    const health = unavailable > 0 || driver === noStore ? "unavailable" : reasons.length > 0 ? "degraded" : "ok";
-    const term = this.#host.replica(metaRangeId)?.node.term ?? null;
-    const driverNode = plan.stores.find((store) => store.storeId === driver)?.nodeId ?? null;
-    return {
-      clusterId: plan.clusterId,
-      formatNumber: 1,
-      health,
-      reasons,
-      warnings: reports.flatMap(({ status }) => exposed(status)),
-      nodes: { total: plan.stores.length, live: live.size },
-      stores: { total: plan.stores.length, live: live.size },
-      ranges: { total: descriptors.length, led: led.size, underReplicated, unavailable },
-      placementDriver: { nodeId: driverNode, storeId: driver === noStore ? null : driver, term },
-      sizeBytes: reports.find((report) => report.status.storeId === storeId)?.status.sizeBytes ?? null,
-    };
-  }
-
-  #nodeList(reports: readonly StoreReport[]): unknown {
-    const { plan, links, storeDeadMs } = this.#host;
-    return plan.stores.map((store) => {
-      const status = reports.find((report) => report.status.storeId === store.storeId)?.status;
-      const state = status !== undefined ? "live" : links.alive(store.storeId, storeDeadMs) ? "suspect" : "dead";
-      return {
-        nodeId: store.nodeId,
-        address: status?.address ?? store.address,
-        httpAddress: status?.httpAddress ?? null,
-        pid: status?.pid ?? null,
-        state,
-        serverVersion: status?.serverVersion ?? null,
-        uptimeMs: status?.uptimeMs ?? null,
-        stores: [store.storeId],
-        labels: status?.labels ?? {},
-      };
-    });
-  }
-
-  #storeList(reports: readonly StoreReport[]): unknown {
-    const { plan, links, storeDeadMs } = this.#host;
-    return plan.stores.map((store) => {
-      const status = reports.find((report) => report.status.storeId === store.storeId)?.status;
-      return {
-        storeId: store.storeId,
-        nodeId: store.nodeId,
-        address: status?.address ?? store.address,
-        state: status !== undefined ? "live" : links.alive(store.storeId, storeDeadMs) ? "suspect" : "dead",
-        replicas: status?.replicas ?? null,
-        leaders: status?.leaders ?? null,
-        sizeBytes: status?.sizeBytes ?? null,
-        freeBytes: status?.freeBytes ?? null,
-        logBytes: status?.logBytes ?? null,
-        fsyncs: status?.fsyncs ?? null,
-        dataDir: status?.dataDir ?? null,
-      };
-    });
-  }
-
-  async #rangeList(reports: readonly StoreReport[]): Promise<unknown> {
-    const newest = new Map<number, RangeReport>();
-    for (const { ranges } of reports) {
-      for (const range of ranges) {
-        const known = newest.get(range.descriptor.rangeId);
-        if (known === undefined || range.term > known.term) newest.set(range.descriptor.rangeId, range);
-      }
-    }
-    const stores = new Map(this.#host.plan.stores.map((store) => [store.storeId, store.nodeId]));
-    const live = this.#live(reports);
-    return (await this.#host.descriptors()).map((descriptor) => {
-      const report = newest.get(descriptor.rangeId);
-      return {
-        rangeId: descriptor.rangeId,
-        start: visibleBound(descriptor.start),
-        end: visibleBound(descriptor.end),
-        system: descriptor.rangeId === metaRangeId,
-        epoch: descriptor.epoch,
-        leaderStoreId: report?.leaderStoreId ?? null,
-        term: report?.term ?? null,
-        replicas: descriptor.replicas.map(({ replicaId, storeId, role }) => {
-          const state = report?.replicas.find((replica) => replica.replicaId === replicaId);
-          const word = !live.has(storeId)
-            ? "down"
-            : storeId === report?.leaderStoreId
-              ? "leader"
-              : (state?.state ?? null);
-          return { replicaId, storeId, nodeId: stores.get(storeId) ?? null, role, state: word };
-        }),
-        sizeBytes: report?.sizeBytes ?? null,
-        keys: report?.keys ?? null,
-        writesPerSecond: report?.writesPerSecond ?? null,
-        readsPerSecond: report?.readsPerSecond ?? null,
-        asleep: report?.asleep ?? false,
-      };
-    });
+  async #storeShow(given: AdminArguments): Promise<unknown> {
+    const id = storeId(given.id("storeId"));
+    await this.#host.placement.inOffice();
+    const row = this.#lists.storeList(this.#host.placement.reports(), id)[0];
+    if (row === undefined) throw new Failure("NotFound", `there is no store ${id}`, { hint: "flotilla store list" });
+    return row;
   }
 
   async #transferLeader(argument: unknown): Promise<unknown> {
@@ -228,13 +186,6 @@ export class AdminService {
   }
 }
 
-/** Without TLS and users, an address beyond this machine is an open door; it is said wherever somebody looks. */
-function exposed({ nodeId, address, httpAddress }: StoreStatus): string[] {
-  return [address, httpAddress]
-    .filter((text) => !/^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]):\d+$/.test(text))
-    .map((text) => `node ${nodeId}: ${text} can be reached from other machines, without TLS and users`);
-}
-
 /** The cluster that an offer, a withdrawal or a confirmation is about. */
 function founderOf(argument: unknown): unknown {
   if (typeof argument !== "object" || argument === null) return undefined;
@@ -250,9 +201,4 @@ function transferArguments(argument: unknown): { rangeId: number; to: number } {
       return { rangeId: rangeId as number, to: to as number };
   }
   throw new Failure("InvalidArgument", "transfer-leader takes { rangeId, to }, both integers");
-}
-
-/** As a user's key, a binary string; the ends of the key space are empty. */
-function visibleBound(bound: Key): string {
-  return bound.startsWith(userPrefix) ? userKeyOf(bound) : "";
 }

@@ -1,11 +1,9 @@
 /** Routes as the local replica of the meta range has them; read anew when that replica has applied more. */
 import { keyMax } from "@flotilla/base";
 import type { ByteOperations, Key, RangeDescriptor } from "@flotilla/base";
-import { newestKey, recordValue } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
-import type { Cell } from "../replica/memtable.ts";
 import { decodeMetaDescriptor, metaRangesEnd, metaRangesStart } from "./meta-records.ts";
-import { isDelete, recordCell } from "../replica/state-machine.ts";
+import { scanMeta } from "./meta-scan.ts";
 import type { StateMachine } from "../replica/state-machine.ts";
 
 export class MetaDirectory {
@@ -27,30 +25,9 @@ export class MetaDirectory {
     if (machine === undefined) return this.#ranges;
     if (this.#readAt === machine.appliedIndex) return this.#ranges;
     const at = machine.appliedIndex;
-    const cells = new Map<string, Cell>();
-    const { keys, cells: memory } = machine.memtable.snapshot(metaRangesStart, metaRangesEnd);
-    const iterator = this.#engine.iterate({
-      start: newestKey(metaRangesStart, this.#operations),
-      end: newestKey(metaRangesEnd, this.#operations),
-    });
-    try {
-      for (;;) {
-        const page = await iterator.next(1000, 1024 * 1024);
-        if (page.length === 0) break;
-        for (const { key, value } of page) {
-          cells.set(this.#operations.binaryString(key, 1, key.length), recordCell(value));
-        }
-      }
-    } finally {
-      await iterator.close();
-    }
-    keys.forEach((key, i) => cells.set(key, memory[i]!));
     const ranges: RangeDescriptor[] = [];
-    for (const [key, cell] of cells) {
-      machine.check(key as Key, cell);
-      if (isDelete(cell)) continue;
-      ranges.push(decodeMetaDescriptor(recordValue(cell.bytes!, cell.offset, cell.length), this.#operations));
-    }
+    for (const { value } of await scanMeta(machine, this.#engine, this.#operations, metaRangesStart, metaRangesEnd))
+      ranges.push(decodeMetaDescriptor(value, this.#operations));
     ranges.sort((a, b) => (a.start < b.start ? -1 : 1));
     this.#ranges = ranges;
     this.#readAt = at;

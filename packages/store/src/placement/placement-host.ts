@@ -1,36 +1,35 @@
 /**
- * The placement driver's place in a store: every store reports to the one that leads the meta range; that one decides
- * (packages/placement, pure) and sends steps to the leaders of ranges. The data path does not need it.
+ * Placement's place in a store: every store reports to the one that leads the meta range, and does for the ranges that it
+ * leads what that one asks for. The store that leads the meta range has the driver (placement-driver.ts). The data path
+ * needs none of it.
  */
-import { metaRangeId, noStore } from "@flotilla/base";
-import type { StoreId } from "@flotilla/base";
-import { balanceLeaders } from "@flotilla/placement";
-import type { LedRange } from "@flotilla/placement";
-import type { OperatorStep, StepOutcome, RangeReport, StoreReport, StoreStatus } from "@flotilla/transport";
-import { StepRunner } from "./step-runner.ts";
-import type { MetaWhereabouts } from "./meta-whereabouts.ts";
+import { Failure, metaRangeId, noStore } from "@flotilla/base";
+import type { RangeDescriptor, StoreId } from "@flotilla/base";
+import type { OperatorStep, RangeReport, StepOutcome, StoreReport, StoreStatus } from "@flotilla/transport";
 import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StoreDependencies } from "../store-api.ts";
+import type { StoreDirectory } from "../store-directory.ts";
 import type { StoreSettings } from "../store-settings.ts";
+import { DriverOffice } from "./driver-office.ts";
+import type { MetaState } from "./meta-state.ts";
+import type { MetaWhereabouts } from "./meta-whereabouts.ts";
+import { PlacementDriver } from "./placement-driver.ts";
+import { ReportBook } from "./report-book.ts";
+import { StepRunner } from "./step-runner.ts";
 
 const reportMs = 500;
-const decideMs = 1000;
-/** Entries that a follower may lack and still be told to lead. */
-const transferLagMax = 64;
-const transfersPerRound = 4;
 
 export interface PlacementHostOptions {
   readonly storeId: StoreId;
   readonly settings: StoreSettings;
-  /** All stores of the cluster. */
-  readonly stores: readonly StoreId[];
 }
 
 export interface PlacementHostHost {
   readonly dependencies: StoreDependencies;
   readonly links: PeerLinks;
   readonly meta: MetaWhereabouts;
+  readonly stores: StoreDirectory;
   replica(rangeId: number): Replica | undefined;
   replicas(): Iterable<Replica>;
   status(): StoreStatus;
@@ -39,24 +38,56 @@ export interface PlacementHostHost {
 }
 
 export class PlacementHost {
+  readonly office: DriverOffice;
+  readonly service: PlacementDriver;
   readonly #options: PlacementHostOptions;
   readonly #host: PlacementHostHost;
-  readonly #reports: Map<StoreId, { readonly report: StoreReport; readonly atMs: number }> = new Map();
-  #lastReportMs = -Infinity;
-  #lastDecisionMs = -Infinity;
-  /** When this store began to lead the meta range; undefined = it does not. */
-  #leadsSinceMs: number | undefined = undefined;
-  #operatorId = 0;
+  readonly #reports: ReportBook;
   readonly #steps: StepRunner;
+  #lastReportMs = -Infinity;
+  /** Of what this store leads, as last reported. */
+  #reportedState = 0;
 
   constructor(options: PlacementHostOptions, host: PlacementHostHost) {
     this.#options = options;
     this.#host = host;
-    this.#steps = new StepRunner({ replica: (rangeId) => host.replica(rangeId), fail: (error) => host.fail(error) });
+    const { environment, engine } = host.dependencies;
+    this.#reports = new ReportBook(environment.clock);
+    this.#steps = new StepRunner({ replica: (rangeId) => host.replica(rangeId), fail: host.fail });
+    this.office = new DriverOffice({
+      environment,
+      engine,
+      founded: host.stores.known.stores,
+      metaReplica: () => host.replica(metaRangeId),
+      onDirectory: (meta) => void host.stores.learn(meta.directory),
+      fail: host.fail,
+    });
+    this.service = new PlacementDriver({
+      environment,
+      settings: options.settings,
+      storeId: options.storeId,
+      office: this.office,
+      reports: this.#reports,
+      ownReport: () => this.#ownReport(),
+      sendStep: (to, step) => {
+        if (to === options.storeId) this.onStep(to, step);
+        else host.links.send(to, "heartbeat", step);
+      },
+      fail: host.fail,
+    });
+  }
+
+  /** Undefined: the driver is another store, or nobody. */
+  get meta(): MetaState | undefined {
+    return this.office.meta;
   }
 
   get leads(): boolean {
-    return this.#leadsSinceMs !== undefined;
+    return this.office.meta !== undefined;
+  }
+
+  get metaRange(): RangeDescriptor {
+    return this.#host.meta.descriptor;
   }
 
   /** The store that leads the meta range, 0 = unknown. */
@@ -66,15 +97,9 @@ export class PlacementHost {
 
   /** Fresh reports, this store's own among them. */
   reports(): StoreReport[] {
-    const oldest = this.#now() - this.#options.settings.storeDeadMs;
-    const reports = [this.#ownReport()];
-    for (const [store, { report, atMs }] of this.#reports)
-      if (store !== this.#options.storeId && atMs >= oldest) reports.push(report);
-    return reports;
-  }
-
-  #now(): number {
-    return this.#host.dependencies.environment.clock.monotonicMs();
+    const { storeId, settings } = this.#options;
+    const others = this.#reports.fresh(settings.storeDeadMs).filter(({ status }) => status.storeId !== storeId);
+    return [this.#ownReport(), ...others];
   }
 
   #ownReport(): StoreReport {
@@ -84,51 +109,39 @@ export class PlacementHost {
   }
 
   onReport(report: StoreReport): void {
-    this.#reports.set(report.status.storeId, { report, atMs: this.#now() });
+    this.#reports.note(report);
+  }
+
+  onStepOutcome(outcome: StepOutcome): void {
+    this.service.onOutcome(outcome);
   }
 
   tick(): void {
-    const now = this.#now();
-    const meta = this.#host.replica(metaRangeId);
-    if (meta?.serves === true) this.#leadsSinceMs ??= now;
-    else this.#leadsSinceMs = undefined;
-    if (now - this.#lastReportMs >= reportMs) {
-      this.#lastReportMs = now;
-      const { driver } = this;
-      if (driver !== noStore && driver !== this.#options.storeId)
-        this.#host.links.send(driver, "heartbeat", this.#ownReport());
-    }
-    if (this.#leadsSinceMs !== undefined && now - this.#lastDecisionMs >= decideMs) {
-      this.#lastDecisionMs = now;
-      this.#decide(this.#leadsSinceMs);
-    }
+    this.#report();
+    this.service.tick();
   }
 
-  /** A new driver plans nothing before all stores have reported or one down-time has passed (rule: newest epoch). */
-  #decide(leadsSinceMs: number): void {
-    const reports = this.reports();
-    const waited = this.#now() - leadsSinceMs >= this.#options.settings.storeDeadMs;
-    if (reports.length < this.#options.stores.length && !waited) return;
-    const ranges: LedRange[] = [];
-    for (const { ranges: led } of reports) for (const range of led) ranges.push(ledRange(range));
-    const stores = reports
-      .filter(({ status }) => status.freeBytes >= this.#options.settings.diskFreeBytesMin)
-      .map(({ status }) => status.storeId);
-    for (const transfer of balanceLeaders({ stores, ranges }, transfersPerRound)) {
-      const { rangeId, epoch, from, to, reason } = transfer;
-      const operatorId = ++this.#operatorId;
-      const step: OperatorStep = {
-        type: "operator-step",
-        operatorId,
-        stepId: 1,
-        rangeId,
-        epoch,
-        action: { kind: "transfer-leader", to },
-      };
-      this.#host.dependencies.environment.logger.info({ rangeId, from, to, reason }, "leadership to be transferred");
-      if (from === this.#options.storeId) this.onStep(from, step);
-      else this.#host.links.send(from, "heartbeat", step);
+  /** Now and then, and at once when this store leads other ranges than before, or one of them has changed. */
+  #report(): void {
+    const { driver } = this;
+    if (driver === noStore || driver === this.#options.storeId) return;
+    const now = this.#host.dependencies.environment.clock.monotonicMs();
+    const state = this.#ledState();
+    if (state === this.#reportedState && now - this.#lastReportMs < reportMs) return;
+    if (!this.#host.links.send(driver, "heartbeat", this.#ownReport())) return;
+    this.#reportedState = state;
+    this.#lastReportMs = now;
+  }
+
+  /** Another number when anything of it has changed: epochs and terms only rise. */
+  #ledState(): number {
+    let state = 0;
+    for (const replica of this.#host.replicas()) {
+      if (!replica.leads) continue;
+      const { bounds, members } = replica.descriptor.epoch;
+      state += replica.rangeId * 31 + bounds * 1009 + members * 7919 + replica.node.term;
     }
+    return state;
   }
 
   /** A step for a range that this store should lead. */
@@ -139,22 +152,17 @@ export class PlacementHost {
     });
   }
 
-  /** Transfers have no memory yet: what became of one shows in the reports. */
-  onStepOutcome(outcome: StepOutcome): void {
-    const { rangeId, state, reason } = outcome;
-    if (state !== "done") this.#host.dependencies.environment.logger.info({ rangeId, state, reason }, "step not done");
+  /** For requests that only the driver answers: sends the client to it. */
+  async inOffice(): Promise<MetaState> {
+    const { driver } = this;
+    const { storeId, settings } = this.#options;
+    if (this.leads) await this.service.whenReady();
+    const { meta } = this;
+    if (meta !== undefined) return meta;
+    if (driver !== noStore && driver !== storeId && this.#host.links.alive(driver, settings.storeDeadMs))
+      throw new Failure("Refused", `store ${driver} drives placement`, { details: { redirectStoreId: driver } });
+    throw new Failure("NoQuorum", "no placement driver is known: the meta range has no leader", {
+      hint: "flotilla cluster status",
+    });
   }
-}
-
-function ledRange(range: RangeReport): LedRange {
-  const last = range.replicas.reduce((high, replica) => Math.max(high, replica.match), 0);
-  const candidates = range.replicas
-    .filter(({ active, state, match }) => active && state === "replicate" && last - match <= transferLagMax)
-    .map(({ storeId }) => storeId);
-  return {
-    rangeId: range.descriptor.rangeId,
-    epoch: range.descriptor.epoch,
-    leader: range.leaderStoreId,
-    candidates,
-  };
 }

@@ -1,0 +1,167 @@
+/** Lists of nodes, stores and ranges, and the cluster's state in short. What nobody has reported is null. */
+import { metaRangeId, noStore, userKeyOf, userPrefix } from "@flotilla/base";
+import type { Key, NodeId, RangeId, StoreId } from "@flotilla/base";
+import type { StoreEntry, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { AdminHost } from "./admin-service.ts";
+import { newestRanges } from "./report-book.ts";
+
+export class AdminLists {
+  readonly #host: AdminHost;
+
+  constructor(host: AdminHost) {
+    this.#host = host;
+  }
+
+  /** Stores that have reported, or are heard of and will. */
+  #live(reports: readonly StoreReport[]): Set<StoreId> {
+    const { directory, links, storeDeadMs } = this.#host;
+    const live = new Set(reports.map((report) => report.status.storeId));
+    for (const { storeId } of directory.members()) if (links.alive(storeId, storeDeadMs)) live.add(storeId);
+    return live;
+  }
+
+  async clusterStatus(reports: readonly StoreReport[]): Promise<unknown> {
+    const { directory, plan, placement, storeId } = this.#host;
+    const stores = directory.members();
+    const { driver } = placement;
+    const descriptors = await this.#host.descriptors();
+    const led = new Map(reports.flatMap((report) => report.ranges).map((range) => [range.descriptor.rangeId, range]));
+    const live = this.#live(reports);
+    const reasons: string[] = [];
+    let underReplicated = 0;
+    let unavailable = 0;
+    for (const descriptor of descriptors) {
+      const alive = descriptor.replicas.filter((replica) => live.has(replica.storeId)).length;
+      if (alive < descriptor.replicas.length) underReplicated++;
+      if (!led.has(descriptor.rangeId) && alive <= descriptor.replicas.length / 2) unavailable++;
+    }
+    for (const store of stores)
+      if (!live.has(store.storeId)) reasons.push(`store ${store.storeId} (${store.address}) does not answer`);
+    if (unavailable > 0) reasons.push(`${unavailable} ranges have no majority`);
+    else if (led.size < descriptors.length && reports.length === live.size) {
+      reasons.push(`${descriptors.length - led.size} ranges have no leader at this moment`);
+    }
+    if (driver === noStore) reasons.push("the meta range has no leader known to this store");
+    const health = unavailable > 0 || driver === noStore ? "unavailable" : reasons.length > 0 ? "degraded" : "ok";
+    const term = this.#host.replica(metaRangeId)?.node.term ?? null;
+    const driverNode = directory.entry(driver)?.nodeId ?? null;
+    return {
+      clusterId: plan.clusterId,
+      formatNumber: 1,
+      health,
+      reasons,
+      warnings: reports.flatMap(({ status }) => exposed(status)),
+      nodes: { total: nodesOf(stores), live: nodesOf(stores.filter((store) => live.has(store.storeId))) },
+      stores: { total: stores.length, live: live.size },
+      ranges: { total: descriptors.length, led: led.size, underReplicated, unavailable },
+      placementDriver: { nodeId: driverNode, storeId: driver === noStore ? null : driver, term },
+      sizeBytes: reports.find((report) => report.status.storeId === storeId)?.status.sizeBytes ?? null,
+    };
+  }
+
+  /** Those too that are out of the cluster. */
+  nodeList(reports: readonly StoreReport[]): object[] {
+    const nodes = new Map<NodeId, StoreEntry[]>();
+    for (const store of this.#host.directory.stores.values()) {
+      const stores = nodes.get(store.nodeId);
+      if (stores === undefined) nodes.set(store.nodeId, [store]);
+      else stores.push(store);
+    }
+    return [...nodes].map(([nodeId, stores]) => {
+      const store = stores[0]!;
+      const status = statusOf(reports, store.storeId);
+      return {
+        nodeId,
+        address: status?.address ?? store.address,
+        httpAddress: status?.httpAddress ?? (store.httpAddress === "" ? null : store.httpAddress),
+        pid: status?.pid ?? null,
+        state: this.#stateOf(store, status),
+        serverVersion: status?.serverVersion ?? null,
+        uptimeMs: status?.uptimeMs ?? null,
+        stores: stores.map(({ storeId }) => storeId),
+        labels: status?.labels ?? store.labels,
+      };
+    });
+  }
+
+  /** What was asked of it while it is alive, and out when it is. */
+  #stateOf(store: StoreEntry, status: StoreStatus | undefined): string {
+    const { links, storeDeadMs } = this.#host;
+    if (store.state === "decommissioned") return store.state;
+    if (status !== undefined) return store.state === "active" ? "live" : store.state;
+    return links.alive(store.storeId, storeDeadMs) ? "suspect" : "dead";
+  }
+
+  storeList(reports: readonly StoreReport[], only?: StoreId): object[] {
+    const stores = [...this.#host.directory.stores.values()];
+    const shown = only === undefined ? stores : stores.filter((store) => store.storeId === only);
+    return shown.map((store) => {
+      const status = statusOf(reports, store.storeId);
+      return {
+        storeId: store.storeId,
+        nodeId: store.nodeId,
+        address: status?.address ?? store.address,
+        state: this.#stateOf(store, status),
+        replicas: status?.replicas ?? null,
+        leaders: status?.leaders ?? null,
+        sizeBytes: status?.sizeBytes ?? null,
+        freeBytes: status?.freeBytes ?? null,
+        logBytes: status?.logBytes ?? null,
+        fsyncs: status?.fsyncs ?? null,
+        dataDir: status?.dataDir ?? null,
+      };
+    });
+  }
+
+  async rangeList(reports: readonly StoreReport[], only?: RangeId): Promise<object[]> {
+    const newest = newestRanges(reports);
+    const { directory } = this.#host;
+    const live = this.#live(reports);
+    const all = await this.#host.descriptors();
+    const shown = only === undefined ? all : all.filter((descriptor) => descriptor.rangeId === only);
+    return shown.map((descriptor) => {
+      const report = newest.get(descriptor.rangeId);
+      return {
+        rangeId: descriptor.rangeId,
+        start: visibleBound(descriptor.start),
+        end: visibleBound(descriptor.end),
+        system: descriptor.rangeId === metaRangeId,
+        epoch: descriptor.epoch,
+        leaderStoreId: report?.leaderStoreId ?? null,
+        term: report?.term ?? null,
+        replicas: descriptor.replicas.map(({ replicaId, storeId, role }) => {
+          const state = report?.replicas.find((replica) => replica.replicaId === replicaId);
+          const word = !live.has(storeId)
+            ? "down"
+            : storeId === report?.leaderStoreId
+              ? "leader"
+              : (state?.state ?? null);
+          return { replicaId, storeId, nodeId: directory.entry(storeId)?.nodeId ?? null, role, state: word };
+        }),
+        sizeBytes: report?.sizeBytes ?? null,
+        keys: report?.keys ?? null,
+        writesPerSecond: report?.writesPerSecond ?? null,
+        readsPerSecond: report?.readsPerSecond ?? null,
+        asleep: report?.asleep ?? false,
+      };
+    });
+  }
+}
+
+const nodesOf = (stores: readonly StoreEntry[]): number => new Set(stores.map(({ nodeId }) => nodeId)).size;
+
+function statusOf(reports: readonly StoreReport[], store: StoreId): StoreStatus | undefined {
+  return reports.find(({ status }) => status.storeId === store)?.status;
+}
+
+/** Without TLS and users, an address beyond this machine is an open door; it is said wherever somebody looks. */
+function exposed({ nodeId, address, httpAddress }: StoreStatus): string[] {
+  return [address, httpAddress]
+    .filter((text) => !/^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]):\d+$/.test(text))
+    .map((text) => `node ${nodeId}: ${text} can be reached from other machines, without TLS and users`);
+}
+
+/** As a user's key, a binary string; the ends of the key space are empty. */
+function visibleBound(bound: Key): string {
+  return bound.startsWith(userPrefix) ? userKeyOf(bound) : "";
+}

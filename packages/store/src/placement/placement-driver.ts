@@ -1,0 +1,273 @@
+/**
+ * The placement driver while this store is in office: it keeps the map of ranges by what their leaders report, follows
+ * operators to their end, and begins what the rules of packages/placement ask for. What it knows is in the meta range, so
+ * the next driver goes on where this one was.
+ */
+import { Failure, noStore } from "@flotilla/base";
+import type { Environment, RangeId, StoreId } from "@flotilla/base";
+import {
+  advanceOperator,
+  applyOutcome,
+  cancelOperator,
+  decide,
+  indexCluster,
+  startOperator,
+} from "@flotilla/placement";
+import type { ClusterIndex, Decision, Operator } from "@flotilla/placement";
+import type { OperatorStep, StepOutcome, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { StoreSettings } from "../store-settings.ts";
+import { clusterState } from "./cluster-view.ts";
+import type { ClusterViewInputs } from "./cluster-view.ts";
+import type { DriverOffice } from "./driver-office.ts";
+import type { MetaDraft } from "./meta-draft.ts";
+import type { MetaState } from "./meta-state.ts";
+import { StepSender } from "./step-sender.ts";
+import type { ReportBook } from "./report-book.ts";
+
+const decideMs = 1000;
+/** While operators are under way, or a report or an outcome has come that may move one on. */
+const followMs = 200;
+/** Answers of leaders that wait for the next round. */
+const outcomesMax = 10_000;
+const transferPatienceMs = 5000;
+
+export interface PlacementDriverHost {
+  readonly environment: Environment;
+  readonly settings: StoreSettings;
+  readonly storeId: StoreId;
+  readonly office: DriverOffice;
+  readonly reports: ReportBook;
+  ownReport(): StoreReport;
+  sendStep(to: StoreId, step: OperatorStep): void;
+  fail(error: unknown): void;
+}
+
+export class PlacementDriver {
+  readonly #host: PlacementDriverHost;
+  readonly #sender: StepSender;
+  #outcomes: StepOutcome[] = [];
+  #lastRoundMs = -Infinity;
+  #lastDecisionMs = -Infinity;
+  #rounding = false;
+  /** What each operator under way waits for, in words. */
+  #waiting: Map<number, string> = new Map();
+  #whenReady: (() => void)[] = [];
+  /** Reports whose ranges the map has seen. */
+  #seen: WeakSet<StoreReport> = new WeakSet();
+  /** Of the office that these belong to. */
+  #meta: MetaState | undefined = undefined;
+
+  constructor(host: PlacementDriverHost) {
+    this.#host = host;
+    this.#sender = new StepSender(host.environment.clock, host.sendStep);
+  }
+
+  /** A new driver plans nothing before all stores have reported, or one down-time has passed (rule: newest epoch). */
+  get ready(): boolean {
+    const { office, reports, storeId, settings } = this.#host;
+    const { meta } = office;
+    if (meta === undefined) return false;
+    if (this.#now() - office.sinceMs >= settings.storeDeadMs) return true;
+    for (const store of meta.stores.values()) {
+      if (store.state === "decommissioned" || store.storeId === storeId) continue;
+      const heard = reports.heardMs(store.storeId);
+      if (heard === undefined || heard < office.sinceMs) return false;
+    }
+    return true;
+  }
+
+  /** Resolves also when it will not be ready, because the office was left. */
+  whenReady(): Promise<void> {
+    if (this.ready) return Promise.resolve();
+    return new Promise((resolve) => this.#whenReady.push(resolve));
+  }
+
+  /**
+   * Resolves when the range has no transfer under way that balance asked for: it takes a moment, and an administrator need
+   * not be refused for it. At the latest after `transferPatienceMs`.
+   */
+  async whenFree(id: RangeId): Promise<void> {
+    const untilMs = this.#now() + transferPatienceMs;
+    while (this.#now() < untilMs && this.#isBalanced(id))
+      await new Promise<void>((resolve) => this.#host.environment.scheduler.after(followMs, resolve));
+  }
+
+  #isBalanced(id: RangeId): boolean {
+    for (const { rangeId, source, goal } of this.#host.office.meta?.running.values() ?? [])
+      if (rangeId === id && source !== "admin" && goal.kind === "transfer-leader") return true;
+    return false;
+  }
+
+  waitsFor(operatorId: number): string {
+    return this.#waiting.get(operatorId) ?? "";
+  }
+
+  #now(): number {
+    return this.#host.environment.clock.monotonicMs();
+  }
+
+  onOutcome(outcome: StepOutcome): void {
+    if (this.#host.office.meta === undefined || this.#outcomes.length >= outcomesMax) return;
+    this.#outcomes.push(outcome);
+  }
+
+  tick(): void {
+    const { office } = this.#host;
+    office.tick();
+    const { meta } = office;
+    if (meta !== this.#meta) this.#begin(meta);
+    if (this.#whenReady.length > 0 && (meta === undefined || this.ready)) {
+      const waiting = this.#whenReady;
+      this.#whenReady = [];
+      for (const resolve of waiting) resolve();
+    }
+    if (meta === undefined || this.#rounding) return;
+    const now = this.#now();
+    const busy = meta.running.size > 0 || this.#outcomes.length > 0 || meta.map.waitingCount > 0;
+    if (now - this.#lastRoundMs < (busy ? followMs : decideMs)) return;
+    this.#lastRoundMs = now;
+    this.#rounding = true;
+    this.#round(meta).then(
+      () => {
+        this.#rounding = false;
+      },
+      (error: unknown) => {
+        this.#rounding = false;
+        // Left the office meanwhile: the next driver goes on.
+        if (!(error instanceof Failure)) this.#host.fail(error);
+      },
+    );
+  }
+
+  #begin(meta: MetaState | undefined): void {
+    this.#meta = meta;
+    this.#outcomes = [];
+    this.#waiting = new Map();
+    this.#seen = new WeakSet();
+    this.#sender.clear();
+    this.#lastRoundMs = -Infinity;
+    this.#lastDecisionMs = -Infinity;
+  }
+
+  async #round(meta: MetaState): Promise<void> {
+    const { office, reports } = this.#host;
+    reports.note(this.#host.ownReport());
+    await office.perform((draft) => this.#takeReports(draft));
+    if (office.meta !== meta || !this.ready) return;
+    const steps = await office.perform((draft) => this.#follow(draft));
+    for (const { step, leader } of steps) this.#sender.send(step, leader);
+    if (this.#now() - this.#lastDecisionMs < decideMs) return;
+    this.#lastDecisionMs = this.#now();
+    await office.perform((draft) => this.#decide(draft));
+  }
+
+  inputs(meta: MetaState): ClusterViewInputs {
+    const { reports, settings, environment, office } = this.#host;
+    const { clock } = environment;
+    const { sinceMs } = office;
+    return { meta, reports, settings, monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs(), sinceMs };
+  }
+
+  index(meta: MetaState): ClusterIndex {
+    return indexCluster(clusterState(this.inputs(meta)));
+  }
+
+  // ---- steps of the office ----
+
+  #takeReports(draft: MetaDraft): void {
+    const { meta } = draft;
+    for (const report of this.#host.reports.fresh(this.#host.settings.storeDeadMs)) {
+      if (this.#seen.has(report)) continue;
+      this.#seen.add(report);
+      noteStore(draft, report.status);
+      for (const { descriptor } of report.ranges) meta.map.report(descriptor);
+    }
+    const update = meta.map.update();
+    if (update !== undefined) draft.updateMap(update);
+  }
+
+  /** Moves every operator on, and returns what is to be told to leaders. */
+  #follow(draft: MetaDraft): { step: OperatorStep; leader: StoreId }[] {
+    const { meta } = draft;
+    const outcomes = this.#outcomes;
+    this.#outcomes = [];
+    if (meta.running.size === 0) return [];
+    const index = this.index(meta);
+    const told = new Map<number, StepOutcome[]>();
+    for (const outcome of outcomes) {
+      const known = told.get(outcome.operatorId);
+      if (known === undefined) told.set(outcome.operatorId, [outcome]);
+      else known.push(outcome);
+    }
+    const steps: { step: OperatorStep; leader: StoreId }[] = [];
+    for (const operator of meta.running.values()) {
+      let next = operator;
+      for (const outcome of told.get(operator.operatorId) ?? []) {
+        next = applyOutcome(next, outcome, index, draft);
+        if (outcome.state !== "done") this.#waiting.set(operator.operatorId, outcome.reason);
+      }
+      const { operator: advanced, step, waiting } = advanceOperator(next, index);
+      if (advanced !== operator) draft.put(advanced);
+      if (waiting !== "") this.#waiting.set(operator.operatorId, waiting);
+      const leader = index.ranges.get(operator.rangeId)?.leader ?? noStore;
+      if (step !== undefined && leader !== noStore) steps.push({ step, leader });
+      if (!meta.running.has(advanced.operatorId) || advanced.endedMs > 0) this.#noteEnd(advanced);
+    }
+    return steps;
+  }
+
+  #noteEnd({ operatorId, rangeId, goal, state, outcome }: Operator): void {
+    this.#waiting.delete(operatorId);
+    this.#sender.forget(operatorId);
+    const fields = { operatorId, rangeId, kind: goal.kind, state, outcome };
+    this.#host.environment.logger.info(fields, "an operator ended");
+  }
+
+  #decide(draft: MetaDraft): void {
+    const decisions = decide(this.index(draft.meta));
+    // Deciding uses its index up.
+    const index = decisions.length === 0 ? undefined : this.index(draft.meta);
+    for (const decision of decisions) this.begin(draft, decision, index!);
+    finishDecommissions(draft);
+  }
+
+  /** Writes the operator down; the next round sends its first step. The text says why there is none. */
+  begin(draft: MetaDraft, decision: Decision, index: ClusterIndex): Operator | string {
+    const operator = startOperator(decision, draft.nextId("operator"), index, draft);
+    if (typeof operator === "string") return operator;
+    draft.put(operator);
+    const { operatorId, rangeId, goal, source, reason } = operator;
+    this.#host.environment.logger.info({ operatorId, rangeId, kind: goal.kind, source, reason }, "an operator begins");
+    this.#lastRoundMs = -Infinity;
+    return operator;
+  }
+
+  cancel(draft: MetaDraft, operator: Operator, reason: string): void {
+    draft.put(cancelOperator(operator, reason));
+    this.#lastRoundMs = -Infinity;
+  }
+}
+
+/** Where a store is, and what it says of itself, goes into the directory that all stores have. */
+function noteStore(draft: MetaDraft, { storeId, address, httpAddress, labels }: StoreStatus): void {
+  const known = draft.meta.stores.get(storeId);
+  if (known === undefined || known.state === "decommissioned") return;
+  const same = known.address === address && known.httpAddress === httpAddress && sameLabels(known.labels, labels);
+  if (!same) draft.putStore({ ...known, address, httpAddress, labels });
+}
+
+function sameLabels(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+/** A store that was to go, and that nothing is on or on its way to any more, is out. */
+function finishDecommissions(draft: MetaDraft): void {
+  const { meta } = draft;
+  const leaving = [...meta.stores.values()].filter(({ state }) => state === "decommissioning");
+  if (leaving.length === 0) return;
+  const used = new Set<StoreId>();
+  for (const { replicas } of meta.map.all()) for (const { storeId } of replicas) used.add(storeId);
+  for (const { goal } of meta.running.values()) if ("to" in goal) used.add(goal.to);
+  for (const store of leaving) if (!used.has(store.storeId)) draft.putStore({ ...store, state: "decommissioned" });
+}

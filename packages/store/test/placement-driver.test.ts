@@ -1,0 +1,287 @@
+import type { RangeId, StoreId } from "@flotilla/base";
+import { nodeByteOperations } from "@flotilla/platform";
+import { createCodec } from "@flotilla/transport";
+import type { AdminResponse, PeerMessage } from "@flotilla/transport";
+import { describe, expect, test } from "vitest";
+import { TestCluster, firstRange } from "./support/test-cluster.ts";
+import { SmallRandom } from "./support/virtual-world.ts";
+import type { TestStore } from "./support/test-cluster.ts";
+
+const meta = 1 as RangeId;
+
+/** Asks the store that drives placement. */
+async function ask(cluster: TestCluster, name: string, argument: object = {}): Promise<AdminResponse> {
+  const client = await cluster.connect(await cluster.leader(meta));
+  const answer = await client.admin(name, argument);
+  client.stream?.close();
+  return answer;
+}
+
+async function asked<Result>(cluster: TestCluster, name: string, argument: object = {}): Promise<Result> {
+  const { result, error } = await ask(cluster, name, argument);
+  if (error !== undefined) throw new Error(`${name}: ${error.code}: ${error.message}`);
+  return result as Result;
+}
+
+interface OperatorRow {
+  readonly operatorId: number;
+  readonly kind: string;
+  readonly state: string;
+  readonly error: string | null;
+}
+
+const operators = (cluster: TestCluster): Promise<OperatorRow[]> =>
+  asked<OperatorRow[]>(cluster, "operator-list", { all: true });
+
+interface RangeRow {
+  readonly rangeId: number;
+  readonly start: string;
+  readonly end: string;
+  readonly replicas: readonly { readonly storeId: number; readonly role: string }[];
+}
+
+/** In the order of keys, the meta range first. */
+const ranges = (cluster: TestCluster): Promise<RangeRow[]> => asked<RangeRow[]>(cluster, "range-list");
+
+const balanced = { settings: { storeDeadMs: 2000 } };
+const quiet = async (cluster: TestCluster): Promise<void> => {
+  for (const name of ["repair", "balance-replicas", "balance-leaders", "split"])
+    await asked(cluster, "scheduler-pause", { name });
+};
+
+describe("the placement driver", () => {
+  test("writes down where stores are, and every store learns of it", async () => {
+    const cluster = await TestCluster.start();
+    await cluster.runFor(3000);
+    for (const store of cluster.stores) {
+      const client = await cluster.connect(store);
+      const { result } = await client.admin("node-list", { local: true });
+      expect((result as { httpAddress: string }[]).map((node) => node.httpAddress)).toEqual(
+        cluster.stores.map(({ host }) => `${host}:7480`),
+      );
+    }
+  });
+
+  test("evens leaders out, by operators that end and are kept", async () => {
+    const cluster = await TestCluster.start({ splitAt: ["c", "f", "k", "p"], ...balanced });
+    await cluster.store(1).stop();
+    await cluster.runFor(8000);
+    await cluster.store(1).start();
+    await cluster.runFor(15_000);
+    const leaders = cluster.stores.map(({ leads }) => leads);
+    expect(Math.max(...leaders) - Math.min(...leaders)).toBeLessThanOrEqual(1);
+    const rows = await operators(cluster);
+    expect(rows.length).toBeGreaterThan(0);
+    expect(rows.every(({ kind, state }) => kind === "transfer-leader" && state === "done")).toBe(true);
+  });
+
+  test("transfers a leadership when asked, says so when it is over, and refuses nonsense", async () => {
+    const cluster = await TestCluster.start();
+    await cluster.runFor(2500);
+    await quiet(cluster);
+    const leader = await cluster.leader(firstRange);
+    const [to] = cluster.others(leader);
+    const argument = { rangeId: firstRange, to: to!.number };
+    const { plan } = await asked<{ plan: { steps: object[] } }>(cluster, "range-transfer-leader", {
+      ...argument,
+      plan: true,
+    });
+    expect(plan.steps).toHaveLength(1);
+    expect(await operators(cluster)).toEqual([]);
+    const { operatorIds } = await asked<{ operatorIds: number[] }>(cluster, "range-transfer-leader", argument);
+    expect(operatorIds).toHaveLength(1);
+    await cluster.runFor(3000);
+    expect(await cluster.leader(firstRange)).toBe(to);
+    expect(await asked(cluster, "operator-show", { operatorId: operatorIds[0] })).toMatchObject({
+      state: "done",
+      kind: "transfer-leader",
+      error: null,
+      steps: [{ state: "done" }],
+    });
+    const wrong: [string, object, string][] = [
+      ["range-transfer-leader", { rangeId: 99, to: 1 }, "NotFound"],
+      ["range-transfer-leader", { rangeId: 2, to: 9 }, "NotFound"],
+      ["range-transfer-leader", { rangeId: 2 }, "InvalidArgument"],
+      ["range-transfer-leader", argument, "Refused"],
+      ["range-move", { rangeId: 2, from: 1, to: 1 }, "InvalidArgument"],
+      ["range-move", { rangeId: 2, from: 1, to: 2 }, "Refused"],
+      ["range-split", { rangeId: 2 }, "InvalidArgument"],
+      ["range-split", { rangeId: 1, parts: 2 }, "InvalidArgument"],
+      ["range-split", { rangeId: 2, at: [""] }, "EmptyKey"],
+      ["operator-show", { operatorId: 1_000_000 }, "NotFound"],
+      ["operator-cancel", { operatorId: operatorIds[0] }, "Refused"],
+      ["scheduler-pause", { name: "everything" }, "NotFound"],
+      ["setting-set", { name: "replicas", value: 2 }, "InvalidArgument"],
+      ["node-drain", { nodeId: 9 }, "NotFound"],
+      ["store-replace", { storeId: 1 }, "Refused"],
+      ["store-join", { storeKey: "x", address: "a:1", httpAddress: "a:2" }, "InvalidArgument"],
+      ["range-vanish", {}, "InvalidArgument"],
+    ];
+    for (const [name, given, code] of wrong)
+      expect([name, (await ask(cluster, name, given)).error?.code]).toEqual([name, code]);
+    expect(await operators(cluster)).toHaveLength(1);
+  });
+
+  test("what is paused and set stays so under the next driver", async () => {
+    const cluster = await TestCluster.start();
+    await cluster.runFor(2500);
+    expect(await asked(cluster, "scheduler-pause", { name: "split" })).toMatchObject({ changed: true });
+    expect(await asked(cluster, "scheduler-pause", { name: "split" })).toMatchObject({ changed: false });
+    await asked(cluster, "setting-set", { name: "colocatedPrefixes", value: ["user/\xff", "a"] });
+    (await cluster.leader(meta)).crash();
+    await cluster.runFor(4000);
+    const schedulers = await asked<{ name: string; paused: boolean }[]>(cluster, "scheduler-list");
+    expect(schedulers.filter(({ paused }) => paused).map(({ name }) => name)).toEqual(["split"]);
+    expect(await asked(cluster, "setting-get", { name: "colocatedPrefixes" })).toMatchObject({
+      value: ["user/\xff", "a"],
+    });
+    await asked(cluster, "scheduler-resume", { name: "split" });
+    const resumed = await asked<{ paused: boolean }[]>(cluster, "scheduler-list");
+    expect(resumed.some(({ paused }) => paused)).toBe(false);
+  });
+
+  test("a drained node leads nothing until it is taken back", async () => {
+    const cluster = await TestCluster.start({ splitAt: ["c", "f", "k", "p"] });
+    await cluster.runFor(2500);
+    expect(await asked(cluster, "node-drain", { nodeId: 2 })).toMatchObject({ changed: true });
+    await cluster.runFor(6000);
+    expect(cluster.store(2).leads).toBe(0);
+    const nodes = await asked<{ nodeId: number; state: string }[]>(cluster, "node-list");
+    expect(nodes.map(({ state }) => state)).toEqual(["live", "draining", "live"]);
+    await asked(cluster, "node-drain", { nodeId: 2, undo: true });
+    await cluster.runFor(12_000);
+    expect(cluster.store(2).leads).toBeGreaterThan(0);
+  });
+
+  test("splits at keys and into parts when asked, keeps prefixes together, and the map stays a partition", async () => {
+    const cluster = await TestCluster.start();
+    await cluster.runFor(2500);
+    await quiet(cluster);
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    await cluster.fill(client, 60, 100, { number: 1 });
+    await asked(cluster, "setting-set", { name: "colocatedPrefixes", value: ["fill-0002"] });
+    const inside = await ask(cluster, "range-split", { rangeId: firstRange, at: ["fill-00025"] });
+    expect(inside.error?.code).toBe("InvalidArgument");
+    const split = await asked<{ operatorIds: number[] }>(cluster, "range-split", {
+      rangeId: firstRange,
+      at: ["m", "f"],
+    });
+    await cluster.runFor(4000);
+    expect(await asked(cluster, "operator-show", { operatorId: split.operatorIds[0] })).toMatchObject({
+      state: "done",
+    });
+    const middle = (await ranges(cluster)).find(({ start }) => start === "f")!;
+    expect(middle.end).toBe("m");
+    const parts = await asked<{ operatorIds: number[] }>(cluster, "range-split", { rangeId: middle.rangeId, parts: 3 });
+    await cluster.runFor(4000);
+    expect(await asked(cluster, "operator-show", { operatorId: parts.operatorIds[0] })).toMatchObject({
+      state: "done",
+    });
+    const bounds = (await ranges(cluster)).map(({ start }) => start);
+    expect(bounds.slice(0, 3)).toEqual(["", "", "f"]);
+    expect(bounds.at(-1)).toBe("m");
+    expect(bounds).toHaveLength(6);
+    for (const bound of bounds) expect(bound > "fill-0002" && bound < "fill-0003").toBe(false);
+  });
+
+  test("splits a range that is too large by itself", async () => {
+    const cluster = await TestCluster.start({ stores: 1, settings: { splitBytes: 20_000, flushBytes: 5000 } });
+    const client = await cluster.connect(cluster.store(1));
+    await cluster.fill(client, 100, 500, { number: 1 });
+    await cluster.runFor(20_000);
+    expect((await ranges(cluster)).length).toBeGreaterThanOrEqual(4);
+    expect((await operators(cluster)).map(({ kind, state }) => `${kind} ${state}`)).toContain("split done");
+  });
+
+  test("E18 what is reported late, twice and in any order leaves the map a partition at the highest epochs", async () => {
+    const cluster = await TestCluster.start();
+    await cluster.runFor(2500);
+    await quiet(cluster);
+    const codec = createCodec(nodeByteOperations);
+    const random = new SmallRandom(3);
+    // Reports are lost or come again much later, in any order.
+    const late: PeerMessage[] = [];
+    cluster.network.intercept = (_from, _to, purpose, payload) => {
+      if (purpose === "client") return payload;
+      const messages = codec.decodePeer(payload);
+      const kept = messages.flatMap((message) => {
+        if (message.type !== "store-report") return [message];
+        late.push(message);
+        const old = late[random.uint32() % late.length]!;
+        // Only what the sender said itself is believed.
+        const own = old.type === "store-report" && old.status.storeId === message.status.storeId;
+        const drawn = random.uint32() % 4;
+        return drawn === 0 ? [] : drawn === 1 && own ? [message, old] : drawn === 2 && own ? [old] : [message];
+      });
+      return kept.length === 0 ? undefined : codec.encodePeer(kept);
+    };
+    for (const at of ["t", "p", "k", "f"]) {
+      const { error } = await ask(cluster, "range-split", { rangeId: firstRange, at: [at] });
+      expect(error).toBeUndefined();
+      await cluster.runFor(5000 + (random.uint32() % 1500));
+    }
+    await cluster.runFor(8000);
+    const list = (await ranges(cluster)).filter(({ rangeId }) => rangeId !== 1);
+    expect(list.map(({ start }) => start)).toEqual(["", "f", "k", "p", "t"]);
+    expect(list.map(({ end }) => end)).toEqual(["f", "k", "p", "t", ""]);
+  });
+
+  test("E19 ids are given out once, whatever driver gives them and whoever dies between", async () => {
+    const cluster = await TestCluster.start();
+    await cluster.runFor(2500);
+    const given: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const storeKey = String(i).padStart(32, "0");
+      const join = { storeKey, address: `new-${i}:7400`, httpAddress: `new-${i}:7480`, labels: { zone: "a" } };
+      const first = await asked<{ storeId: StoreId }>(cluster, "store-join", join);
+      given.push(first.storeId);
+      const driver = await cluster.leader(meta);
+      driver.crash();
+      await cluster.runFor(4000);
+      // The same directory asks again: its answer may have been lost.
+      expect(await asked(cluster, "store-join", join)).toEqual(first);
+      await driver.start();
+      await cluster.runFor(2000);
+    }
+    expect(new Set(given).size).toBe(given.length);
+    expect(Math.min(...given)).toBeGreaterThan(3);
+  });
+
+  test("E17 an operator is taken over by the next driver, and ends", async () => {
+    const cluster = await TestCluster.start({ stores: 3 });
+    await cluster.runFor(2500);
+    await quiet(cluster);
+    const codec = createCodec(nodeByteOperations);
+    let lost = true;
+    cluster.network.intercept = (_from, _to, purpose, payload) => {
+      if (purpose === "client" || !lost) return payload;
+      const kept = codec.decodePeer(payload).filter(({ type }) => type !== "operator-step");
+      return kept.length === 0 ? undefined : codec.encodePeer(kept);
+    };
+    const driver = await cluster.leader(meta);
+    const leader = await moveLeader(cluster, driver);
+    const to = cluster.others(leader).find((store) => store !== driver)!;
+    const { operatorIds } = await asked<{ operatorIds: number[] }>(cluster, "range-transfer-leader", {
+      rangeId: firstRange,
+      to: to.number,
+    });
+    await cluster.runFor(1000);
+    const operatorId = operatorIds[0];
+    expect(await asked(cluster, "operator-show", { operatorId })).toMatchObject({ state: "running" });
+    driver.crash();
+    lost = false;
+    await cluster.runFor(8000);
+    expect(await asked(cluster, "operator-show", { operatorId })).toMatchObject({ state: "done" });
+    expect(await cluster.leader(firstRange)).toBe(to);
+  });
+});
+
+/** Has the first range led by another store than the driver. */
+async function moveLeader(cluster: TestCluster, driver: TestStore): Promise<TestStore> {
+  const leader = await cluster.leader(firstRange);
+  if (leader !== driver) return leader;
+  const client = await cluster.connect(driver);
+  await client.admin("transfer-leader", { rangeId: firstRange, to: cluster.others(driver)[0]!.number });
+  await cluster.runFor(1000);
+  return cluster.leader(firstRange);
+}
