@@ -64,7 +64,6 @@ function cluster(): FakeCluster {
       dataDir: "/d",
     },
   ]);
-  fake.answers.set("transfer-leader", { rangeId: 3, leaderStoreId: 2, changed: true });
   return fake;
 }
 
@@ -192,20 +191,24 @@ describe("range transfer-leader", () => {
     expect((await run(["range", "transfer-leader", "3", "--to", "0"])).exitCode).toBe(2);
   });
 
-  test("says what happened; --plan changes nothing", async () => {
-    expect((await run(["range", "transfer-leader", "3", "--to", "2"], { cluster: cluster() })).out).toBe(
-      "range 3 is handed over to store 2\n",
-    );
-    const planned = cluster();
-    planned.answers.delete("transfer-leader");
-    expect((await run(["range", "transfer-leader", "3", "--to", "2", "--plan"], { cluster: planned })).out).toBe(
-      "transfer leader to store 2\n",
-    );
-    expect((await run(["range", "transfer-leader", "3", "--to", "9", "--plan"], { cluster: planned })).exitCode).toBe(
-      1,
-    );
-    expect((await run(["range", "transfer-leader", "8", "--to", "2", "--plan"], { cluster: planned })).exitCode).toBe(
-      1,
-    );
+  test("waits until the range is led there, not only until its operator is done", async () => {
+    const fake = new FakeCluster();
+    const step = { action: "make store 2 the leader", storeId: 2, state: "done" };
+    const times = { startedAt: null, finishedAt: null, error: null, waitingFor: null };
+    const operator = { operatorId: 5, kind: "transfer-leader", rangeId: 3, reason: "", steps: [step], ...times };
+    fake.answers.set("range-transfer-leader", { operatorIds: [5] });
+    fake.answers.set("operator-list", []);
+    fake.answers.set("operator-show", { ...operator, state: "done" });
+    let leaderStoreId = 1;
+    fake.answers.set("range-list", () => [{ ...range, leaderStoreId }]);
+    const line = ["range", "transfer-leader", "3", "--to", "2", "--wait"];
+    const led = await run(line, { cluster: fake, onPause: (elapsedMs) => elapsedMs >= 2000 && (leaderStoreId = 2) });
+    expect([led.exitCode, led.out]).toEqual([0, "done: let store 2 lead range 3\n"]);
+    expect(fake.orders.filter(({ name }) => name === "range-list").length).toBe(5);
+
+    fake.answers.set("operator-show", { ...operator, state: "failed", error: "store 2 is not level" });
+    leaderStoreId = 1;
+    const failed = await run(line, { cluster: fake });
+    expect([failed.exitCode, failed.notes]).toEqual([1, expect.stringContaining("operator 5 failed: store 2 is not")]);
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { FakeCluster, FakeError, run } from "./fake-cluster.ts";
 
 const steps = (...states: string[]): object[] =>
-  states.map((state, index) => ({ action: ["add learner", "promote and remove"][index], storeId: 4 + index, state }));
+  states.map((state, index) => ({ action: ["add a learner on store 4", "make it a voter"][index], storeId: 4, state }));
 
 const operator = (state: string, ...stepStates: string[]): Record<string, unknown> => ({
   operatorId: 7,
@@ -15,11 +15,12 @@ const operator = (state: string, ...stepStates: string[]): Record<string, unknow
   startedAt: "2026-01-02T03:04:05.000Z",
   finishedAt: state === "running" ? null : "2026-01-02T03:04:17.000Z",
   error: state === "failed" ? "store 4 is full" : null,
+  waitingFor: null,
 });
 
 const plan = {
   steps: [
-    { rangeId: 3, action: "add learner", storeId: 4, bytes: 3 * 1024 * 1024, text: "range 3: a learner on store 4" },
+    { rangeId: 3, action: "add learner", storeId: 4, bytes: 3 * 1024 * 1024, text: "add a learner on store 4" },
     { rangeId: 3, action: "promote and remove", storeId: 4, bytes: null, text: "" },
   ],
   bytes: 3 * 1024 * 1024,
@@ -38,6 +39,7 @@ function ordering(request: string, states: Record<string, unknown>[]): FakeClust
   return fake;
 }
 
+const interrupt = (_elapsedMs: number, interruption: AbortController): void => interruption.abort();
 const move = ["range", "move", "3", "--from", "1", "--to", "4"];
 const running = operator("running", "done", "running");
 
@@ -63,8 +65,8 @@ describe("a change", () => {
     const { exitCode, out } = await run([...move, "--plan"], { cluster: fake });
     expect(out).toBe(
       "plan to move range 3 from store 1 to store 4\n" +
-        "  1  range 3: a learner on store 4  (3.0 MiB)\n" +
-        "  2  range 3: promote and remove, store 4\n" +
+        "  1  range 3  add a learner on store 4  (3.0 MiB)\n" +
+        "  2  range 3  promote and remove\n" +
         "bytes to move  3.0 MiB\n" +
         "risk  range 3 has two of three replicas up\n" +
         "nothing was changed\n",
@@ -90,8 +92,8 @@ describe("a change", () => {
     ];
     const { exitCode, out, notes } = await run([...move, "--wait"], { cluster: ordering("range-move", states) });
     expect(notes).toBe(
-      "operator 7  move range 3  running  0 of 2 steps done  add learner, store 4\n" +
-        "operator 7  move range 3  running  1 of 2 steps done  promote and remove, store 5\n" +
+      "operator 7  move range 3  running  0 of 2 steps done  add a learner on store 4\n" +
+        "operator 7  move range 3  running  1 of 2 steps done  make it a voter\n" +
         "operator 7  move range 3  done  2 of 2 steps done\n",
     );
     expect([exitCode, out]).toEqual([0, "done: move range 3 from store 1 to store 4\n"]);
@@ -123,7 +125,7 @@ describe("a change", () => {
     expect(endless.notes).toContain("operator 7: flotilla operator watch");
     const interrupted = await run([...move, "--wait"], {
       cluster: ordering("range-move", [running]),
-      onPause: (_elapsedMs, interruption) => interruption.abort(),
+      onPause: interrupt,
     });
     expect([interrupted.exitCode, interrupted.notes]).toEqual([1, expect.stringContaining("(Cancelled)")]);
   });
@@ -179,7 +181,6 @@ describe("what a user gives", () => {
     ["range split x --parts 2", "RANGE must be a whole number"],
     ["range split 3 --at m m", "--at names a key twice"],
     ["range split 3 --hex --at 6x", "--at is not hex"],
-    [`range split 3 --at ${"k".repeat(5000)}`, "at most"],
     ["range move 3 --from 1 --to 1", "are the same store 1"],
     ["range move 3 --from 1", "--to"],
     ["range move 3 --from 0 --to 2", "--from must be a whole number"],
@@ -196,6 +197,13 @@ describe("what a user gives", () => {
     const cluster = new FakeCluster();
     const { exitCode, notes } = await run(line.split(" "), { cluster });
     expect([exitCode, notes]).toEqual([2, expect.stringContaining(text)]);
+    expect(cluster.orders).toEqual([]);
+  });
+
+  test("a key to split at is no longer than a key may be", async () => {
+    const cluster = new FakeCluster();
+    const { exitCode, notes } = await run(["range", "split", "3", "--hex", "--at", "00".repeat(4097)], { cluster });
+    expect([exitCode, notes]).toEqual([2, expect.stringContaining("a key has 4097 bytes, at most 4096")]);
     expect(cluster.orders).toEqual([]);
   });
 
@@ -219,7 +227,7 @@ describe("what a user gives", () => {
     const fake = ordering("node-decommission", [running]);
     const no = await run(["node", "decommission", "3"], { cluster: fake, answer: "y" });
     expect([no.exitCode, no.notes]).toEqual([1, expect.stringContaining("nothing was changed")]);
-    expect(no.notes).toContain("range 3: a learner on store 4  (3.0 MiB)");
+    expect(no.notes).toContain("range 3  add a learner on store 4  (3.0 MiB)");
     expect(fake.orders.filter(({ body }) => !("plan" in body))).toEqual([]);
     expect(await run(["node", "decommission", "3"], { cluster: fake, answer: "yes" })).toMatchObject({
       exitCode: 0,
@@ -337,16 +345,33 @@ describe("operators and schedulers", () => {
       body.all === true ? [operator("failed", "done", "failed")] : [running],
     );
     const { out } = await run(["operator", "list"], { cluster: fake });
-    expect(out.split("\n")[1]).toMatch(/^ +7 +3 +move +running +1\/2 +promote and remove, store 5 +- +asked for$/);
+    expect(out.split("\n")[1]).toMatch(/^ +7 +3 +move +running +1\/2 +make it a voter +- +asked for$/);
     const all = await run(["operator", "list", "--all"], { cluster: fake });
     expect(all.out.split("\n")[1]).toMatch(/^ +7 +3 +move +failed +1\/2 +- +12\.0 s +store 4 is full$/);
     expect(JSON.parse((await run(["operator", "list", "-o", "json"], { cluster: fake })).out)).toEqual([running]);
     fake.answers.set("operator-show", running);
     const shown = await run(["operator", "show", "7"], { cluster: fake });
     expect(shown.out).toMatch(/why +asked for\n/);
-    expect(shown.out).toMatch(/promote and remove +5 +running\n/);
-    fake.answers.set("operator-cancel", { changed: true });
-    expect((await run(["operator", "cancel", "7"], { cluster: fake })).out).toBe("done: cancel operator 7\n");
+    expect(shown.out).toMatch(/make it a voter +4 +running\n/);
+    fake.answers.set("operator-show", { ...running, waitingFor: "store 4 is not level yet" });
+    expect((await run(["operator", "watch", "7"], { cluster: fake, onPause: interrupt })).out).toContain(
+      "1 of 2 steps done  make it a voter: store 4 is not level yet\n",
+    );
+  });
+
+  test("a cancelled operator is waited for; one that was done before was not cancelled", async () => {
+    for (const [state, exitCode, text] of [
+      ["cancelled", 0, ""],
+      ["done", 1, "it has ended: done"],
+    ] as const) {
+      const looks = [operator("cancelling", "done", "running"), operator(state, "done", "done")];
+      const fake = new FakeCluster();
+      fake.answers.set("operator-cancel", { changed: true, operatorIds: [7] });
+      fake.answers.set("operator-show", () => (looks.length > 1 ? looks.shift() : looks[0]));
+      expect((await run(["operator", "cancel", "7"], { cluster: fake })).out).toBe("done: cancel operator 7\n");
+      const ran = await run(["operator", "cancel", "7", "--wait"], { cluster: fake });
+      expect([ran.exitCode, ran.notes]).toEqual([exitCode, expect.stringContaining(text)]);
+    }
   });
 
   test("watch prints each change once, leaves history out, and ends with Ctrl-C", async () => {
@@ -392,12 +417,12 @@ describe("operators and schedulers", () => {
     const fake = new FakeCluster();
     const rows = [
       { name: "repair", paused: false },
-      { name: "split", paused: true, pausedBy: "an operator", until: null },
+      { name: "split", paused: true, pausedBy: "admin", since: "2026-01-02T03:04:05.000Z" },
     ];
     fake.answers.set("scheduler-list", rows);
     expect(JSON.parse((await run(["scheduler", "list", "-o", "json"], { cluster: fake })).out)).toEqual(rows);
     expect((await run(["scheduler", "list"], { cluster: fake })).out).toMatch(
-      /split +paused +an operator +-\n|split +paused +an operator\n/,
+      /split +paused +admin +2026-01-02T03:04:05\.000Z\n/,
     );
   });
 });

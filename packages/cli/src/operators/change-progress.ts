@@ -7,6 +7,9 @@ import type { Sight } from "./goal.ts";
 import { hasEnded } from "./operator-report.ts";
 import { currentStep, operatorLine, stepsDone } from "./operator-text.ts";
 
+/** Measured by what is left of the goal; where the order began operators, their steps say more. */
+const isCountdown = ({ goal, operators }: Sight): boolean => goal !== undefined && operators.length === 0;
+
 export class ChangeProgress {
   readonly #io: CommandIo;
   readonly #title: string;
@@ -33,7 +36,7 @@ export class ChangeProgress {
     this.#bar?.draw(done, total, { text });
     if (!this.#lines) return;
     for (const operator of sight.operators) this.#say(operatorLine(operator));
-    if (sight.goal !== undefined && sight.goal.left > 0) this.#say(`${this.#title}: ${text}\n`);
+    if (isCountdown(sight) && total > done) this.#say(`${this.#title}: ${text}\n`);
   }
 
   close(): void {
@@ -42,7 +45,7 @@ export class ChangeProgress {
 
   /** A goal is measured by what is left of it, operators by their steps. */
   #measure({ operators, goal }: Sight): { done: number; total: number; text: string } {
-    if (goal !== undefined && (operators.length === 0 || goal.left > 1)) {
+    if (goal !== undefined && operators.length === 0) {
       this.#most = Math.max(this.#most, goal.left);
       const size = goal.leftBytes === null ? "" : `, ${formatBytes(goal.leftBytes)}`;
       const text = `${goal.left} of ${this.#most} ${goal.unit} left${size}`;

@@ -92,7 +92,7 @@ async function showPlan({ io, format }: Invocation, client: ClusterClient, chang
 
 async function begunOnly({ io, format }: Invocation, { title }: Change, begun: OrderAnswer): Promise<number> {
   const { operatorIds, changed } = begun;
-  const outcome = operatorIds.length > 0 ? "started" : changed === false ? "unchanged" : "done";
+  const outcome = operatorIds.length > 0 ? "started" : changed ? "done" : "unchanged";
   const document: ChangeDocument = { outcome, operatorIds, operators: [], blocked: [] };
   await writeObject(io, format, document, () => {
     if (outcome !== "started") return outcome === "done" ? `done: ${title}\n` : `nothing to do: ${title}\n`;

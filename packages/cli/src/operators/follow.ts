@@ -35,6 +35,7 @@ export async function follow(
   const interrupted = io.interrupted();
   const look = patient(io, async (): Promise<Sight> => ({ operators: await watch.look(), goal: await goal?.look() }));
   let blockedSinceMs: number | undefined;
+  let looks = 0;
   let sight: Sight = { operators: [], goal: undefined };
   try {
     for (;;) {
@@ -42,7 +43,8 @@ export async function follow(
       if (seen !== undefined) {
         sight = seen;
         progress.show(sight);
-        const ending = endingOf(title, sight, goal, changed);
+        const ending = endingOf(title, sight, goal, changed || looks > 0);
+        looks++;
         if (ending !== undefined) return ending;
         blockedSinceMs = (sight.goal?.blocked.length ?? 0) === 0 ? undefined : (blockedSinceMs ?? io.nowMs());
         if (blockedSinceMs !== undefined && io.nowMs() - blockedSinceMs >= blockedMsMin) return blocked(title, sight);
@@ -61,10 +63,10 @@ function endingOf(
   title: string,
   { operators, goal }: Sight,
   watch: GoalWatch | undefined,
-  changed: boolean | null,
+  changed: boolean,
 ): Ending | undefined {
   if (goal?.done === true || (goal === undefined && operators.every(({ state }) => state === "done"))) {
-    const outcome = operators.length === 0 && changed === false ? "unchanged" : "done";
+    const outcome = changed ? "done" : "unchanged";
     return { outcome, operators, blocked: [], failure: undefined };
   }
   if (watch?.outlivesOperators === true || !operators.every(hasEnded)) return undefined;
@@ -149,6 +151,7 @@ function forgotten(operatorId: number, last: OperatorRow | undefined): OperatorR
     steps: last?.steps ?? [],
     startedAt: last?.startedAt ?? null,
     finishedAt: null,
+    waitingFor: null,
     error: "the cluster does not know it any more, so how it ended is not known",
   };
 }

@@ -2,7 +2,7 @@
 import { Failure } from "@flotilla/base";
 import type { ClusterClient } from "../cluster-client.ts";
 import { askNodes, askRanges, askStores } from "../output/cluster-report.ts";
-import { askOperators, askPlan } from "./operator-report.ts";
+import { askOperator, askOperators, askPlan, hasEnded } from "./operator-report.ts";
 import type { Blocked, OperatorRow } from "./operator-report.ts";
 
 export interface GoalState {
@@ -28,6 +28,20 @@ export interface GoalWatch {
   /** The driver tries again when an operator fails: only the goal, or being blocked, is an end. */
   readonly outlivesOperators: boolean;
   look(): Promise<GoalState>;
+}
+
+/** A cancelled operator may still have to take back what it began; it may also have been done just before. */
+export function operatorCancelled(operatorId: number): Goal {
+  return async (client) => ({
+    outlivesOperators: true,
+    async look() {
+      const operator = await askOperator(client, operatorId);
+      const done = hasEnded(operator);
+      if (done && operator.state !== "cancelled")
+        throw new Failure("Refused", `operator ${operatorId} was not cancelled, it has ended: ${operator.state}`);
+      return { done, left: done ? 0 : 1, unit: "operator", leftBytes: null, blocked: [] };
+    },
+  });
 }
 
 export function ledBy(rangeId: number, storeId: number): Goal {

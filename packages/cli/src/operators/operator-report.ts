@@ -4,7 +4,9 @@ import { requireList, requireObject } from "../output/answer-shape.ts";
 import { isCoded } from "../exit-code.ts";
 
 export interface OperatorStepRow {
+  /** In words. */
   readonly action: string;
+  /** Where it leads to. */
   readonly storeId: number | null;
   /** `pending`, `running`, `done`, `failed`. */
   readonly state: string;
@@ -20,7 +22,10 @@ export interface OperatorRow {
   readonly steps: readonly OperatorStepRow[];
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
+  /** How it ended, where it did not end well. */
   readonly error: string | null;
+  /** Why its step is not taken now. */
+  readonly waitingFor: string | null;
 }
 
 export interface PlanStep {
@@ -44,10 +49,10 @@ export interface Plan {
   readonly blocked: readonly Blocked[];
 }
 
-/** What an order began: operators, or at once a change (`changed` false: it was so already). */
+/** What an order began: operators, or at once a change. `changed` false: it is so already, or there is nothing to do. */
 export interface OrderAnswer {
   readonly operatorIds: readonly number[];
-  readonly changed: boolean | null;
+  readonly changed: boolean;
 }
 
 const ends: ReadonlySet<string> = new Set(["done", "failed", "cancelled", "timedOut"]);
@@ -85,9 +90,8 @@ export async function askPlan(client: ClusterClient, request: string, body: obje
 
 export async function order(client: ClusterClient, request: string, body: object): Promise<OrderAnswer> {
   const answer = requireObject(await client.admin(request, body, { readOnly: false }), request, []);
-  const ids = answer["operatorIds"];
-  return {
-    operatorIds: Array.isArray(ids) ? (ids as number[]) : [],
-    changed: typeof answer["changed"] === "boolean" ? answer["changed"] : null,
-  };
+  const { operatorIds, changed } = answer;
+  if (typeof changed === "boolean") return { operatorIds: [], changed };
+  const ids = Array.isArray(operatorIds) ? (operatorIds as number[]) : [];
+  return { operatorIds: ids, changed: ids.length > 0 };
 }

@@ -2,7 +2,7 @@
 import { formatBytes, formatDuration } from "../output/table.ts";
 import type { Column } from "../output/table.ts";
 import { hasEnded } from "./operator-report.ts";
-import type { OperatorRow, OperatorStepRow, Plan } from "./operator-report.ts";
+import type { OperatorRow, Plan } from "./operator-report.ts";
 
 export const operatorColumns: readonly Column<OperatorRow>[] = [
   { title: "OPERATOR", right: true, cell: ({ operatorId }) => operatorId },
@@ -21,12 +21,10 @@ function stepCount(operator: OperatorRow): string {
   return `${stepsDone(operator)}/${operator.steps.length}`;
 }
 
-export const stepText = ({ action, storeId }: OperatorStepRow): string =>
-  storeId === null ? action : `${action}, store ${storeId}`;
-
-export function currentStep({ steps }: OperatorRow): string | null {
-  const step = steps.find(({ state }) => state !== "done");
-  return step === undefined ? null : stepText(step);
+/** What it does now, or waits for. */
+export function currentStep({ steps, waitingFor }: OperatorRow): string | null {
+  const step = steps.find(({ state }) => state !== "done")?.action ?? null;
+  return (waitingFor ?? null) === null ? step : step === null ? waitingFor : `${step}: ${waitingFor}`;
 }
 
 function tookText({ startedAt, finishedAt }: OperatorRow): string | null {
@@ -52,8 +50,8 @@ export function idsText(ids: readonly number[]): string {
 export function planText(title: string, { steps, bytes, risks, blocked }: Plan): string {
   const width = String(steps.length).length;
   const lines = [`plan to ${title}`];
-  for (const [index, { text, action, storeId, rangeId, bytes: stepBytes }] of steps.entries()) {
-    const what = text === "" ? `range ${rangeId}: ${stepText({ action, storeId, state: "pending" })}` : text;
+  for (const [index, { text, action, rangeId, bytes: stepBytes }] of steps.entries()) {
+    const what = `${rangeId === null ? "" : `range ${rangeId}  `}${text === "" ? action : text}`;
     const size = stepBytes === null || stepBytes === 0 ? "" : `  (${formatBytes(stepBytes)})`;
     lines.push(`  ${String(index + 1).padStart(width)}  ${what}${size}`);
   }

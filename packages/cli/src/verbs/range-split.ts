@@ -5,7 +5,8 @@ import type { Invocation, Verb } from "../command-io.ts";
 import { addChangeOptions, runChange } from "../operators/change.ts";
 import { bytesFromText } from "../output/bytes-text.ts";
 
-const partsMax = 4096;
+/** Of one order; the cluster checks it, too. */
+const partsMax = 256;
 
 export const verb: Verb = {
   configure(command) {

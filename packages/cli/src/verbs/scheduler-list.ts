@@ -9,7 +9,7 @@ interface SchedulerRow {
   readonly name: string;
   readonly paused: boolean;
   readonly pausedBy?: string | null;
-  readonly until?: string | null;
+  readonly since?: string | null;
 }
 
 export const verb: Verb = {
@@ -23,7 +23,7 @@ export const verb: Verb = {
       { title: "SCHEDULER", cell: ({ name }) => name },
       { title: "STATE", cell: ({ paused }) => (paused ? "paused" : "runs") },
       { title: "BY", cell: ({ pausedBy }) => pausedBy ?? null },
-      { title: "UNTIL", cell: ({ until }) => until ?? null },
+      { title: "SINCE", cell: ({ since }) => since ?? null },
     ]);
     return exitDone;
   },
