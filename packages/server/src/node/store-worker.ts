@@ -229,6 +229,8 @@ class StoreWorker {
   #halt(error: unknown): void {
     if (this.#halted) return;
     this.#halted = true;
+    // Whatever the other thread does: from here on nothing leaves this one.
+    void this.#sockets.end();
     this.#send({ type: "halted", phase: this.#phase, error: toPlainError(error) });
   }
 

@@ -14,6 +14,7 @@ export class ThreadSockets {
   readonly #open: Set<Socket> = new Set();
   #ending = false;
   #empty: (() => void) | undefined;
+  #ended: Promise<void> | undefined;
 
   /** Made before the thread's first socket. */
   constructor() {
@@ -36,7 +37,12 @@ export class ThreadSockets {
   }
 
   /** Cuts all of them in this very call, and every later one; nothing more is sent. Resolves when they are closed. */
-  async end(): Promise<void> {
+  end(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async #end(): Promise<void> {
     this.#ending = true;
     for (const socket of this.#open) socket.destroy();
     if (this.#open.size > 0) {
