@@ -1,6 +1,7 @@
 /** What other stores send: each message goes to the part of the store that it is for. */
-import type { PeerMessage } from "@flotilla/transport";
+import type { PeerMessage, RaftEnvelope } from "@flotilla/transport";
 import type { Intake } from "./intake.ts";
+import type { Lifecycle } from "./lifecycle/lifecycle.ts";
 import type { Peer, PeerLinks } from "./peer-links.ts";
 import type { MetaWhereabouts } from "./placement/meta-whereabouts.ts";
 import type { PlacementHost } from "./placement/placement-host.ts";
@@ -11,6 +12,7 @@ import type { StoreDirectory } from "./store-directory.ts";
 
 export interface PeerInboxHost {
   readonly intake: Intake;
+  readonly lifecycle: Lifecycle;
   readonly links: PeerLinks;
   readonly meta: MetaWhereabouts;
   readonly stores: StoreDirectory;
@@ -30,10 +32,10 @@ export class PeerInbox {
   }
 
   onMessage(from: Peer, message: PeerMessage): void {
-    const { links, meta, placement, snapshots, stores } = this.#host;
+    const { lifecycle, links, meta, placement, snapshots, stores } = this.#host;
     switch (message.type) {
       case "raft":
-        return this.#onRaft(message);
+        return this.#onRaft(from, message);
       case "snapshot-offer":
       case "snapshot-chunk":
       case "snapshot-answer":
@@ -55,19 +57,25 @@ export class PeerInbox {
         stores.learn(message);
         return;
       case "replica-absent":
+        return snapshots.onAbsent(from.storeId, message);
       case "replica-gone":
+        return lifecycle.onGone(message);
       case "replica-check":
+        return lifecycle.onCheck(from.storeId, message);
       case "replica-verdict":
-        return;
+        return lifecycle.onVerdict(message);
       default:
         return message satisfies never;
     }
   }
 
-  #onRaft({ rangeId, message }: Extract<PeerMessage, { type: "raft" }>): void {
+  #onRaft(from: Peer, envelope: RaftEnvelope): void {
+    const { rangeId, message } = envelope;
     const replica = this.#host.replica(rangeId);
-    if (replica === undefined) return this.#host.earlyVotes.note(rangeId, message);
-    if (message.to !== replica.replicaId) return;
+    if (replica === undefined) this.#host.earlyVotes.note(rangeId, message);
+    if (message.to !== replica?.replicaId) return this.#host.lifecycle.onAbsent(from.storeId, envelope);
+    replica.noteStore(message.from, from.storeId);
+    this.#host.lifecycle.noteSender(from.storeId, replica, envelope);
     // A snapshot comes by its own stream; bare it says nothing.
     if (message.type === "snapshot") return;
     if (this.#host.intake.refuses(message)) return;

@@ -8,7 +8,8 @@ import type { Message, Persistence } from "@flotilla/raft";
 import type { Replica } from "./replica/replica.ts";
 
 interface Release {
-  readonly replica: Replica;
+  /** Undefined: of no replica that lives. */
+  readonly replica: Replica | undefined;
   readonly persistence: Persistence | undefined;
   readonly messages: readonly Message[];
   readonly afterDurable: (() => void) | undefined;
@@ -55,6 +56,11 @@ export class PersistBatches {
     this.#staged.push({ replica, persistence, messages: none, afterDurable });
   }
 
+  /** As `add`, for what is staged of a replica that does not live yet or any more. */
+  addStep(afterDurable: () => void): void {
+    this.#staged.push({ replica: undefined, persistence: undefined, messages: none, afterDurable });
+  }
+
   /** Nothing new was staged, but what is said here speaks for everything staged before: it waits for that. */
   addBehind(replica: Replica, persistence: Persistence | undefined, messages: readonly Message[]): void {
     const release = { replica, persistence, messages, afterDurable: undefined };
@@ -64,8 +70,11 @@ export class PersistBatches {
   }
 
   #release({ replica, persistence, messages, afterDurable }: Release): void {
-    if (messages.length > 0) this.#host.releaseMessages(replica, messages);
-    if (persistence !== undefined) replica.persisted(persistence);
+    // Whatever a replica that is gone had to say, nobody waits for it.
+    if (replica?.retired === false) {
+      if (messages.length > 0) this.#host.releaseMessages(replica, messages);
+      if (persistence !== undefined) replica.persisted(persistence);
+    }
     afterDurable?.();
   }
 

@@ -2,9 +2,20 @@
  * What a store does before it speaks: the first start writes what the cluster's plan says; every later one puts together
  * what engine, log and staging directory hold, or says what is broken.
  */
-import { CorruptionError, Failure, MalformedError, logIndex, noReplica, term, version } from "@flotilla/base";
-import type { ByteOperations, Environment, Files, RangeDescriptor, RangeId } from "@flotilla/base";
-import type { SharedLog } from "@flotilla/raft-log";
+import {
+  CorruptionError,
+  Failure,
+  MalformedError,
+  logIndex,
+  noIndex,
+  noReplica,
+  replicaId as toReplicaId,
+  term,
+  version,
+} from "@flotilla/base";
+import type { ByteOperations, Environment, Files, RangeDescriptor, RangeId, StoreId } from "@flotilla/base";
+import type { Configuration } from "@flotilla/raft";
+import type { GroupState, SharedLog } from "@flotilla/raft-log";
 import {
   decodeApplied,
   decodeConfiguration,
@@ -22,12 +33,12 @@ import {
   storeRecordKey,
 } from "@flotilla/storage";
 import type { ClearedInterval, Engine } from "@flotilla/storage";
-import { readClearing } from "./engine/interval-clearer.ts";
+import { clearNow, readClearing } from "./engine/interval-clearer.ts";
 import type { ClusterPlan } from "@flotilla/placement";
 import { metaRangeId } from "@flotilla/base";
 import { statusApplied, statusConditionFailed } from "./replica/entry-format.ts";
 import { initialMetaRecords } from "./placement/meta-records.ts";
-import { loadSnapshot } from "./snapshot/snapshot-load.ts";
+import { clearOld, loadSnapshot } from "./snapshot/snapshot-load.ts";
 import { recoverStaging, stagedPath } from "./snapshot/snapshot-staging.ts";
 import { StateMachine } from "./replica/state-machine.ts";
 import type { StoreOptions } from "./store-api.ts";
@@ -42,6 +53,14 @@ const bootstrappedName = "bootstrapped";
 /** Beside log and engine, durable before the store first speaks: with it and without them the votes are forgotten. */
 const begunPath = "begun";
 const settleTries = 200;
+/** Until the record is read. */
+const noConfiguration: Configuration = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  autoLeave: false,
+};
 
 interface RecoveryDependencies {
   readonly environment: Environment;
@@ -73,17 +92,20 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     await bootstrap(options, dependencies, bootstrapped);
   }
   if (!begun) await markBegun(files);
-  const loaded = await finishInstalls(options.settings, dependencies);
+  const installs = await pendingInstalls(dependencies);
+  let clearing = await readClearing(engine, operations);
+  let leftovers = await findLeftovers(options.storeId, clearing, installs, dependencies);
+  if (installs.pending.length > 0) {
+    // What is to be loaded may lie in what is to be cleared: it was received when that had gone (hazard E25).
+    for (const interval of [...clearing, ...leftovers]) await clearNow(interval, engine, operations);
+    clearing = [];
+    leftovers = [];
+  }
+  const loaded = await finishInstalls(installs, options.settings, dependencies);
+  const gone = new Set([...clearing, ...leftovers].map(({ rangeId }) => rangeId));
   const machines: StateMachine[] = [];
-  const clearing = await readClearing(engine, operations);
-  const leftovers: ClearedInterval[] = [];
   for (const descriptor of await readDescriptors(engine, operations)) {
-    if (clearing.some(({ rangeId }) => rangeId === descriptor.rangeId)) continue;
-    const own = descriptor.replicas.find((replica) => replica.storeId === options.storeId);
-    if (own === undefined || own.replicaId < (log.group(descriptor.rangeId)?.tombstone ?? noReplica)) {
-      leftovers.push(descriptor);
-      continue;
-    }
+    if (gone.has(descriptor.rangeId)) continue;
     const machine = await restoreMachine(descriptor, engine, operations);
     checkAgainstLog(machine, log);
     machines.push(machine);
@@ -95,6 +117,31 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     "recovered",
   );
   return { machines, clearing, leftovers, brandNew };
+}
+
+/**
+ * What is left of replicas whose tombstone became durable and whose clearing did not begin, or whose removal was applied and
+ * whose tombstone is missing: that is written here.
+ */
+async function findLeftovers(
+  storeId: StoreId,
+  clearing: readonly ClearedInterval[],
+  { pending }: PendingInstalls,
+  { engine, environment, log }: RecoveryDependencies,
+): Promise<ClearedInterval[]> {
+  const leftovers: ClearedInterval[] = [];
+  for (const { rangeId, start, end, replicas } of await readDescriptors(engine, environment.bytes)) {
+    const group = log.group(rangeId);
+    const known = [...clearing, ...pending].some((other) => other.rangeId === rangeId);
+    // Without a group the log is not this store's; what is loaded clears the old replica's records itself.
+    if (group === undefined || known) continue;
+    const own = replicas.find((replica) => replica.storeId === storeId);
+    if (own !== undefined && own.replicaId >= group.tombstone) continue;
+    if (own === undefined && group.replicaId !== noReplica) log.tombstone(rangeId, toReplicaId(group.replicaId + 1));
+    leftovers.push({ rangeId, start, end });
+  }
+  if (log.hasStaged()) await log.flush();
+  return leftovers;
 }
 
 async function markBegun(files: Files): Promise<void> {
@@ -189,10 +236,7 @@ async function readDescriptors(engine: Engine, operations: ByteOperations): Prom
     if (first === undefined) return descriptors;
     const range = new DataView(first.key.buffer, first.key.byteOffset + 1, 8);
     const id = (range.getUint32(0) * 4294967296 + range.getUint32(4)) as RangeId;
-    const key = rangeRecordKey(id, rangeRecordNames.descriptor, operations);
-    const value = engine.getNow(key);
-    if (value === undefined) throw broken(id, `range ${id} has records but no descriptor`);
-    descriptors.push(decoded(id, () => decodeDescriptor(key, value, operations)));
+    descriptors.push(readDescriptor(id, engine, operations));
     from = rangeRecordKey((id + 1) as RangeId, "", operations);
   }
 }
@@ -203,19 +247,33 @@ export async function restoreMachine(
   engine: Engine,
   operations: ByteOperations,
 ): Promise<StateMachine> {
-  const id = descriptor.rangeId;
-  const configurationKey = rangeRecordKey(id, rangeRecordNames.configuration, operations);
-  const configurationBytes = engine.getNow(configurationKey);
-  if (configurationBytes === undefined) throw broken(id, `range ${id} has no configuration record`);
-  const configuration = decoded(id, () => decodeConfiguration(configurationKey, configurationBytes, operations));
-  const machine = new StateMachine(descriptor, configuration, engine, operations);
+  const machine = new StateMachine(descriptor, noConfiguration, engine, operations);
   await restoreInto(machine, engine, operations);
   return machine;
 }
 
-/** Applied index and sessions, read anew. */
+/** As `restoreMachine`, of a range whose records have just been put into the engine. */
+export async function restoreRange(range: RangeId, engine: Engine, operations: ByteOperations): Promise<StateMachine> {
+  return restoreMachine(readDescriptor(range, engine, operations), engine, operations);
+}
+
+function readDescriptor(range: RangeId, engine: Engine, operations: ByteOperations): RangeDescriptor {
+  const key = rangeRecordKey(range, rangeRecordNames.descriptor, operations);
+  const value = engine.getNow(key);
+  if (value === undefined) throw broken(range, `range ${range} has records but no descriptor`);
+  return decoded(range, () => decodeDescriptor(key, value, operations));
+}
+
+/** Everything that the engine has of the machine, read anew: a range snapshot brings bounds and members, too. */
 export async function restoreInto(machine: StateMachine, engine: Engine, operations: ByteOperations): Promise<void> {
   const id = machine.descriptor.rangeId;
+  machine.descriptor = readDescriptor(id, engine, operations);
+  const configurationKey = rangeRecordKey(id, rangeRecordNames.configuration, operations);
+  const configurationBytes = engine.getNow(configurationKey);
+  if (configurationBytes === undefined) throw broken(id, `range ${id} has no configuration record`);
+  machine.configuration = decoded(id, () => decodeConfiguration(configurationKey, configurationBytes, operations));
+  // The staged file stands for it until it is durable.
+  machine.boundsIndex = noIndex;
   const appliedKey = rangeRecordKey(id, rangeRecordNames.applied, operations);
   const appliedBytes = engine.getNow(appliedKey);
   if (appliedBytes === undefined) throw broken(id, `range ${id} has no applied record`);
@@ -262,12 +320,16 @@ function restoreSession(machine: StateMachine, key: Uint8Array, value: Uint8Arra
   );
 }
 
-/** Snapshots that the log says are installed and the engine does not have yet. */
-async function finishInstalls(settings: StoreSettings, dependencies: RecoveryDependencies): Promise<number> {
-  const { engine, files, log, environment } = dependencies;
+interface PendingInstalls {
+  readonly staged: readonly string[];
+  /** Snapshots that the log says are installed and the engine does not have yet. */
+  readonly pending: readonly { readonly rangeId: RangeId; readonly path: string }[];
+}
+
+async function pendingInstalls({ engine, files, log, environment }: RecoveryDependencies): Promise<PendingInstalls> {
   const operations = environment.bytes;
   const staged = await recoverStaging(files);
-  let loaded = 0;
+  const pending: { readonly rangeId: RangeId; readonly path: string }[] = [];
   for (const group of log.groups()) {
     if (group.replicaId === noReplica) continue;
     const path = stagedPath(group.rangeId, group.truncatedIndex, group.truncatedTerm);
@@ -275,15 +337,34 @@ async function finishInstalls(settings: StoreSettings, dependencies: RecoveryDep
     const appliedKey = rangeRecordKey(group.rangeId, rangeRecordNames.applied, operations);
     const appliedBytes = engine.getNow(appliedKey);
     const applied = appliedBytes === undefined ? 0 : decodeApplied(appliedKey, appliedBytes, operations).index;
-    if (applied >= group.truncatedIndex) continue;
-    environment.logger.info({ rangeId: group.rangeId, path }, "loading a range snapshot that a crash interrupted");
+    if (applied >= group.truncatedIndex && !ofOlderReplica(group, engine, operations)) continue;
+    pending.push({ rangeId: group.rangeId, path });
+  }
+  return { staged, pending };
+}
+
+/** What the engine has of the range is a replica's that is gone: how far that one was says nothing. */
+function ofOlderReplica(group: GroupState, engine: Engine, operations: ByteOperations): boolean {
+  return !readDescriptor(group.rangeId, engine, operations).replicas.some(
+    ({ replicaId }) => replicaId === group.replicaId,
+  );
+}
+
+async function finishInstalls(
+  { staged, pending }: PendingInstalls,
+  settings: StoreSettings,
+  { engine, files, environment }: RecoveryDependencies,
+): Promise<number> {
+  const operations = environment.bytes;
+  for (const { rangeId } of pending) await clearOld(rangeId, engine, operations);
+  for (const { rangeId, path } of pending) {
+    environment.logger.info({ rangeId, path }, "loading a range snapshot that a crash interrupted");
     await loadSnapshot(path, loadBatchBytes(settings), { engine, files, operations });
-    loaded++;
   }
   // Durable at once: then every staged file can go, and a later start has nothing to repeat.
-  if (loaded > 0) await settleNow(engine, environment);
+  if (pending.length > 0) await settleNow(engine, environment);
   for (const path of staged) await files.remove(path);
-  return loaded;
+  return pending.length;
 }
 
 function checkAgainstLog(machine: StateMachine, log: SharedLog): void {

@@ -2,14 +2,17 @@
 import type { Clock } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import type { RangeReport, StoreStatus } from "@flotilla/transport";
+import type { IntervalClearer } from "./engine/interval-clearer.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { RangeMeters } from "./range-meters.ts";
-import type { Replica, StoreCounters } from "./replica/replica.ts";
+import type { StoreCounters } from "./replica/replica-host.ts";
+import type { Replica } from "./replica/replica.ts";
 import type { StoreOptions, StoreStatistics } from "./store-api.ts";
 
 interface StoreReporterDependencies {
   readonly clock: Clock;
   readonly disk: DiskSpace;
+  readonly clearer: IntervalClearer;
   readonly log: SharedLog;
   readonly meters: RangeMeters;
   readonly replicas: ReadonlyMap<number, Replica>;
@@ -63,7 +66,7 @@ export class StoreReporter {
       fsyncs,
       snapshotsSending: 0,
       snapshotsReceiving: 0,
-      intervalsClearing: 0,
+      intervalsClearing: this.#dependencies.clearer.size,
       labels,
     };
   }
@@ -80,7 +83,7 @@ export class StoreReporter {
       writesPerSecond,
       readsPerSecond,
       asleep: false,
-      configurationPending: false,
+      configurationPending: replica.configurationPending,
       replicas: status.progress.map((member) => ({
         replicaId: member.id,
         storeId: replica.storeOf(member.id),

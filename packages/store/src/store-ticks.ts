@@ -4,6 +4,7 @@ import type { SharedLog } from "@flotilla/raft-log";
 import type { StoreHeartbeat } from "@flotilla/transport";
 import type { ClockCheck } from "./clock-check.ts";
 import type { Intake } from "./intake.ts";
+import type { Lifecycle } from "./lifecycle/lifecycle.ts";
 import type { PeerLinks } from "./peer-links.ts";
 import type { PersistBatches } from "./persist-batches.ts";
 import type { PlacementHost } from "./placement/placement-host.ts";
@@ -20,6 +21,7 @@ export interface StoreTicksHost {
   readonly log: SharedLog;
   readonly clock: ClockCheck;
   readonly intake: Intake;
+  readonly lifecycle: Lifecycle;
   readonly links: PeerLinks;
   readonly persist: PersistBatches;
   readonly placement: PlacementHost;
@@ -74,6 +76,7 @@ export class StoreTicks {
     for (const replica of this.#soon.keys()) this.#campaignAgain(replica);
     this.#heartbeat(links);
     placement.tick();
+    this.#host.lifecycle.tick();
     if (persist.idle) log.noteIdle();
     this.#host.schedule();
   }

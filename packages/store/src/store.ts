@@ -6,17 +6,7 @@
 import { metaRangeId, noStore } from "@flotilla/base";
 import type { Environment, ReplicaId, StoreId } from "@flotilla/base";
 import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
-import { protocolMax, protocolMin } from "@flotilla/transport";
-import type {
-  Admission,
-  Hello,
-  Listener,
-  PeerMessage,
-  Purpose,
-  RouteEntry,
-  RouteRequest,
-  StoreHeartbeat,
-} from "@flotilla/transport";
+import type { Admission, Hello, Listener } from "@flotilla/transport";
 import { AdminService } from "./placement/admin-service.ts";
 import type { RoutingRefusal } from "./clients/client-connection.ts";
 import { ClientService } from "./clients/client-service.ts";
@@ -25,25 +15,30 @@ import { ClockCheck } from "./clock-check.ts";
 import { EngineQueue } from "./engine/engine-queue.ts";
 import { IntervalClearer } from "./engine/interval-clearer.ts";
 import { Flusher } from "./engine/flusher.ts";
+import type { FlushedRange } from "./engine/flusher.ts";
 import { HandOver } from "./hand-over.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Intake } from "./intake.ts";
+import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { MetaDirectory } from "./placement/meta-directory.ts";
 import { MetaWhereabouts } from "./placement/meta-whereabouts.ts";
 import { PeerInbox } from "./peer-inbox.ts";
 import { PeerLinks } from "./peer-links.ts";
 import type { Lane, Peer } from "./peer-links.ts";
 import { PersistBatches } from "./persist-batches.ts";
-import { overlaid } from "./placement/route-answers.ts";
+import { RouteAnswers } from "./placement/route-answers.ts";
 import { PlacementHost } from "./placement/placement-host.ts";
+import { RaftOutbox } from "./raft-outbox.ts";
 import { RangeMeters } from "./range-meters.ts";
 import { EarlyVotes } from "./replica/early-votes.ts";
 import { Replica } from "./replica/replica.ts";
-import type { ReplicaHost, StoreCounters } from "./replica/replica.ts";
+import type { ReplicaHost, StoreCounters } from "./replica/replica-host.ts";
 import type { QueuedRead } from "./replica/read-queue.ts";
 import { adoptRightHalf } from "./replica/right-halves.ts";
 import { epochMismatch, routingRefusal } from "./clients/routing-refusal.ts";
 import { SnapshotService } from "./snapshot/snapshot-service.ts";
+import { StoreGreetings } from "./store-greetings.ts";
+import { StoreRounds } from "./store-rounds.ts";
 import { StoreTicks } from "./store-ticks.ts";
 import type { StoreDirectory } from "./store-directory.ts";
 import { openDirectory } from "./store-directory-record.ts";
@@ -51,7 +46,7 @@ import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
 import { recoverStore } from "./store-recovery.ts";
 import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
-import { leaseMs, raftOptions } from "./store-settings.ts";
+import { raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 export async function openStore(options: StoreOptions, dependencies: StoreDependencies): Promise<StoreApi> {
@@ -96,10 +91,13 @@ class Store implements StoreApi, ReplicaHost {
   readonly #clock: ClockCheck;
   readonly #intake: Intake;
   readonly #inbox: PeerInbox;
+  readonly #lifecycle: Lifecycle;
+  readonly #outbox: RaftOutbox;
+  readonly #rounds: StoreRounds;
+  readonly #routes: RouteAnswers;
+  readonly #greetings: StoreGreetings;
   readonly #ticks: StoreTicks;
   #listener: Listener | undefined = undefined;
-  #dirty: Replica[] = [];
-  #scheduled = false;
   #halted = false;
   #stopped: Promise<void> | undefined = undefined;
   #onHaltedInStop: ((error: unknown) => void) | undefined = undefined;
@@ -111,11 +109,21 @@ class Store implements StoreApi, ReplicaHost {
     this.environment = dependencies.environment;
     this.settings = options.settings;
     this.storeId = options.storeId;
-    const { environment, engine, log, codec, dialer } = dependencies;
+    const { environment, engine, log } = dependencies;
     const fail = (error: unknown): void => this.#halt(error);
     const replica = (rangeId: number): Replica | undefined => this.#replicas.get(rangeId);
+    this.#rounds = new StoreRounds({
+      environment,
+      guard: (step) => this.#guard(step),
+      endRound: () => this.#endRound(),
+    });
     this.#queue = new EngineQueue(fail);
-    this.#flusher = new Flusher(() => this.#replicas.values(), { engine, log, queue: this.#queue, environment });
+    this.#flusher = new Flusher(() => [...this.#replicas.values(), ...this.#lifecycle.deaths.dying], {
+      engine,
+      log,
+      queue: this.#queue,
+      environment,
+    });
     this.#clearer = new IntervalClearer(engine, this.#queue, environment.bytes);
     this.#earlyVotes = new EarlyVotes(environment.clock, options.settings.electionTicksMin * options.settings.tickMs);
     this.#meters = new RangeMeters(engine, environment);
@@ -125,6 +133,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#disk = new DiskSpace(options.settings.diskFreeBytesMin, environment.logger);
     this.#reporter = new StoreReporter(options, {
       disk: this.#disk,
+      clearer: this.#clearer,
       clock: environment.clock,
       log,
       meters: this.#meters,
@@ -134,46 +143,35 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));
     this.#directory = new MetaDirectory(() => replica(metaRangeId)?.wholeMachine, engine, environment.bytes);
+    this.#routes = new RouteAnswers(this.#meta, this.#directory, this.#replicas);
     this.#stores = openDirectory(options.plan, engine, this.#queue, environment.bytes);
-    this.#links = new PeerLinks(
-      {
-        clusterId: options.plan.clusterId,
-        directory: this.#stores,
-        addresses: options.peerAddresses,
-        selfId: options.storeId,
-        unconfirmedBytesMax: options.settings.peerUnconfirmedBytesMax,
-      },
-      { environment, dialer, codec, hello: (purpose) => this.#hello(purpose) },
-      {
-        onMessage: (peer, message) => this.#guard(() => this.#inbox.onMessage(peer, message)),
-        onSendBroken: (peer, lane) => this.#onSendBroken(peer, lane),
-        onConnected: () => this.schedule(),
-        onDisowned: fail,
-      },
-    );
+    this.#greetings = new StoreGreetings(options, {
+      clock: environment.clock,
+      meta: this.#meta,
+      stores: this.#stores,
+      address: () => this.address,
+    });
+    this.#links = this.#newLinks();
     this.#clock = new ClockCheck(this.#links.peers, environment.logger);
     this.#intake = new Intake(this.#replicas, this.#disk, this.#clock, options.settings);
     this.#persist = new PersistBatches(log, environment.clock, {
       releaseMessages: (from, messages) => {
         for (const message of messages) this.sendRaft(from, message);
       },
-      onDurable: () => this.#guard(() => this.#round()),
+      onDurable: () => this.#guard(() => this.#rounds.run()),
       onFailure: fail,
     });
-    this.#snapshots = new SnapshotService({
-      dependencies,
-      settings: options.settings,
-      links: this.#links,
-      queue: this.#queue,
-      flusher: this.#flusher,
-      replica,
-      replicas: () => this.#replicas.values(),
-      diskFull: () => this.#disk.full,
-      fail,
-      schedule: () => this.schedule(),
-    });
+    this.#lifecycle = this.#newLifecycle();
+    this.#snapshots = this.#newSnapshots();
     this.#flusher.checkpointLimit = (rangeId) => this.#snapshots.checkpointLimit(rangeId);
-    this.#flusher.onCheckpoint = (rangeId, index) => this.#snapshots.onCheckpoint(rangeId, index);
+    this.#flusher.onCheckpoint = (durable) => this.#onCheckpoint(durable);
+    this.#outbox = new RaftOutbox({
+      log,
+      persist: this.#persist,
+      links: this.#links,
+      snapshots: this.#snapshots,
+      stalled: () => this.#ticks.stalled,
+    });
     this.#placement = this.#newPlacement();
     this.#admin = this.#newAdmin();
     this.#clients = this.#newClients();
@@ -182,9 +180,73 @@ class Store implements StoreApi, ReplicaHost {
     this.#ticks = this.#newTicks();
   }
 
+  #newLinks(): PeerLinks {
+    const { environment, dialer, codec } = this.#dependencies;
+    return new PeerLinks(
+      {
+        clusterId: this.#options.plan.clusterId,
+        directory: this.#stores,
+        addresses: this.#options.peerAddresses,
+        selfId: this.#options.storeId,
+        unconfirmedBytesMax: this.#options.settings.peerUnconfirmedBytesMax,
+      },
+      { environment, dialer, codec, hello: (purpose) => this.#greetings.hello(purpose) },
+      {
+        onMessage: (peer, message) => this.#guard(() => this.#inbox.onMessage(peer, message)),
+        onSendBroken: (peer, lane) => this.#onSendBroken(peer, lane),
+        onConnected: () => this.schedule(),
+        onDisowned: (error) => this.#halt(error),
+      },
+    );
+  }
+
+  #newSnapshots(): SnapshotService {
+    return new SnapshotService({
+      dependencies: this.#dependencies,
+      settings: this.settings,
+      links: this.#links,
+      queue: this.#queue,
+      flusher: this.#flusher,
+      creation: this.#lifecycle.creation,
+      replica: (rangeId) => this.#replicas.get(rangeId),
+      boundsDurable: () => this.#lifecycle.boundsDurable(),
+      makeBoundsDurable: () => this.#lifecycle.makeBoundsDurable(),
+      diskFull: () => this.#disk.full,
+      fail: (error) => this.#halt(error),
+      schedule: () => this.schedule(),
+    });
+  }
+
+  #newLifecycle(): Lifecycle {
+    return new Lifecycle({
+      dependencies: this.#dependencies,
+      settings: this.settings,
+      storeId: this.storeId,
+      queue: this.#queue,
+      flusher: this.#flusher,
+      clearer: this.#clearer,
+      persist: this.#persist,
+      directory: this.#directory,
+      replica: (rangeId) => this.#replicas.get(rangeId),
+      replicas: () => this.#replicas.values(),
+      addReplica: (machine, replicaId, brandNew) => this.#addReplica(machine, replicaId, brandNew),
+      forget: (replica) => this.#forget(replica),
+      onCreated: (creation) => this.#snapshots.onCreated(creation),
+      onBuried: (rangeId, replicaId) => this.#snapshots.onBuried(rangeId, replicaId),
+      driver: () => this.#meta.leader,
+      drives: () => this.#replicas.get(metaRangeId)?.serves === true,
+      send: (to, message) => void this.#links.send(to, "heartbeat", message),
+      diskFull: () => this.#disk.full,
+      halted: () => this.#halted,
+      fail: (error) => this.#halt(error),
+      schedule: () => this.schedule(),
+    });
+  }
+
   #newInbox(): PeerInbox {
     return new PeerInbox({
       intake: this.#intake,
+      lifecycle: this.#lifecycle,
       links: this.#links,
       meta: this.#meta,
       stores: this.#stores,
@@ -206,11 +268,12 @@ class Store implements StoreApi, ReplicaHost {
       log: this.#dependencies.log,
       clock: this.#clock,
       intake: this.#intake,
+      lifecycle: this.#lifecycle,
       links: this.#links,
       persist: this.#persist,
       placement: this.#placement,
       replicas: () => this.#replicas.values(),
-      heartbeat: () => this.#heartbeat(),
+      heartbeat: () => this.#greetings.heartbeat(),
       stopping: () => this.#stopping,
       markDirty: (replica) => this.markDirty(replica),
       guard: (step) => this.#guard(step),
@@ -281,7 +344,7 @@ class Store implements StoreApi, ReplicaHost {
       replica: (rangeId) => this.#replicas.get(rangeId),
       leaderOf: (rangeId) => this.#leaderOf(rangeId),
       epochMismatch: (replica) => this.epochMismatch(replica),
-      routes: (request) => this.#routes(request),
+      routes: (request) => this.#routes.answer(request),
       admin: (name, argument) => this.#admin.answer(name, argument),
       writeRefusal: () => this.#intake.writeRefusal(),
       fail: (error) => this.#halt(error),
@@ -320,6 +383,19 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   /** `brandNew`: this id has never promised anything. The log has its group already. */
+  /** Nothing of this store finds it any more. */
+  #forget({ rangeId }: Replica): void {
+    this.#replicas.delete(rangeId);
+    this.#clients.closeScans(rangeId);
+    this.schedule();
+  }
+
+  #onCheckpoint(durable: FlushedRange): void {
+    const replica = this.#replicas.get(durable.rangeId) ?? this.#lifecycle.deaths.dyingReplica(durable.rangeId);
+    if (replica?.replicaId === durable.replicaId) replica.machine.noteDurable(durable.index);
+    this.#snapshots.onCheckpoint(durable);
+  }
+
   #addReplica(machine: StateMachine, replicaId: ReplicaId, brandNew: boolean): Replica {
     const { log } = this.#dependencies;
     const { rangeId } = machine.descriptor;
@@ -327,6 +403,7 @@ class Store implements StoreApi, ReplicaHost {
     const raft = raftOptions(this.settings);
     const replica = new Replica({ replicaId, hardState, brandNew, raft }, machine, log.reader(rangeId), this);
     this.#replicas.set(rangeId, replica);
+    this.markDirty(replica);
     return replica;
   }
 
@@ -365,7 +442,8 @@ class Store implements StoreApi, ReplicaHost {
     this.#links.close();
     this.#clients.close();
     await this.#listener?.close();
-    while (!this.#persist.idle && !this.#halted) await this.#pause(2);
+    while (!this.#persist.idle && !this.#halted)
+      await new Promise<void>((resolve) => this.environment.scheduler.after(2, resolve));
     // What is not flushed stands in the log; on a full disk it stays there.
     if (!this.#disk.full) await this.#flusher.flushAll();
     if (!this.#disk.full) await this.#flusher.settle();
@@ -375,10 +453,6 @@ class Store implements StoreApi, ReplicaHost {
     const { log, engine } = this.#dependencies;
     await log.close();
     await engine.close();
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.environment.scheduler.after(ms, resolve));
   }
 
   #halt(error: unknown): void {
@@ -411,28 +485,14 @@ class Store implements StoreApi, ReplicaHost {
   // ---- rounds ----
 
   schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.environment.scheduler.endOfTurn(() => {
-      this.#scheduled = false;
-      this.#guard(() => this.#round());
-    });
+    this.#rounds.schedule();
   }
 
   markDirty(replica: Replica): void {
-    if (replica.dirty) return;
-    replica.dirty = true;
-    this.#dirty.push(replica);
-    this.schedule();
+    this.#rounds.markDirty(replica);
   }
 
-  #round(): void {
-    const replicas = this.#dirty;
-    this.#dirty = [];
-    for (const replica of replicas) {
-      replica.dirty = false;
-      replica.round();
-    }
+  #endRound(): void {
     this.#links.flush();
     this.#persist.flush();
     this.#clients.flush();
@@ -456,16 +516,7 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   persist(replica: Replica, ready: Ready): void {
-    const { log } = this.#dependencies;
-    const { rangeId, replicaId } = replica;
-    const { snapshot, persistence } = ready;
-    if (snapshot !== undefined) log.install(rangeId, replicaId, snapshot.index, snapshot.term);
-    if (ready.entries.length > 0) log.append(rangeId, replicaId, ready.entries);
-    if (ready.hardState !== undefined) log.setHardState(rangeId, replicaId, ready.hardState);
-    if (ready.mustSync) {
-      const load = snapshot === undefined ? undefined : (): void => this.#snapshots.load(replica, snapshot);
-      this.#persist.add(replica, persistence, load);
-    } else if (persistence !== undefined) this.#persist.addBehind(replica, persistence, []);
+    this.#outbox.persist(replica, ready);
   }
 
   sendAfterPersisted(replica: Replica, messages: readonly Message[]): void {
@@ -473,23 +524,13 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   sendRaft(replica: Replica, message: Message): void {
-    if (message.type === "snapshot") {
-      this.#snapshots.offer(replica, message);
-      return;
-    }
-    const to = replica.storeOf(message.to);
-    // A leader whose own log hangs must not keep its followers from electing another (hazard H4).
-    if (this.#ticks.stalled && (message.type === "heartbeat" || message.type === "append")) return;
-    const lane: Lane = message.type === "append" || message.type === "append-response" ? "append" : "heartbeat";
-    const envelope: PeerMessage = { type: "raft", rangeId: replica.rangeId, message };
-    if (!this.#links.send(to, lane, envelope) && message.type === "append") replica.node.reportUnreachable(message.to);
+    this.#outbox.send(replica, message);
   }
 
   serveReads(replica: Replica, reads: readonly QueuedRead[]): void {
     this.#clients.serve(replica, reads);
   }
 
-  /** The install record was staged by `persist`; loading begins when it is durable. */
   installSnapshot(replica: Replica, label: SnapshotLabel): void {
     this.environment.logger.info(
       { rangeId: replica.rangeId, index: label.index, term: label.term },
@@ -499,6 +540,10 @@ class Store implements StoreApi, ReplicaHost {
 
   onRoleChanged(replica: Replica, role: Role): void {
     this.environment.logger.debug({ rangeId: replica.rangeId, role, term: replica.node.term }, "role changed");
+  }
+
+  onRemoved(replica: Replica): void {
+    this.#lifecycle.deaths.begin(replica, "it applied a configuration without itself");
   }
 
   adoptRightHalf(left: Replica, right: StateMachine, replicaId: ReplicaId): void {
@@ -526,62 +571,17 @@ class Store implements StoreApi, ReplicaHost {
 
   // ---- what arrives ----
 
-  #hello(purpose: Purpose): Hello {
-    const { plan, nodeId, storeId, storeKey, incarnation } = this.#options;
-    return {
-      protocolMin,
-      protocolMax,
-      clusterId: plan.clusterId,
-      nodeId,
-      storeId,
-      storeKey: purpose === "client" ? "" : storeKey,
-      incarnation,
-      wallMs: this.environment.clock.wallMs(),
-      leaseMs: leaseMs(this.settings),
-      purpose,
-      address: this.address,
-    };
-  }
-
   #admit(hello: Hello): Admission {
     if (this.#halted) return { ok: false, code: "Closed", message: "this store has halted" };
-    const own = this.#hello(hello.purpose);
+    const own = this.#greetings.hello(hello.purpose);
     return hello.purpose === "client" ? this.#clients.admit(hello, own) : this.#links.admit(hello, own);
   }
 
   #onSendBroken(peer: Peer, lane: Lane): void {
     this.#guard(() => {
       if (lane === "snapshot") this.#snapshots.onSendBroken(peer.storeId);
-      if (lane !== "append") return;
-      for (const replica of this.#replicas.values()) {
-        const member = replica.leads ? replica.replicaOn(peer.storeId) : undefined;
-        if (member !== undefined) replica.node.reportUnreachable(member);
-      }
+      if (lane === "append") this.#outbox.onBroken(peer.storeId, this.#replicas.values());
     });
-  }
-
-  async #routes(request: RouteRequest): Promise<RouteEntry[]> {
-    // Without the meta range here, the way to it is all that can be said.
-    if (!this.#replicas.has(metaRangeId)) return [{ descriptor: this.#meta.descriptor, leader: this.#meta.leader }];
-    const written = await this.#directory.covering(request.start, request.end, request.limit);
-    const own = Array.from(this.#replicas.values(), ({ descriptor }) => descriptor);
-    return overlaid(written, own, request).map((descriptor) => ({
-      descriptor,
-      leader: this.#leaderOf(descriptor.rangeId),
-    }));
-  }
-
-  #heartbeat(): StoreHeartbeat {
-    return {
-      type: "store-heartbeat",
-      wallMs: this.environment.clock.wallMs(),
-      nodeId: this.#options.nodeId,
-      address: this.address,
-      httpAddress: this.#options.httpAddress,
-      metaRange: this.#meta.descriptor,
-      metaLeader: this.#meta.leaderFirstHand,
-      directoryRevision: this.#stores.revision,
-    };
   }
 
   // ---- what is told ----

@@ -22,7 +22,8 @@ import { ClientConnection, scansPerClientMax } from "./client-connection.ts";
 import type { ClientConnectionHost, RoutingRefusal } from "./client-connection.ts";
 import { sendInPayloads } from "../payloads.ts";
 import type { QueuedRead } from "../replica/read-queue.ts";
-import type { Replica, StoreCounters } from "../replica/replica.ts";
+import type { StoreCounters } from "../replica/replica-host.ts";
+import type { Replica } from "../replica/replica.ts";
 import { ScanCursor, absent } from "./scan-cursor.ts";
 import { isDelete } from "../replica/state-machine.ts";
 import type { StoreDependencies } from "../store-api.ts";
@@ -379,6 +380,17 @@ export class ClientService {
           `nothing was asked of the scan for ${scanIdleMsMax / 1000} s`,
           0,
         );
+      }
+    }
+  }
+
+  /** The replica is gone: nobody reads on in it (hazard C13). */
+  closeScans(rangeId: number): void {
+    for (const connection of this.#connections) {
+      for (const scan of [...connection.scans.values()]) {
+        if (scan.request.rangeId !== rangeId) continue;
+        scan.close();
+        connection.refuseRouting("scan", scan.request.scanId, this.#absentRange());
       }
     }
   }

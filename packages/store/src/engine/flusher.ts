@@ -147,7 +147,7 @@ export class Flusher {
   }
 
   /** Told of every index that has become durable in the engine. */
-  onCheckpoint: (rangeId: RangeId, index: LogIndex) => void = () => {};
+  onCheckpoint: (durable: FlushedRange) => void = () => {};
   /** Up to where the log may be truncated at the most, while its size allows to keep more (hazard D1). */
   checkpointLimit: (rangeId: RangeId) => number = () => Infinity;
 
@@ -170,7 +170,7 @@ export class Flusher {
     for (const note of this.#notes.splice(0, settled)) {
       for (const durable of note.flushed) {
         this.#checkpoint(durable, false);
-        this.onCheckpoint(durable.rangeId, durable.index);
+        this.onCheckpoint(durable);
       }
     }
   }

@@ -1,12 +1,12 @@
 /**
  * Removes what replicas that are gone have left in the engine (rule: death): the range's own records and its interval. A
  * `clearing` record stands in front of all of it, in the engine's order, and goes last, so a restart goes on where this
- * process ended. While it stands nothing may take a part of the interval: who would is refused (`overlaps`), so no
+ * process ended. While it stands nothing may take a part of the interval: who would is refused (`overlapped`), so no
  * delayed deletion ever meets a live replica (hazard E25). Pages go through the engine's queue one by one: flushes and
  * snapshots of other ranges come in between.
  */
 import { CorruptionError, MalformedError, equalBytes } from "@flotilla/base";
-import type { ByteOperations, Key } from "@flotilla/base";
+import type { ByteOperations } from "@flotilla/base";
 import {
   clearingRecordKey,
   clearingRecordsEnd,
@@ -18,7 +18,7 @@ import {
   rangeRecordsEnd,
 } from "@flotilla/storage";
 import type { ClearedInterval, Engine } from "@flotilla/storage";
-import type { EngineQueue } from "./engine-queue.ts";
+import { EngineQueue } from "./engine-queue.ts";
 
 const recordsPerPage = 1000;
 const pageBytes = 1024 * 1024;
@@ -43,9 +43,16 @@ export class IntervalClearer {
     return this.#open.size;
   }
 
-  overlaps(start: Key, end: Key): boolean {
-    for (const interval of this.#open) if (interval.start < end && start < interval.end) return true;
-    return false;
+  /** What is not cleared yet of the same range or of this interval. */
+  overlapped({ rangeId, start, end }: ClearedInterval): ClearedInterval | undefined {
+    for (const interval of this.#open)
+      if (interval.rangeId === rangeId || (interval.start < end && start < interval.end)) return interval;
+    return undefined;
+  }
+
+  /** From now on nothing takes the interval; `begin` follows, with the same object, when the tombstone is durable. */
+  reserve(interval: ClearedInterval): void {
+    this.#open.add(interval);
   }
 
   /** The replica that had it is gone for good: its tombstone is durable. */
@@ -126,6 +133,15 @@ function following(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1);
   next.set(key);
   return next;
+}
+
+/** All of it at once: at a start, before anything is loaded that may lie in the interval. */
+export function clearNow(interval: ClearedInterval, engine: Engine, operations: ByteOperations): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const clearer = new IntervalClearer(engine, new EngineQueue(reject), operations);
+    clearer.onCleared = () => resolve();
+    clearer.begin(interval);
+  });
 }
 
 /** What a start has to go on with. */

@@ -23,7 +23,9 @@ export class MetaWhereabouts {
 
   /** 0 = unknown. */
   get leader(): StoreId {
-    return this.#replica()?.leaderStore ?? this.#leader;
+    // A replica here that knows none may be gone itself.
+    const own = this.#replica()?.leaderStore ?? noStore;
+    return own === noStore ? this.#leader : own;
   }
 
   /** For heartbeats: hearsay is not passed on, it could go round for ever. */

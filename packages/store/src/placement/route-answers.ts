@@ -2,8 +2,35 @@
  * Where ranges are, for clients that ask: what the meta range says, and in front of it what this store's own replicas
  * know better. After a split the halves are known here before the placement driver has written them down (hazard E28).
  */
-import { isNewer } from "@flotilla/base";
+import { isNewer, metaRangeId, noStore } from "@flotilla/base";
 import type { Key, RangeDescriptor } from "@flotilla/base";
+import type { RouteEntry, RouteRequest } from "@flotilla/transport";
+import type { Replica } from "../replica/replica.ts";
+import type { MetaDirectory } from "./meta-directory.ts";
+import type { MetaWhereabouts } from "./meta-whereabouts.ts";
+
+export class RouteAnswers {
+  readonly #meta: MetaWhereabouts;
+  readonly #directory: MetaDirectory;
+  readonly #replicas: ReadonlyMap<number, Replica>;
+
+  constructor(meta: MetaWhereabouts, directory: MetaDirectory, replicas: ReadonlyMap<number, Replica>) {
+    this.#meta = meta;
+    this.#directory = directory;
+    this.#replicas = replicas;
+  }
+
+  async answer(request: RouteRequest): Promise<RouteEntry[]> {
+    // Without the meta range here, the way to it is all that can be said.
+    if (!this.#replicas.has(metaRangeId)) return [{ descriptor: this.#meta.descriptor, leader: this.#meta.leader }];
+    const written = await this.#directory.covering(request.start, request.end, request.limit);
+    const own = Array.from(this.#replicas.values(), ({ descriptor }) => descriptor);
+    return overlaid(written, own, request).map((descriptor) => ({
+      descriptor,
+      leader: this.#replicas.get(descriptor.rangeId)?.leaderStore ?? noStore,
+    }));
+  }
+}
 
 /** Descriptors in the order of keys that cover [start, end) as far as anybody here knows, at most `limit`. */
 export function overlaid(

@@ -5,6 +5,7 @@
 import type { Epoch } from "@flotilla/base";
 import type { OperatorStep, SplitPart, StepAction, StepOutcome } from "@flotilla/transport";
 import type { EntryOutcome } from "../replica/pending-answers.ts";
+import type { MemberChange } from "../replica/member-change.ts";
 import type { Replica } from "../replica/replica.ts";
 import { findSplitKeys } from "./split-keys.ts";
 
@@ -67,10 +68,19 @@ export class StepRunner {
         );
         return;
       case "change-members":
-        return answer(refused("members are not changed by this store"));
+        return this.#changeMembers(replica, action, answer);
       default:
         return action satisfies never;
     }
+  }
+
+  #changeMembers(replica: Replica, change: MemberChange, answer: (outcome: Outcome) => void): void {
+    const refusal = replica.proposeMembers(change, (outcome) =>
+      answer(
+        outcome === "applied" ? done : failed("the leader changed before it was known whether the change is applied"),
+      ),
+    );
+    if (refusal !== undefined) answer(refused(refusal));
   }
 
   /** One part after the other, each on what the one before has left. */

@@ -2,8 +2,8 @@
  * One range's member on this store: its Raft state machine, its records, what its clients wait for. Everything is a step
  * of the store's round (store-round.ts); nothing here has a timer or a promise of its own.
  */
-import { InvariantError, MalformedError, assert, noTerm, noVersion, rangeId, version } from "@flotilla/base";
-import type { Environment, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
+import { InvariantError, MalformedError, assert, noStore, noTerm, noVersion, rangeId, version } from "@flotilla/base";
+import type { LogIndex, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
 import type {
   Entry,
@@ -17,13 +17,15 @@ import type {
   Role,
   SnapshotLabel,
 } from "@flotilla/raft";
-import type { RoutingRefusal } from "../clients/client-connection.ts";
 import { CommandQueue } from "./command-queue.ts";
 import { entryKindOf } from "./entry-format.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { QueuedBatch } from "./evaluator.ts";
+import { configurationChange, isMember, memberChangeRefusal, placesIn, sameMembers } from "./member-change.ts";
+import type { MemberChange } from "./member-change.ts";
 import { PendingAnswers, answerApplied, answerFallen, answerNotTaken } from "./pending-answers.ts";
 import type { BatchAnswer, EntryOutcome } from "./pending-answers.ts";
+import type { ReplicaHost } from "./replica-host.ts";
 import { ReadQueue, refuseRead } from "./read-queue.ts";
 import type { QueuedRead } from "./read-queue.ts";
 import { encodeRecordsEntry } from "./records-entry.ts";
@@ -33,45 +35,14 @@ import type { SplitEntry } from "./split-entry.ts";
 import { splitMachine, splitRefusal } from "./split-machine.ts";
 import type { StateMachine } from "./state-machine.ts";
 import { versionAt } from "./session-table.ts";
-import type { StoreSettings } from "../store-settings.ts";
 
 /** Lost: not in force as far as is known; it may come into force as long as no entry of a later term is applied. */
 export type RecordsOutcome = "applied" | "lost";
 
 /** A version this far ahead of the own clock, seen by a client, is refused: somebody's clock is wrong. */
 const seenAheadVersionsMax = 10_000 * 4096;
-/** What a replica needs of its store. */
-export interface ReplicaHost {
-  readonly environment: Environment;
-  readonly settings: StoreSettings;
-  readonly storeId: StoreId;
-  nextReadContext(): number;
-  /** Something changed that the round has to look at. */
-  markDirty(replica: Replica): void;
-  sendRaft(replica: Replica, message: Message): void;
-  /** Entries, hard state or a snapshot go to the shared log with this turn's batch. */
-  persist(replica: Replica, ready: Ready): void;
-  /** Messages that wait until everything staged so far is durable. */
-  sendAfterPersisted(replica: Replica, messages: readonly Message[]): void;
-  serveReads(replica: Replica, reads: readonly QueuedRead[]): void;
-  installSnapshot(replica: Replica, label: SnapshotLabel): void;
-  /** Why this range cannot be served here now, in words, with what is known of its leader. */
-  routingRefusal(replica: Replica): RoutingRefusal;
-  /** To a client that knows other bounds. */
-  epochMismatch(replica: Replica): RoutingRefusal;
-  onRoleChanged(replica: Replica, role: Role): void;
-  /** A split came into force: `right` begins to live in this very step, as the counterpart `replicaId` of `left`. */
-  adoptRightHalf(left: Replica, right: StateMachine, replicaId: ReplicaId): void;
-  readonly counters: StoreCounters;
-}
-
-export interface StoreCounters {
-  commandsApplied: number;
-  commandsRefused: number;
-  readsServed: number;
-  entriesProposed: number;
-  elections: number;
-}
+/** Senders that are no members, as far as a replica knows. */
+const strangersMax = 16;
 
 export class Replica {
   readonly rangeId: RangeId;
@@ -82,6 +53,10 @@ export class Replica {
   dirty = false;
   /** A range snapshot is being loaded into the engine: Raft hands out nothing to apply meanwhile. */
   loading = false;
+  /** An applied configuration has it as a member no more: it applies nothing behind that. */
+  removed = false;
+  /** Taken out of the store: it takes no step and answers nobody. */
+  retired = false;
   /** Leader, and the no-op of its own term is applied. */
   #canEvaluate = false;
   /** The term to which pending records, answers and reads belong; 0 = not leader. */
@@ -93,6 +68,9 @@ export class Replica {
   readonly #reads: ReadQueue;
   /** A split is proposed and neither applied nor lost: nothing is evaluated meanwhile, and there is no lease. */
   #splitting = false;
+  #changingMembers = false;
+  /** Senders that are not in the descriptor. */
+  readonly #strangers: Map<ReplicaId, StoreId> = new Map();
   #lastRole: Role = "follower";
   /** Operations since the last report; read and reset by the reporter. */
   writes = 0;
@@ -162,7 +140,18 @@ export class Replica {
 
   storeOf(replica: ReplicaId): StoreId {
     for (const member of this.descriptor.replicas) if (member.replicaId === replica) return member.storeId;
-    return 0 as StoreId;
+    return this.#strangers.get(replica) ?? noStore;
+  }
+
+  isMember(replica: ReplicaId): boolean {
+    return this.descriptor.replicas.some((member) => member.replicaId === replica);
+  }
+
+  /** Where a sender lives: a member that this replica has not heard of yet may lead, and wants answers. */
+  noteStore(replica: ReplicaId, store: StoreId): void {
+    if (this.isMember(replica) || this.#strangers.get(replica) === store) return;
+    if (this.#strangers.size >= strangersMax) this.#strangers.clear();
+    this.#strangers.set(replica, store);
   }
 
   replicaOn(store: StoreId): ReplicaId | undefined {
@@ -177,6 +166,7 @@ export class Replica {
   }
 
   step(message: Message): void {
+    if (this.removed) return;
     this.node.step(message);
     this.#host.markDirty(this);
   }
@@ -206,6 +196,36 @@ export class Replica {
     return begun;
   }
 
+  /** A change of members is proposed and not applied, or joint and not left. */
+  get configurationPending(): boolean {
+    return this.#changingMembers || this.machine.configuration.votersOutgoing.length > 0;
+  }
+
+  /**
+   * Proposes a change of members; why not, or undefined when it is proposed. Settled as applied when it is in force here
+   * (joint, when it needs that: it is left by itself).
+   */
+  proposeMembers(change: MemberChange, settle: (outcome: EntryOutcome) => void): string | undefined {
+    if (!this.#canEvaluate) return `this replica of range ${this.rangeId} does not lead it`;
+    if (this.#splitting) return `range ${this.rangeId} is being split`;
+    const refusal = memberChangeRefusal(this.descriptor, change);
+    if (refusal !== undefined) return refusal;
+    const proposed = this.node.proposeConfigurationChange(this.#leaderTerm, configurationChange(change));
+    if (!proposed.ok) return `range ${this.rangeId} does not take the change: ${proposed.reason}`;
+    this.#changingMembers = true;
+    this.#noteOwn(proposed.index, proposed.term, (outcome) => {
+      this.#changingMembers = false;
+      settle(outcome);
+    });
+    return undefined;
+  }
+
+  /** Out of the store: what waits here is sent elsewhere, and no step follows. */
+  retire(): void {
+    if (this.#leaderTerm !== 0) this.#stepDown();
+    this.retired = true;
+  }
+
   submit(queued: QueuedBatch): void {
     if (this.node.role !== "leader") {
       queued.connection.refuseRouting("commands", queued.batch.batchId, this.#host.routingRefusal(this));
@@ -233,12 +253,14 @@ export class Replica {
 
   /** Evaluates what is queued and starts read rounds, then hands out everything Raft has ready. */
   round(): void {
+    if (this.retired) return;
     this.#noteRole();
     if (this.#canEvaluate) {
       if (this.#commands.length > 0 && !this.#splitting) this.#evaluate();
       if (this.#reads.startable) this.#startReads();
     }
-    while (this.node.hasReady()) this.#ready(this.node.ready());
+    while (!this.removed && this.node.hasReady()) this.#ready(this.node.ready());
+    if (this.removed) return this.#host.onRemoved(this);
     const evaluates = this.#commands.length > 0 && !this.#splitting;
     if (this.#canEvaluate && (evaluates || this.#reads.startable)) this.#host.markDirty(this);
   }
@@ -379,6 +401,7 @@ export class Replica {
   proposeSplit(part: Omit<SplitEntry, "epoch">, settle: (outcome: EntryOutcome) => void): string | undefined {
     if (!this.#canEvaluate) return `this replica of range ${this.rangeId} does not lead it`;
     if (this.#splitting) return `range ${this.rangeId} is being split already`;
+    if (this.configurationPending) return `range ${this.rangeId} is changing its members`;
     const split = { ...part, epoch: this.descriptor.epoch };
     const refusal = splitRefusal(this.machine, split);
     if (refusal !== undefined) return refusal;
@@ -400,11 +423,14 @@ export class Replica {
     const proposed = this.node.propose(this.#leaderTerm, data);
     if (!proposed.ok) return `range ${this.rangeId} does not take the entry: ${proposed.reason}`;
     onProposed();
-    const { index, term } = proposed;
+    this.#noteOwn(proposed.index, proposed.term, settle);
+    return undefined;
+  }
+
+  #noteOwn(index: LogIndex, term: Term, settle: (outcome: EntryOutcome) => void): void {
     this.#answers.add({ index, term, answers: [], commands: 0, settle });
     this.#host.counters.entriesProposed++;
     this.#host.markDirty(this);
-    return undefined;
   }
 
   #stepDown(): void {
@@ -425,14 +451,17 @@ export class Replica {
       !this.loading,
       () => `range ${this.rangeId}: entry ${entries[0]!.index} to apply while a snapshot is loaded`,
     );
-    for (const entry of entries) this.#apply(entry);
+    for (const entry of entries) {
+      this.#apply(entry);
+      if (this.removed) break;
+    }
     this.node.applied(this.machine.appliedIndex);
   }
 
   #apply(entry: Entry): void {
     const { machine } = this;
     let accepted = true;
-    if (entry.kind === "configuration") machine.configuration = this.node.applyConfigurationChange(entry);
+    if (entry.kind === "configuration") this.#applyConfiguration(entry);
     else if (entry.data.length > 0) accepted = this.#applyData(entry);
     machine.noteApplied(entry);
     if (this.#leaderTerm === 0) return;
@@ -440,11 +469,23 @@ export class Replica {
     this.#answer(entry.index, entry.term, accepted);
   }
 
+  /** The members come from here and from nowhere else (hazard B14); the automatic leave is one of these entries, too. */
+  #applyConfiguration(entry: Entry): void {
+    const { machine } = this;
+    const configuration = this.node.applyConfigurationChange(entry);
+    if (!sameMembers(machine.configuration, configuration))
+      machine.changeMembers(
+        configuration,
+        this.#readable(entry, () => placesIn(entry)),
+      );
+    if (!isMember(configuration, this.replicaId)) this.removed = true;
+  }
+
   /** False when it was evaluated on what is not so any more: then it has no effect. */
   #applyData(entry: Entry): boolean {
     const { machine } = this;
     const { bytes } = this.#host.environment;
-    try {
+    return this.#readable(entry, () => {
       const kind = entryKindOf(entry.data);
       switch (kind) {
         case "commands":
@@ -456,6 +497,12 @@ export class Replica {
         default:
           return kind satisfies never;
       }
+    });
+  }
+
+  #readable<T>(entry: Entry, read: () => T): T {
+    try {
+      return read();
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       throw new InvariantError(

@@ -5,6 +5,7 @@ import type { SharedLog } from "@flotilla/raft-log";
 import type { IntervalClearer } from "../engine/interval-clearer.ts";
 import type { PersistBatches } from "../persist-batches.ts";
 import type { EarlyVotes } from "./early-votes.ts";
+import type { AddReplica } from "./replica-host.ts";
 import type { Replica } from "./replica.ts";
 import type { StateMachine } from "./state-machine.ts";
 
@@ -16,7 +17,7 @@ export interface RightHalvesHost {
   readonly earlyVotes: EarlyVotes;
   readonly persist: PersistBatches;
   replica(rangeId: number): Replica | undefined;
-  addReplica(machine: StateMachine, replicaId: ReplicaId, brandNew: boolean): Replica;
+  readonly addReplica: AddReplica;
   /** It should lead: nobody else has a reason to. */
   campaignSoon(replica: Replica): void;
   markDirty(replica: Replica): void;

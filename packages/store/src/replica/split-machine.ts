@@ -64,6 +64,9 @@ export function splitMachine(left: StateMachine, split: SplitEntry): StateMachin
   right.appliedTerm = firstTerm;
   right.lastVersion = left.lastVersion;
   right.changed = true;
+  right.boundsIndex = firstIndex;
+  // The entry that is being applied.
+  left.boundsIndex = logIndex(left.appliedIndex + 1);
   left.descriptor = { ...descriptor, end: split.key, epoch: { ...descriptor.epoch, bounds } };
   return right;
 }

@@ -21,6 +21,8 @@ import type { Engine, ReadView, SessionEntry, SessionRow } from "@flotilla/stora
 import { EntryReader, statusApplied, statusRepeated } from "./entry-format.ts";
 import { Cell, Memtable } from "./memtable.ts";
 import type { FrozenRecords } from "./memtable.ts";
+import { withMembers } from "./member-change.ts";
+import type { MemberPlace } from "./member-change.ts";
 import { decodeRecordsEntry } from "./records-entry.ts";
 import { SessionTable } from "./session-table.ts";
 import type { ClientSession } from "./session-table.ts";
@@ -43,6 +45,12 @@ export class StateMachine {
   appliedTerm: Term = noTerm;
   /** The highest version in any applied entry. */
   lastVersion: Version = noVersion;
+  /**
+   * Where the bounds last changed by an applied entry, and up to where this replica is known durable in the engine. While
+   * the former is the higher one, what the engine would have after a crash still has the old bounds (see `boundsDurable`).
+   */
+  boundsIndex: LogIndex = noIndex;
+  durableIndex: LogIndex = noIndex;
   readonly memtable: Memtable;
   readonly sessions: SessionTable;
   /** Something was applied since the last flush. */
@@ -75,6 +83,21 @@ export class StateMachine {
 
   get operations(): ByteOperations {
     return this.#operations;
+  }
+
+  noteDurable(index: LogIndex): void {
+    if (index > this.durableIndex) this.durableIndex = index;
+  }
+
+  /** After a crash the engine has the bounds that the range has now; else other ranges may lie in what it has. */
+  get boundsDurable(): boolean {
+    return this.boundsIndex <= this.durableIndex;
+  }
+
+  /** A configuration entry took effect; `stores` says where the members that it added live. */
+  changeMembers(configuration: Configuration, stores: readonly MemberPlace[]): void {
+    this.descriptor = withMembers(this.descriptor, configuration, stores);
+    this.configuration = configuration;
   }
 
   /** Returns false when the entry was evaluated under other bounds: then it has no effect at all (rule: epoch at apply). */

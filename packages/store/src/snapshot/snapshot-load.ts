@@ -70,6 +70,14 @@ async function clearFor(
     if (value !== undefined) await clearRange(decodeDescriptor(key, value, operations), engine, operations);
 }
 
+/**
+ * Clears what the engine still knows of the range. At a start, for all that is to be loaded and before any of it: old bounds
+ * of one range may hold what another one's file brings.
+ */
+export async function clearOld(range: RangeId, engine: Engine, operations: ByteOperations): Promise<void> {
+  await clearFor(range, [], engine, operations);
+}
+
 /** Deletes the range's own records and its interval. */
 export async function clearRange(
   descriptor: RangeDescriptor,

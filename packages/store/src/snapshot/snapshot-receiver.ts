@@ -2,7 +2,7 @@
  * The receiving side of this store's range snapshots: transfers under way, each in a staging file, until Raft has
  * accepted what came whole. A transfer that is given up, by either side, leaves neither file nor handle.
  */
-import type { RangeDescriptor, StoreId } from "@flotilla/base";
+import type { StoreId } from "@flotilla/base";
 import { messageBytesMax } from "@flotilla/base";
 import type { PeerMessage, SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
 import type { Peer } from "../peer-links.ts";
@@ -40,7 +40,7 @@ export class SnapshotReceiver {
     const { transferId, rangeId, term } = offer;
     const number = ++this.#received;
     const receipt = new SnapshotReceipt(
-      { transferId, fromReplica: offer.from, rangeId, term, number, nowMs: this.#now() },
+      { transferId, fromReplica: offer.from, toReplica: offer.to, rangeId, term, number, nowMs: this.#now() },
       this.#host.dependencies.files,
     );
     this.#receipts.set(name, { receipt, from: from.storeId });
@@ -49,10 +49,12 @@ export class SnapshotReceiver {
 
   #refusal(offer: SnapshotOffer): string | undefined {
     const replica = this.#host.replica(offer.rangeId);
-    if (replica === undefined || replica.replicaId !== offer.to)
-      return `no replica ${offer.to} of range ${offer.rangeId} here`;
+    if (offer.descriptor.rangeId !== offer.rangeId) return "the descriptor is of another range";
     if (this.#host.diskFull()) return "the disk is full";
-    if (replica.loading) return "another range snapshot is being loaded";
+    if (replica?.replicaId !== offer.to) {
+      const refusal = this.#host.creation.refusal(offer.descriptor, offer.to, offer.term);
+      if (refusal !== undefined) return refusal;
+    } else if (replica.loading) return "another range snapshot is being loaded";
     let others = 0;
     for (const { receipt } of this.#receipts.values()) {
       // What is whole is not given up for something that has yet to come.
@@ -91,16 +93,23 @@ export class SnapshotReceiver {
 
   async #complete(from: Peer, name: string, receipt: SnapshotReceipt, verified: VerifiedSnapshot): Promise<void> {
     const { label, descriptor } = verified;
+    // Loading clears what the engine knows as the old bounds: it must not be more than the old bounds are.
+    await this.#host.makeBoundsDurable();
+    if (!this.#holds(name, receipt)) return;
     const replica = this.#host.replica(receipt.rangeId);
-    if (replica === undefined || replica.loading)
-      return this.#refuse(from, name, receipt, "the replica cannot take it now");
-    const other = this.#overlapped(descriptor);
+    if (replica?.replicaId !== receipt.toReplica) return this.#create(from, name, receipt, verified);
+    if (replica.loading) return this.#refuse(from, name, receipt, "the replica cannot take it now");
+    const other = this.#host.creation.overlapped(descriptor);
     if (other !== undefined)
       return this.#refuse(from, name, receipt, `it overlaps range ${other.rangeId}, which is alive here`);
     const path = stagedPath(receipt.rangeId, label.index, label.term);
     // What is older than the replica needs no file: Raft only says how far the replica is.
     const published = label.index > replica.node.commit && (await receipt.publish(path));
     if (!this.#holds(name, receipt)) return;
+    if (replica.retired || replica.loading || !this.#host.boundsDurable()) {
+      if (published) await this.#host.dependencies.files.remove(path);
+      return this.#refuse(from, name, receipt, "the replica cannot take it now");
+    }
     const { term, fromReplica } = receipt;
     const accepted = replica.offerSnapshot(
       { type: "snapshot", from: fromReplica, to: replica.replicaId, term, label },
@@ -111,12 +120,22 @@ export class SnapshotReceiver {
     this.#answer(from.storeId, receipt.transferId, "done", receipt.takenBytes, "");
   }
 
-  #overlapped(descriptor: RangeDescriptor): RangeDescriptor | undefined {
-    for (const { descriptor: other } of this.#host.replicas()) {
-      if (other.rangeId !== descriptor.rangeId && other.start < descriptor.end && descriptor.start < other.end)
-        return other;
+  /** The receiver has no such replica yet: it comes to life with what was received. */
+  async #create(from: Peer, name: string, receipt: SnapshotReceipt, verified: VerifiedSnapshot): Promise<void> {
+    const { label, descriptor } = verified;
+    const { toReplica: replicaId, term, rangeId } = receipt;
+    const refusal = this.#host.creation.refusal(descriptor, replicaId, term);
+    if (refusal !== undefined) return this.#refuse(from, name, receipt, refusal);
+    const path = stagedPath(rangeId, label.index, label.term);
+    if (!(await receipt.publish(path)) || !this.#holds(name, receipt)) return;
+    const bounds = this.#host.boundsDurable() ? undefined : "a split here is not durable yet";
+    const failed = bounds ?? (await this.#host.creation.create({ replicaId, term, label, descriptor, path }));
+    if (failed !== undefined) {
+      await this.#host.dependencies.files.remove(path);
+      return this.#refuse(from, name, receipt, failed);
     }
-    return undefined;
+    if (this.#holds(name, receipt)) this.#drop(name, receipt);
+    this.#answer(from.storeId, receipt.transferId, "done", receipt.takenBytes, "");
   }
 
   #holds(name: string, receipt: SnapshotReceipt): boolean {

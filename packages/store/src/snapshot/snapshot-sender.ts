@@ -3,11 +3,20 @@
  * things read from one read view: the range's own records and its interval; the label is the applied index found there.
  */
 import { assert } from "@flotilla/base";
-import type { Environment, LogIndex, ReplicaId, StoreId, Term } from "@flotilla/base";
-import { decodeApplied, newestKey, rangeRecordKey, rangeRecordNames, rangeRecordsEnd } from "@flotilla/storage";
+import type { ByteOperations, Environment, LogIndex, RangeDescriptor, ReplicaId, StoreId, Term } from "@flotilla/base";
+import {
+  decodeApplied,
+  decodeConfiguration,
+  decodeDescriptor,
+  newestKey,
+  rangeRecordKey,
+  rangeRecordNames,
+  rangeRecordsEnd,
+} from "@flotilla/storage";
 import type { Engine, EngineRecord, ReadView } from "@flotilla/storage";
 import type { PeerMessage, SnapshotAnswer } from "@flotilla/transport";
 import type { SnapshotLabel } from "@flotilla/raft";
+import { isMember } from "../replica/member-change.ts";
 import type { Replica } from "../replica/replica.ts";
 import { SnapshotEncoder } from "./snapshot-stream.ts";
 
@@ -17,10 +26,17 @@ const answerMsMax = 20_000;
 const acceptMsMax = 5_000;
 const recordsPerRead = 1000;
 
+interface ViewedRange {
+  readonly descriptor: RangeDescriptor;
+  readonly label: SnapshotLabel;
+}
+
 export interface SnapshotSenderHost {
   readonly environment: Environment;
   readonly engine: Engine;
   readonly chunkBytes: number;
+  /** Brings the engine up to what is applied; false when that cannot be now. */
+  flush(): Promise<boolean>;
   /** False when it cannot leave now. */
   send(to: StoreId, message: PeerMessage): boolean;
   onFinished(sender: SnapshotSender, ok: boolean): void;
@@ -70,6 +86,7 @@ export class SnapshotSender {
   /** Called now and then: gives up on a receiver that does not answer, and when the term is over. */
   check(): void {
     const { node } = this.replica;
+    if (this.replica.retired) return this.finish(false);
     if (node.role !== "leader" || node.term !== this.#term) return this.finish(false);
     const silentMs = this.#host.environment.clock.monotonicMs() - this.#lastAnswerMs;
     if (silentMs > (this.#allowedBytes === 0 ? acceptMsMax : answerMsMax)) this.finish(false);
@@ -96,24 +113,49 @@ export class SnapshotSender {
     if (!this.#host.send(this.toStore, offer)) return this.finish(false);
     // Only now is anything held or read for it: the other store may have no room.
     if (!(await this.#credit())) return;
-    const { engine, environment } = this.#host;
-    const operations = environment.bytes;
-    const { configuration } = replica.machine;
-    const view = engine.readView();
+    let view = this.#host.engine.readView();
     try {
-      const appliedKey = rangeRecordKey(rangeId, rangeRecordNames.applied, operations);
-      const appliedBytes = view.getNow(appliedKey);
-      assert(appliedBytes !== undefined, `range ${rangeId} has no applied record to make a snapshot from`);
-      const applied = decodeApplied(appliedKey, appliedBytes, operations);
-      this.label = { index: applied.index, term: applied.term, configuration };
-      await this.#stream(view, applied.index, applied.term);
+      let found = this.#read(view);
+      if (!this.#serves(found, descriptor)) {
+        // Applied, and not in the engine yet: that the receiver became a member, or that the range was split.
+        await view.close();
+        if (!(await this.#host.flush()) || this.#finished) return this.finish(false);
+        view = this.#host.engine.readView();
+        found = this.#read(view);
+        if (!this.#serves(found, descriptor)) return this.finish(false);
+      }
+      const { label } = found;
+      this.label = label;
+      await this.#stream(view, found.descriptor, label.index, label.term);
     } finally {
       await view.close();
     }
   }
 
-  async #stream(view: ReadView, index: LogIndex, term: Term): Promise<void> {
-    const { descriptor } = this.replica.machine;
+  /** Bounds, members and label as one view has them (hazards D6, D9): what is in memory may be of another moment. */
+  #read(view: ReadView): ViewedRange {
+    const { rangeId } = this.replica;
+    const operations = this.#host.environment.bytes;
+    const record = <T>(
+      name: string,
+      decode: (key: Uint8Array, value: Uint8Array, operations: ByteOperations) => T,
+    ): T => {
+      const key = rangeRecordKey(rangeId, name, operations);
+      const value = view.getNow(key);
+      assert(value !== undefined, `range ${rangeId} has no ${name} record to make a snapshot from`);
+      return decode(key, value, operations);
+    };
+    const { index, term } = record(rangeRecordNames.applied, decodeApplied);
+    const configuration = record(rangeRecordNames.configuration, decodeConfiguration);
+    const descriptor = record(rangeRecordNames.descriptor, decodeDescriptor);
+    return { descriptor, label: { index, term, configuration } };
+  }
+
+  #serves({ descriptor, label }: ViewedRange, offered: RangeDescriptor): boolean {
+    return isMember(label.configuration, this.to) && descriptor.epoch.bounds >= offered.epoch.bounds;
+  }
+
+  async #stream(view: ReadView, descriptor: RangeDescriptor, index: LogIndex, term: Term): Promise<void> {
     const operations = this.#host.environment.bytes;
     const encoder = new SnapshotEncoder(operations);
     const { bounds, members } = descriptor.epoch;

@@ -1,12 +1,13 @@
 /** Range snapshots of this store, both ways: who is sent one, what comes in, what is being loaded. */
-import { storeId as toStoreId } from "@flotilla/base";
-import type { ReplicaId, StoreId } from "@flotilla/base";
-import type { InstallSnapshot, SnapshotLabel } from "@flotilla/raft";
-import type { SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
+import { noIndex, noTerm, storeId as toStoreId } from "@flotilla/base";
+import type { RangeId, ReplicaId, StoreId } from "@flotilla/base";
+import type { SnapshotLabel } from "@flotilla/raft";
+import type { ReplicaAbsent, SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
 import type { EngineQueue } from "../engine/engine-queue.ts";
-import type { Flusher } from "../engine/flusher.ts";
+import type { FlushedRange, Flusher } from "../engine/flusher.ts";
 import type { Peer, PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
+import type { Creation, ReplicaCreation } from "./replica-creation.ts";
 import { loadSnapshot } from "./snapshot-load.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { stagedPath } from "./snapshot-staging.ts";
@@ -29,8 +30,12 @@ export interface SnapshotServiceHost {
   readonly links: PeerLinks;
   readonly queue: EngineQueue;
   readonly flusher: Flusher;
+  readonly creation: ReplicaCreation;
   replica(rangeId: number): Replica | undefined;
-  replicas(): Iterable<Replica>;
+  /** See StateMachine.boundsDurable; of every replica here. */
+  boundsDurable(): boolean;
+  /** Tries once to make it so. */
+  makeBoundsDurable(): Promise<void>;
   /** There is no room for what others send. */
   diskFull(): boolean;
   fail(error: unknown): void;
@@ -42,7 +47,7 @@ export class SnapshotService {
   readonly #senders: Map<number, SnapshotSender> = new Map();
   readonly #receiver: SnapshotReceiver;
   /** Staged files whose content is in the engine, not yet covered by a checkpoint. */
-  readonly #loaded: { readonly rangeId: number; readonly index: number; readonly path: string }[] = [];
+  readonly #loaded: (FlushedRange & { readonly path: string })[] = [];
   /** Ranges of which somebody has just been sent all, and until when the log is kept for them. */
   readonly #kept: Map<number, { readonly index: number; readonly untilMs: number }> = new Map();
   /** Members that did not take one just now, until when they are left alone. */
@@ -62,31 +67,38 @@ export class SnapshotService {
 
   // ---- sending ----
 
-  /** Raft wants this follower to get a range snapshot. */
-  offer(replica: Replica, message: InstallSnapshot): void {
-    const store = replica.storeOf(message.to);
-    const busy = [...this.#senders.values()].some((sender) => sender.replica === replica && sender.to === message.to);
+  /** A store says that it has no such replica: if it is a member here, it gets a range snapshot, whatever Raft thinks. */
+  onAbsent(from: StoreId, { rangeId, replicaId }: ReplicaAbsent): void {
+    const replica = this.#host.replica(rangeId);
+    if (replica?.leads === true && replica.storeOf(replicaId) === from) this.offer(replica, replicaId);
+  }
+
+  /** This follower is to get a range snapshot. */
+  offer(replica: Replica, to: ReplicaId): void {
+    const store = replica.storeOf(to);
+    const busy = [...this.#senders.values()].some((sender) => sender.replica === replica && sender.to === to);
     if (busy) return;
     const notNow =
       this.#senders.size >= sendersMax ||
       store === toStoreId(0) ||
       !this.#host.links.reachable(store, "snapshot") ||
-      this.#pauses.has(pauseName(replica, message.to));
+      this.#pauses.has(pauseName(replica, to));
     if (notNow) {
-      replica.node.reportSnapshot(message.to, message.label, false);
+      replica.node.reportSnapshot(to, failedLabel(replica), false);
       return;
     }
     const { dependencies, settings, links } = this.#host;
-    const sender = new SnapshotSender(this.#nextTransfer++, replica, message.to, store, {
+    const sender = new SnapshotSender(this.#nextTransfer++, replica, to, store, {
       environment: dependencies.environment,
       engine: dependencies.engine,
       chunkBytes: settings.snapshotChunkBytes,
-      send: (to, peerMessage) => {
-        const sent = links.send(to, "snapshot", peerMessage);
+      flush: () => this.#flush(),
+      send: (toStore, peerMessage) => {
+        const sent = links.send(toStore, "snapshot", peerMessage);
         this.#host.schedule();
         return sent;
       },
-      onFinished: (finished, ok) => this.#sendFinished(finished, message, ok),
+      onFinished: (finished, ok) => this.#sendFinished(finished, ok),
       onFailure: (error) => this.#host.fail(error),
     });
     this.#senders.set(sender.transferId, sender);
@@ -94,7 +106,7 @@ export class SnapshotService {
     sender.start();
   }
 
-  #sendFinished(sender: SnapshotSender, message: InstallSnapshot, ok: boolean): void {
+  #sendFinished(sender: SnapshotSender, ok: boolean): void {
     this.#senders.delete(sender.transferId);
     if (ok) {
       this.sent++;
@@ -102,12 +114,19 @@ export class SnapshotService {
       if (sender.label !== undefined) this.#kept.set(sender.replica.rangeId, { index: sender.label.index, untilMs });
     }
     if (!ok) this.#pauses.set(pauseName(sender.replica, sender.to), this.#now() + pauseMs);
-    sender.replica.node.reportSnapshot(sender.to, sender.label ?? message.label, ok);
+    const { replica } = sender;
+    if (!replica.retired) replica.node.reportSnapshot(sender.to, sender.label ?? failedLabel(replica), ok);
     const { logger } = this.#host.dependencies.environment;
     const fields = { rangeId: sender.replica.rangeId, storeId: sender.toStore, bytes: sender.sentBytes };
     if (ok) logger.info(fields, "range snapshot sent");
     else logger.warn(fields, "range snapshot not taken");
     this.#host.schedule();
+  }
+
+  async #flush(): Promise<boolean> {
+    if (this.#host.diskFull()) return false;
+    await this.#host.flusher.flushAll();
+    return true;
   }
 
   /** Up to where a checkpoint of the range may go without making a snapshot useless that somebody is being sent. */
@@ -138,15 +157,15 @@ export class SnapshotService {
 
   /** The log's install record is durable: the staged file replaces what the engine has. */
   load(replica: Replica, label: SnapshotLabel): void {
-    const { dependencies, queue, flusher, settings } = this.#host;
+    const { dependencies, queue, settings } = this.#host;
     const { engine, files, environment } = dependencies;
     const path = stagedPath(replica.rangeId, label.index, label.term);
     queue
       .run(async () => {
         await loadSnapshot(path, loadBatchBytes(settings), { engine, files, operations: environment.bytes });
         await restoreInto(replica.machine, engine, environment.bytes);
-        this.#loaded.push({ rangeId: replica.rangeId, index: label.index, path });
-        await flusher.noteCheckpoint([{ rangeId: replica.rangeId, replicaId: replica.replicaId, index: label.index }]);
+        const { rangeId, replicaId } = replica;
+        await this.#noteLoaded({ rangeId, replicaId, index: label.index }, path);
       })
       .then(() => {
         this.installed++;
@@ -157,14 +176,39 @@ export class SnapshotService {
       .catch((error: unknown) => this.#host.fail(error));
   }
 
-  /** A checkpoint covers the range up to the index: staged files at or below it may go. */
-  onCheckpoint(rangeId: number, index: number): void {
+  /** Inside the queue: the content of the file is in the engine. */
+  async onCreated({ replicaId, label, descriptor: { rangeId }, path }: Creation): Promise<void> {
+    this.installed++;
+    const { logger } = this.#host.dependencies.environment;
+    logger.info({ rangeId, replicaId, index: label.index }, "a replica is made from a range snapshot");
+    await this.#noteLoaded({ rangeId, replicaId, index: label.index }, path);
+  }
+
+  async #noteLoaded(loaded: FlushedRange, path: string): Promise<void> {
+    this.#loaded.push({ ...loaded, path });
+    await this.#host.flusher.noteCheckpoint([loaded]);
+  }
+
+  /** A checkpoint covers the replica up to the index: its staged files at or below that may go. */
+  onCheckpoint({ rangeId, replicaId, index }: FlushedRange): void {
     for (let i = this.#loaded.length - 1; i >= 0; i--) {
       const loaded = this.#loaded[i]!;
-      if (loaded.rangeId !== rangeId || loaded.index > index) continue;
-      this.#loaded.splice(i, 1);
-      this.#host.dependencies.files.remove(loaded.path).catch((error: unknown) => this.#host.fail(error));
+      if (loaded.rangeId !== rangeId || loaded.replicaId !== replicaId || loaded.index > index) continue;
+      this.#drop(i);
     }
+  }
+
+  /** The replica's tombstone is durable: no start loads anything of it any more. */
+  onBuried(rangeId: RangeId, replicaId: ReplicaId): void {
+    for (let i = this.#loaded.length - 1; i >= 0; i--) {
+      const loaded = this.#loaded[i]!;
+      if (loaded.rangeId === rangeId && loaded.replicaId === replicaId) this.#drop(i);
+    }
+  }
+
+  #drop(at: number): void {
+    const [loaded] = this.#loaded.splice(at, 1);
+    this.#host.dependencies.files.remove(loaded!.path).catch((error: unknown) => this.#host.fail(error));
   }
 
   tick(): void {
@@ -185,5 +229,12 @@ export class SnapshotService {
     for (const sender of [...this.#senders.values()]) sender.finish(false);
   }
 }
+
+/** Raft looks at the label of a success only. */
+const failedLabel = ({ machine }: Replica): SnapshotLabel => ({
+  index: noIndex,
+  term: noTerm,
+  configuration: machine.configuration,
+});
 
 const pauseName = ({ rangeId }: Replica, to: ReplicaId): string => `${rangeId}/${to}`;

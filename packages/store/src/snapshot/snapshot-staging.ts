@@ -45,6 +45,7 @@ export const stagedPath = (range: RangeId, index: LogIndex, term: Term): string 
 export class SnapshotReceipt {
   readonly transferId: number;
   readonly fromReplica: ReplicaId;
+  readonly toReplica: ReplicaId;
   readonly rangeId: RangeId;
   readonly term: Term;
   /** Bytes that came, the ones not written yet included. */
@@ -67,6 +68,7 @@ export class SnapshotReceipt {
     options: {
       transferId: number;
       fromReplica: ReplicaId;
+      toReplica: ReplicaId;
       rangeId: RangeId;
       term: Term;
       number: number;
@@ -76,6 +78,7 @@ export class SnapshotReceipt {
   ) {
     this.transferId = options.transferId;
     this.fromReplica = options.fromReplica;
+    this.toReplica = options.toReplica;
     this.rangeId = options.rangeId;
     this.term = options.term;
     this.touchedMs = options.nowMs;

@@ -1,0 +1,94 @@
+/**
+ * Replicas that may be members no more without having heard of it (hazard E15): who has no leader for long, is told that
+ * it seems to be gone, or is in the way of a range snapshot, asks the placement driver. Only its word, which rests on
+ * what is committed in the meta range, ends a replica; never a message of another replica (hazard E16).
+ */
+import { noStore } from "@flotilla/base";
+import type { Clock, Epoch, RangeId, ReplicaId, StoreId } from "@flotilla/base";
+import type { ReplicaCheck, ReplicaVerdict } from "@flotilla/transport";
+import type { Replica } from "../replica/replica.ts";
+
+/** Election timeouts (of the longest kind) without a leader. */
+const leaderlessTimeouts = 3;
+/** Between two questions about one range. */
+const askMs = 1000;
+
+export interface OrphansHost {
+  readonly clock: Clock;
+  readonly electionMs: number;
+  replica(rangeId: number): Replica | undefined;
+  replicas(): Iterable<Replica>;
+  /** Log groups that wait for the split that makes their replica, or are left of one that never came. */
+  silent(): Iterable<{ readonly rangeId: RangeId; readonly replicaId: ReplicaId }>;
+  /** The store that leads the meta range, 0 = unknown. */
+  driver(): StoreId;
+  send(to: StoreId, check: ReplicaCheck): void;
+  onGone(replica: Replica): void;
+  /** As `onGone`, of a log group without a replica. */
+  onSilentGone(rangeId: RangeId, replicaId: ReplicaId): void;
+}
+
+export class Orphans {
+  readonly #host: OrphansHost;
+  readonly #leaderlessSinceMs: Map<RangeId, number> = new Map();
+  readonly #askedMs: Map<RangeId, number> = new Map();
+
+  constructor(host: OrphansHost) {
+    this.#host = host;
+  }
+
+  /** Now and then. */
+  tick(): void {
+    const now = this.#host.clock.monotonicMs();
+    const limitMs = leaderlessTimeouts * this.#host.electionMs;
+    for (const [rangeId, atMs] of this.#askedMs) if (now - atMs >= askMs) this.#askedMs.delete(rangeId);
+    const seen = new Set<RangeId>();
+    for (const replica of this.#host.replicas()) {
+      const { rangeId } = replica;
+      if (replica.node.leader !== 0) continue;
+      seen.add(rangeId);
+      const since = this.#noteLeaderless(rangeId, now);
+      if (now - since > limitMs) this.suspect(rangeId);
+    }
+    for (const { rangeId, replicaId } of this.#host.silent()) {
+      seen.add(rangeId);
+      const since = this.#noteLeaderless(rangeId, now);
+      if (now - since > limitMs) this.#ask(rangeId, replicaId, { bounds: 0, members: 0 });
+    }
+    for (const rangeId of this.#leaderlessSinceMs.keys())
+      if (!seen.has(rangeId)) this.#leaderlessSinceMs.delete(rangeId);
+  }
+
+  #noteLeaderless(rangeId: RangeId, now: number): number {
+    const since = this.#leaderlessSinceMs.get(rangeId);
+    if (since !== undefined) return since;
+    this.#leaderlessSinceMs.set(rangeId, now);
+    return now;
+  }
+
+  /** Asks the driver about this store's replica of the range, unless that was done a moment ago. */
+  suspect(rangeId: number): void {
+    const replica = this.#host.replica(rangeId);
+    if (replica !== undefined && !replica.loading)
+      this.#ask(replica.rangeId, replica.replicaId, replica.descriptor.epoch);
+  }
+
+  #ask(rangeId: RangeId, replicaId: ReplicaId, epoch: Epoch): void {
+    if (this.#askedMs.has(rangeId)) return;
+    const driver = this.#host.driver();
+    if (driver === noStore) return;
+    this.#askedMs.set(rangeId, this.#host.clock.monotonicMs());
+    this.#host.send(driver, { type: "replica-check", rangeId, replicaId, epoch });
+  }
+
+  onVerdict({ rangeId, replicaId, gone }: ReplicaVerdict): void {
+    if (!gone) return;
+    const replica = this.#host.replica(rangeId);
+    if (replica !== undefined) {
+      if (replica.replicaId === replicaId && !replica.loading) this.#host.onGone(replica);
+      return;
+    }
+    for (const silent of this.#host.silent())
+      if (silent.rangeId === rangeId && silent.replicaId === replicaId) this.#host.onSilentGone(rangeId, replicaId);
+  }
+}
