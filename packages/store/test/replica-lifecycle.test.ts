@@ -384,3 +384,37 @@ describe("a replica that is removed", () => {
     });
   }
 });
+
+describe("a replica that missed its removal", () => {
+  test("E15 asks the placement driver, lives on whatever replicas say, and ends by the driver's word", async () => {
+    const { cluster, gone, id } = await removed(false);
+    const leader = await cluster.leader();
+    const checks: string[] = [];
+    cluster.network.heal();
+    // What the driver itself would answer is left out: here the test speaks for it.
+    filter(cluster, (message, from) => {
+      if (message.type === "replica-check" && message.rangeId === firstRange) checks.push(from);
+      return message.type !== "replica-verdict";
+    });
+    const { epoch } = await describe2(cluster);
+    await cluster.runFor(500);
+    inject(cluster, leader, gone, { type: "replica-gone", rangeId: firstRange, replicaId: replicaId(id), epoch });
+    await cluster.world.until("it asks", () => checks.includes(gone.host), 60_000);
+    await cluster.runFor(5000);
+    expect(lives(gone)).toBe(true);
+    const verdict = {
+      type: "replica-verdict",
+      rangeId: firstRange,
+      replicaId: replicaId(id),
+      descriptor: undefined,
+    } as const;
+    cluster.network.intercept = undefined;
+    inject(cluster, leader, gone, { ...verdict, gone: false });
+    await cluster.runFor(500);
+    expect(lives(gone)).toBe(true);
+    inject(cluster, leader, gone, { ...verdict, gone: true });
+    await cluster.world.until("it is gone", () => !lives(gone));
+    expect(group(gone)!.tombstone).toBe(id + 1);
+    expect(gone.halted).toBeUndefined();
+  });
+});
