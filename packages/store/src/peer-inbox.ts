@@ -46,6 +46,10 @@ export class PeerInbox {
       case "operator-step":
         placement.onStep(from.storeId, message);
         return this.#host.schedule();
+      case "replica-hash-request":
+        return placement.onHashRequest(from.storeId, message);
+      case "replica-hash":
+        return placement.checks.onHash(message);
       case "step-outcome":
         return placement.onStepOutcome(message);
       case "store-heartbeat":

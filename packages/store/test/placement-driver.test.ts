@@ -1,5 +1,6 @@
-import type { RangeId, StoreId } from "@flotilla/base";
+import type { Key, RangeId, StoreId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
+import { newestKey } from "@flotilla/storage";
 import { createCodec } from "@flotilla/transport";
 import type { AdminResponse, PeerMessage } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
@@ -273,6 +274,49 @@ describe("the placement driver", () => {
     await cluster.runFor(8000);
     expect(await asked(cluster, "operator-show", { operatorId })).toMatchObject({ state: "done" });
     expect(await cluster.leader(firstRange)).toBe(to);
+  });
+});
+
+describe("range check", () => {
+  interface Checked {
+    readonly rangeId: number;
+    readonly appliedIndex: number;
+    readonly equal: boolean | null;
+    readonly replicas: readonly { readonly storeId: number; readonly checksum: string | null; readonly keys: number }[];
+  }
+  const check = async (cluster: TestCluster, argument: object): Promise<Checked[]> =>
+    (await asked<{ ranges: Checked[] }>(cluster, "range-check", argument)).ranges;
+
+  test("F19 compares all replicas at one index, flushed or not, and finds the one that differs", async () => {
+    const cluster = await TestCluster.start({ settings: { flushBytes: 6000 } });
+    await cluster.runFor(2500);
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    await cluster.fill(client, 40, 300, { number: 1 });
+    const all = await check(cluster, {});
+    expect(all.map(({ equal }) => equal)).toEqual([true, true]);
+    const [, range] = all;
+    expect(range!.replicas.map(({ keys }) => keys)).toEqual([40, 40, 40]);
+    expect(new Set(range!.replicas.map(({ checksum }) => checksum)).size).toBe(1);
+    // One follower loses a record behind everybody's back.
+    const bad = await cluster.follower(firstRange);
+    const batch = bad.engine!.batch();
+    const lost = newestKey("\x01fill-00003" as Key, nodeByteOperations);
+    expect(bad.engine!.getNow(lost)).toBeDefined();
+    batch.delete(lost);
+    await cluster.world.settled("the record is lost", batch.write());
+    const [found] = await check(cluster, { rangeId: firstRange });
+    expect(found!.equal).toBe(false);
+    const odd = found!.replicas.find(({ storeId }) => storeId === bad.number)!;
+    expect(odd.keys).toBe(39);
+  });
+
+  test("says so when a replica cannot be compared", async () => {
+    const cluster = await TestCluster.start();
+    await cluster.runFor(2500);
+    const leaders = [await cluster.leader(meta), await cluster.leader(firstRange)];
+    cluster.stores.find((store) => !leaders.includes(store))!.crash();
+    expect(await check(cluster, { rangeId: firstRange })).toMatchObject([{ equal: null }]);
+    expect((await ask(cluster, "range-check", { rangeId: 77 })).error?.code).toBe("NotFound");
   });
 });
 

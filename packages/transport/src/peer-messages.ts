@@ -188,6 +188,29 @@ export interface StepOutcome {
   readonly descriptor: RangeDescriptor | undefined;
 }
 
+/**
+ * From the placement driver to each member's store: hash your replica when the range's next entry without records is
+ * applied, which its leader proposes then. That is the same moment for all of them.
+ */
+export interface ReplicaHashRequest {
+  readonly type: "replica-hash-request";
+  readonly requestId: number;
+  readonly rangeId: RangeId;
+}
+
+export interface ReplicaHash {
+  readonly type: "replica-hash";
+  readonly requestId: number;
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  /** Applied by then; hashes of different indexes say nothing. */
+  readonly index: LogIndex;
+  /** CRC-32 over keys and records in their order. */
+  readonly checksum: number;
+  readonly keys: number;
+  readonly bytes: number;
+}
+
 /** Sender to receiver: a range snapshot begins. Chunks follow on the same stream as credit allows. */
 export interface SnapshotOffer {
   readonly type: "snapshot-offer";
@@ -232,6 +255,8 @@ export type PeerMessage =
   | StoreReport
   | OperatorStep
   | StepOutcome
+  | ReplicaHashRequest
+  | ReplicaHash
   | SnapshotOffer
   | SnapshotChunk
   | SnapshotAnswer;

@@ -3,8 +3,8 @@
  * layout fails there until `protocolNumber` is raised.
  *
  *     protocol 1    first
- *     protocol 2    members of ranges change: replica-absent, replica-check, replica-verdict, store-directory, step-outcome;
- *                   more in replica-gone, store-heartbeat, store-report, operator-step and snapshot-offer
+ *     protocol 2    members of ranges change: replica-absent, replica-check, replica-verdict, store-directory, step-outcome,
+ *                   replica-hash-request, replica-hash; more in replica-gone, store-heartbeat, store-report, operator-step and snapshot-offer
  */
 import { keyBytesMax, messageBytesMax } from "@flotilla/base";
 
@@ -33,6 +33,8 @@ export const typeNumber = {
   "replica-verdict": 11,
   "store-directory": 12,
   "step-outcome": 13,
+  "replica-hash-request": 14,
+  "replica-hash": 15,
   commands: 32,
   reads: 33,
   scan: 34,

@@ -83,6 +83,8 @@ export class AdminService {
         return changes.scatter(given);
       case "range-explain":
         return changes.explain(given);
+      case "range-check":
+        return this.#rangeCheck(given);
       case "range-show":
         return this.#rangeShow(given);
       case "operator-list":
@@ -152,6 +154,14 @@ export class AdminService {
     const rows = await this.#lists.rangeList(this.#host.placement.reports(), id);
     if (rows[0] === undefined) throw unknownRange(id);
     return { ...rows[0], operators, explain };
+  }
+
+  async #rangeCheck(given: AdminArguments): Promise<unknown> {
+    const only = given.has("rangeId") ? rangeId(given.id("rangeId")) : undefined;
+    const { map } = await this.#host.placement.inOffice();
+    const ranges = map.all().filter((range) => only === undefined || range.rangeId === only);
+    if (only !== undefined && ranges.length === 0) throw unknownRange(only);
+    return { ranges: await this.#host.placement.checks.check(ranges) };
   }
 
   async #storeShow(given: AdminArguments): Promise<unknown> {

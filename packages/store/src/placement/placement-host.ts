@@ -5,7 +5,16 @@
  */
 import { Failure, metaRangeId, noStore } from "@flotilla/base";
 import type { RangeDescriptor, StoreId } from "@flotilla/base";
-import type { OperatorStep, RangeReport, StepOutcome, StoreReport, StoreStatus } from "@flotilla/transport";
+import type {
+  OperatorStep,
+  RangeReport,
+  ReplicaHashRequest,
+  StepOutcome,
+  StoreReport,
+  StoreStatus,
+} from "@flotilla/transport";
+import { RangeChecks } from "../checks/range-checks.ts";
+import { ReplicaHasher } from "../checks/replica-hasher.ts";
 import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StoreDependencies } from "../store-api.ts";
@@ -40,10 +49,12 @@ export interface PlacementHostHost {
 export class PlacementHost {
   readonly office: DriverOffice;
   readonly service: PlacementDriver;
+  readonly checks: RangeChecks;
   readonly #options: PlacementHostOptions;
   readonly #host: PlacementHostHost;
   readonly #reports: ReportBook;
   readonly #steps: StepRunner;
+  readonly #hasher: ReplicaHasher;
   #lastReportMs = -Infinity;
   /** Of what this store leads, as last reported. */
   #reportedState = 0;
@@ -54,6 +65,25 @@ export class PlacementHost {
     const { environment, engine } = host.dependencies;
     this.#reports = new ReportBook(environment.clock);
     this.#steps = new StepRunner({ replica: (rangeId) => host.replica(rangeId), fail: host.fail });
+    const own = options.storeId;
+    this.checks = new RangeChecks({
+      environment,
+      send: (to, request) => {
+        if (to !== own) return host.links.send(to, "heartbeat", request);
+        this.onHashRequest(own, request);
+        return true;
+      },
+    });
+    this.#hasher = new ReplicaHasher({
+      environment,
+      engine,
+      replica: (rangeId) => host.replica(rangeId),
+      answer: (to, hash) => {
+        if (to === own) this.checks.onHash(hash);
+        else host.links.send(to, "heartbeat", hash);
+      },
+      fail: host.fail,
+    });
     this.office = new DriverOffice({
       environment,
       engine,
@@ -150,6 +180,10 @@ export class PlacementHost {
       if (from === this.#options.storeId) this.onStepOutcome(outcome);
       else this.#host.links.send(from, "heartbeat", outcome);
     });
+  }
+
+  onHashRequest(from: StoreId, request: ReplicaHashRequest): void {
+    this.#hasher.onRequest(from, request);
   }
 
   /** For requests that only the driver answers: sends the client to it. */

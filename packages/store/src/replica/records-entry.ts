@@ -87,3 +87,8 @@ export function decodeRecordsEntry(bytes: Uint8Array, operations: ByteOperations
   if (reader.remaining > 0) throw new MalformedError(`${reader.remaining} bytes behind the last effect`);
   return { bounds, version, effects };
 }
+
+/** An entry without records: it changes nothing, and is a moment that all replicas agree on. */
+export function isBarrier(data: Uint8Array): boolean {
+  return data.length === headerBytes && data[1] === entryKinds.records;
+}

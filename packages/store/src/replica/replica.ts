@@ -28,7 +28,7 @@ import type { BatchAnswer, EntryOutcome } from "./pending-answers.ts";
 import type { ReplicaHost } from "./replica-host.ts";
 import { ReadQueue, refuseRead } from "./read-queue.ts";
 import type { QueuedRead } from "./read-queue.ts";
-import { encodeRecordsEntry } from "./records-entry.ts";
+import { encodeRecordsEntry, isBarrier } from "./records-entry.ts";
 import type { RecordChange } from "./records-entry.ts";
 import { decodeSplit, encodeSplit } from "./split-entry.ts";
 import type { SplitEntry } from "./split-entry.ts";
@@ -72,6 +72,8 @@ export class Replica {
   /** Senders that are not in the descriptor. */
   readonly #strangers: Map<ReplicaId, StoreId> = new Map();
   #lastRole: Role = "follower";
+  /** Called once, when the next entry without records is applied: the same moment on every replica. */
+  atBarrier: (() => void) | undefined = undefined;
   /** Operations since the last report; read and reset by the reporter. */
   writes = 0;
   readsDone = 0;
@@ -464,6 +466,7 @@ export class Replica {
     if (entry.kind === "configuration") this.#applyConfiguration(entry);
     else if (entry.data.length > 0) accepted = this.#applyData(entry);
     machine.noteApplied(entry);
+    if (this.atBarrier !== undefined && isBarrier(entry.data)) this.#passBarrier(this.atBarrier);
     if (this.#leaderTerm === 0) return;
     if (entry.term === this.#leaderTerm) this.#canEvaluate = true;
     this.#answer(entry.index, entry.term, accepted);
@@ -479,6 +482,11 @@ export class Replica {
         this.#readable(entry, () => placesIn(entry)),
       );
     if (!isMember(configuration, this.replicaId)) this.removed = true;
+  }
+
+  #passBarrier(pass: () => void): void {
+    this.atBarrier = undefined;
+    pass();
   }
 
   /** False when it was evaluated on what is not so any more: then it has no effect. */

@@ -16,6 +16,8 @@
  *                        list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
  *     operator-step,
  *     step-outcome       see operator-fields.ts
+ *     replica-hash-request  request id, range id
+ *     replica-hash       request id, range id, replica id, index, checksum, keys, bytes
  *     snapshot-offer     transfer id, range id, from, to, term, descriptor
  *     snapshot-answer    transfer id, state (0 more, 1 done, 2 refused), taken bytes, credit bytes, reason
  */
@@ -27,6 +29,8 @@ import type {
   ReplicaAbsent,
   ReplicaCheck,
   ReplicaGone,
+  ReplicaHash,
+  ReplicaHashRequest,
   ReplicaReport,
   ReplicaVerdict,
   SnapshotAnswer,
@@ -76,6 +80,8 @@ const controlTypes: Readonly<Record<PeerControlType, true>> = {
   "store-report": true,
   "operator-step": true,
   "step-outcome": true,
+  "replica-hash-request": true,
+  "replica-hash": true,
   "snapshot-offer": true,
   "snapshot-answer": true,
 };
@@ -115,6 +121,12 @@ export function peerControlFields(message: PeerControlMessage, operations: ByteO
       return operatorStepFields(message, operations);
     case "step-outcome":
       return stepOutcomeFields(message, operations);
+    case "replica-hash-request":
+      return [message.requestId, message.rangeId];
+    case "replica-hash": {
+      const { requestId, rangeId, replicaId, index, checksum, keys, bytes } = message;
+      return [requestId, rangeId, replicaId, index, checksum, keys, bytes];
+    }
     case "snapshot-offer":
       return [
         message.transferId,
@@ -216,6 +228,10 @@ export function readPeerControl(
       return readOperatorStep(fields(operatorStepLength));
     case "step-outcome":
       return readStepOutcome(fields(stepOutcomeLength));
+    case "replica-hash-request":
+      return readHashRequest(fields(2));
+    case "replica-hash":
+      return readHash(fields(7));
     case "snapshot-offer":
       return readOffer(fields(6));
     case "snapshot-answer":
@@ -328,6 +344,23 @@ const readRange = (fields: FieldReader): RangeReport => ({
     state: replica.oneOf(replicaStates),
     active: replica.boolean(),
   })),
+});
+
+const readHashRequest = (fields: FieldReader): ReplicaHashRequest => ({
+  type: "replica-hash-request",
+  requestId: fields.positive(),
+  rangeId: fields.positive() as RangeId,
+});
+
+const readHash = (fields: FieldReader): ReplicaHash => ({
+  type: "replica-hash",
+  requestId: fields.positive(),
+  rangeId: fields.positive() as RangeId,
+  replicaId: fields.positive() as ReplicaId,
+  index: fields.integer() as LogIndex,
+  checksum: fields.integer(),
+  keys: fields.integer(),
+  bytes: fields.integer(),
 });
 
 const readOffer = (fields: FieldReader): SnapshotOffer => ({

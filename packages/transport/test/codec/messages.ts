@@ -212,6 +212,21 @@ export const peerMessages: Generators<PeerMessage> = {
     gone: fc.boolean(),
     descriptor: optionalDescriptor,
   }),
+  "replica-hash-request": fc.record({
+    type: fc.constant("replica-hash-request" as const),
+    requestId: positive(),
+    rangeId: positive<RangeId>(),
+  }),
+  "replica-hash": fc.record({
+    type: fc.constant("replica-hash" as const),
+    requestId: positive(),
+    rangeId: positive<RangeId>(),
+    replicaId: positive<ReplicaId>(),
+    index: positive<LogIndex>(),
+    checksum: positive(),
+    keys: positive(),
+    bytes: positive(),
+  }),
   "store-directory": fc.record({
     type: fc.constant("store-directory" as const),
     revision: positive(),

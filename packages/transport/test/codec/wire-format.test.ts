@@ -194,6 +194,17 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
     keys: ["\x01m" as Key],
     descriptor: undefined,
   },
+  "replica-hash-request": { type: "replica-hash-request", requestId: 9, rangeId: 7 as RangeId },
+  "replica-hash": {
+    type: "replica-hash",
+    requestId: 9,
+    rangeId: 7 as RangeId,
+    replicaId: 71 as ReplicaId,
+    index: 12 as LogIndex,
+    checksum: 0xfedcba98,
+    keys: 1000,
+    bytes: 65_536,
+  },
   "snapshot-offer": { type: "snapshot-offer", transferId: 1, rangeId: 7 as RangeId, ...header, descriptor },
   "snapshot-chunk": { type: "snapshot-chunk", transferId: 1, sequence: 2, bytes: value, last: true },
   "snapshot-answer": {
