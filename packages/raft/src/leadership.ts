@@ -161,7 +161,10 @@ export class Leadership {
   wake(): void {
     this.#heartbeatElapsed = 0;
     this.#quorumElapsed = 0;
-    for (const progress of this.#parts.members.all) progress.recentActive = false;
+    for (const progress of this.#parts.members.all) {
+      progress.recentActive = false;
+      progress.activeBefore = false;
+    }
     this.#lease.restart();
     this.#roundOwed = true;
   }

@@ -128,7 +128,10 @@ export class Members {
   /** Both majorities were heard from since the last call; `self` always counts as heard. */
   takeQuorumActive(self: ReplicaId): boolean {
     const active = isActive(this.#incoming, self) && isActive(this.#outgoing, self);
-    for (const progress of this.#all) progress.recentActive = false;
+    for (const progress of this.#all) {
+      progress.activeBefore = progress.recentActive;
+      progress.recentActive = false;
+    }
     return active;
   }
 }

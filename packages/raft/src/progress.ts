@@ -21,6 +21,8 @@ export class Progress {
   pendingSnapshot: LogIndex = 0 as LogIndex;
   /** Heard from since the last quorum check. */
   recentActive = false;
+  /** Heard from between the last two quorum checks. */
+  activeBefore = false;
   /** In no voter list. */
   learner: boolean;
   /** Highest commit index that was sent; a commit up to next - 1 needs no further message. */

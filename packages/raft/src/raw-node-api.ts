@@ -75,6 +75,8 @@ export interface ProgressStatus {
   readonly next: LogIndex;
   readonly state: ProgressState;
   readonly recentActive: boolean;
+  /** By the leader within the last election timeout at least, two at most: does not flicker at the quorum check. */
+  readonly heard: boolean;
   readonly learner: boolean;
   readonly paused: boolean;
   /** Appends sent and not acknowledged, and whether they fill the window. */

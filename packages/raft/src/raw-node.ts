@@ -230,12 +230,13 @@ export class RawNode implements RawNodeApi {
   #progressStatus(): ProgressStatus[] {
     const self = this.#raft.id;
     return this.#raft.members.all.map(
-      ({ id, match, next, state, recentActive, learner, paused, inflights, pendingSnapshot }) => ({
+      ({ id, match, next, state, recentActive, activeBefore, learner, paused, inflights, pendingSnapshot }) => ({
         id,
         match,
         next,
         state,
         recentActive: recentActive || id === self,
+        heard: recentActive || activeBefore || id === self,
         learner,
         paused,
         inflightMessages: inflights.count,

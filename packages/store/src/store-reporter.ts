@@ -89,7 +89,7 @@ export class StoreReporter {
         storeId: replica.storeOf(member.id),
         match: member.match,
         state: member.state,
-        active: member.id === replica.replicaId || member.recentActive,
+        active: member.heard,
       })),
     };
   }

@@ -1,0 +1,135 @@
+import type { RangeId } from "@flotilla/base";
+import { describe, expect, test } from "vitest";
+import { TestCluster, firstRange } from "./support/test-cluster.ts";
+
+const meta = 1 as RangeId;
+
+async function asked<Result>(cluster: TestCluster, name: string, argument: object = {}): Promise<Result> {
+  const client = await cluster.connect(await cluster.leader(meta));
+  const { result, error } = await client.admin(name, argument);
+  client.stream?.close();
+  if (error !== undefined) throw new Error(`${name}: ${error.code}: ${error.message}`);
+  return result as Result;
+}
+
+interface RangeRow {
+  readonly rangeId: number;
+  readonly replicas: readonly { readonly storeId: number; readonly role: string }[];
+}
+
+async function members(cluster: TestCluster, id: number = firstRange): Promise<number[]> {
+  const row = (await asked<RangeRow[]>(cluster, "range-list")).find(({ rangeId }) => rangeId === id)!;
+  expect(row.replicas.every(({ role }) => role === "voter")).toBe(true);
+  return row.replicas.map(({ storeId }) => storeId).sort();
+}
+
+async function pause(cluster: TestCluster, ...names: string[]): Promise<void> {
+  for (const name of names) await asked(cluster, "scheduler-pause", { name });
+}
+
+/** Until the operator has ended, whoever drives by then. */
+async function ended(cluster: TestCluster, operatorId: number): Promise<{ state: string; error: string | null }> {
+  for (let i = 0; i < 100; i++) {
+    const row = await asked<{ state: string; error: string | null }>(cluster, "operator-show", { operatorId });
+    if (row.state !== "running" && row.state !== "cancelling") return row;
+    await cluster.runFor(300);
+  }
+  throw new Error(`does not end: ${JSON.stringify(await asked(cluster, "operator-show", { operatorId }))}`);
+}
+
+describe("moves", () => {
+  test("a replica moves when asked, with what is in it", async () => {
+    const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
+    await cluster.runFor(2500);
+    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    await cluster.fill(client, 30, 200, { number: 1 });
+    const before = await members(cluster);
+    const [to] = [1, 2, 3, 4].filter((id) => !before.includes(id));
+    const from = (await cluster.leader(firstRange)).number;
+    const { operatorIds } = await asked<{ operatorIds: number[] }>(cluster, "range-move", {
+      rangeId: firstRange,
+      from,
+      to,
+    });
+    expect(await ended(cluster, operatorIds[0]!)).toMatchObject({ state: "done" });
+    expect(await members(cluster)).toEqual([...before.filter((id) => id !== from), to].sort());
+    const { ranges } = await asked<{ ranges: { equal: boolean; replicas: { keys: number }[] }[] }>(
+      cluster,
+      "range-check",
+      {
+        rangeId: firstRange,
+      },
+    );
+    expect(ranges).toMatchObject([{ equal: true, replicas: [{ keys: 30 }, { keys: 30 }, { keys: 30 }] }]);
+  });
+
+  for (const afterMs of [100, 300, 600, 1000, 1600]) {
+    test(`E17 ends with three replicas when the driver dies ${afterMs} ms after it began`, async () => {
+      const cluster = await TestCluster.start({ stores: 5, replicas: 3 });
+      await cluster.runFor(2500);
+      await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+      const driver = await cluster.leader(meta);
+      const before = await members(cluster);
+      const from = before.find((id) => id !== driver.number)!;
+      const to = [1, 2, 3, 4, 5].find((id) => !before.includes(id) && id !== driver.number)!;
+      const { operatorIds } = await asked<{ operatorIds: number[] }>(cluster, "range-move", {
+        rangeId: firstRange,
+        from,
+        to,
+      });
+      await cluster.runFor(afterMs);
+      driver.crash();
+      await cluster.runFor(3000);
+      await driver.start();
+      expect(await ended(cluster, operatorIds[0]!)).toMatchObject({ state: "done" });
+      expect(await members(cluster)).toEqual([...before.filter((id) => id !== from), to].sort());
+    });
+  }
+
+  test("a store that is down for long is made up for elsewhere", async () => {
+    const cluster = await TestCluster.start({ stores: 4, replicas: 3, settings: { storeDownMs: 4000 } });
+    await cluster.runFor(2500);
+    const lost = (await members(cluster)).find((id) => id !== 1)!;
+    cluster.store(lost).crash();
+    await cluster.runFor(30_000);
+    for (const id of [meta, firstRange]) {
+      const now = await members(cluster, id);
+      expect(now).toHaveLength(3);
+      expect(now).not.toContain(lost);
+    }
+  });
+
+  test("a node that is decommissioned ends empty, and out", async () => {
+    const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
+    await cluster.runFor(2500);
+    const [leaving] = (await members(cluster, meta)).slice(-1);
+    await asked(cluster, "node-decommission", { nodeId: leaving });
+    await cluster.runFor(30_000);
+    for (const id of [meta, firstRange]) expect(await members(cluster, id)).not.toContain(leaving);
+    const nodes = await asked<{ nodeId: number; state: string }[]>(cluster, "node-list");
+    expect(nodes.find(({ nodeId }) => nodeId === leaving)!.state).toBe("decommissioned");
+    expect(cluster.store(leaving!).store.statistics().status.replicas).toBe(0);
+  });
+
+  test("B11 what would leave a range without a majority is refused, and the plan says so", async () => {
+    const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
+    await cluster.runFor(2500);
+    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    await cluster.runFor(3000);
+    const before = await members(cluster);
+    const metaMembers = await members(cluster, meta);
+    const down = before.filter((id) => !metaMembers.includes(id));
+    const more = before.find((id) => metaMembers.includes(id) && id !== 1)!;
+    for (const id of new Set([...down, more])) cluster.store(id).crash();
+    // What was begun when the first of them was missed gives up.
+    await cluster.runFor(45_000);
+    expect(await asked(cluster, "operator-list")).toEqual([]);
+    const client = await cluster.connect(await cluster.leader(meta));
+    const up = before.find((id) => cluster.store(id).api !== undefined)!;
+    const to = [1, 2, 3, 4].find((id) => !before.includes(id))!;
+    const { error } = await client.admin("range-move", { rangeId: firstRange, from: up, to });
+    expect(error?.code).toBe("Refused");
+    expect(error?.message).toContain("voters");
+  });
+});
