@@ -551,7 +551,7 @@ class Store implements StoreApi, ReplicaHost {
       environment: this.environment,
       storeId: this.storeId,
       log: this.#dependencies.log,
-      clearer: this.#clearer,
+      deaths: this.#lifecycle.deaths,
       earlyVotes: this.#earlyVotes,
       persist: this.#persist,
       replica: (rangeId) => this.#replicas.get(rangeId),

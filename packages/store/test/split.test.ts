@@ -266,6 +266,36 @@ describe("a split and a crash", () => {
     other.send(scan);
     expect(await other.scanned(scan)).toEqual(["m", "n", "x"]);
   });
+  test("E4 a right half that was taken away from a store before it applies the split does not live there, and its records go", async () => {
+    const { cluster, leader, splitter } = await filled();
+    const behind = cluster.others(leader)[1]!;
+    cluster.network.intercept = (from, to, purpose, payload) => {
+      if (purpose === "client" || to !== behind.host || from === behind.host) return payload;
+      const messages = codec.decodePeer(payload);
+      const through = messages.filter((message) => message.type !== "raft" || message.message.type !== "append");
+      return through.length === messages.length ? payload : codec.encodePeer(through);
+    };
+    splitter.split(leader, "m");
+    await cluster.world.until("the right half leads", () => leader.leads >= 2, 5000);
+    const own = cluster.plan.ranges[1]!.replicas.find(({ storeId: on }) => on === behind.number)!;
+    const tombstone = replicaId(counterpart(own.replicaId) + 1);
+    behind.log!.tombstone(right, tombstone);
+    cluster.network.intercept = (_from, _to, _purpose, payload) => payload;
+    await cluster.runFor(5000);
+    expect(behind.halted).toBeUndefined();
+    expect(behind.log!.group(right)).toMatchObject({ replicaId: 0, tombstone });
+    const other = await cluster.connect(behind);
+    const left = other.scan(firstRange, { consistency: "stale", bounds: 2, end: userKey("m") });
+    other.send(left);
+    expect(await other.scanned(left)).toEqual(["a", "c"]);
+    expect(isRefusal(await other.read(other.reads(right, ["m"], { bounds: 2, consistency: "stale" })))).toBe(true);
+    const iterator = behind.engine!.iterate({ start: Uint8Array.of(1), end: Uint8Array.of(4) });
+    const page = await cluster.world.settled("what the engine has", iterator.next(1000, 1_000_000));
+    await cluster.world.settled("closed", iterator.close());
+    const kept = page.map(({ key }) => Buffer.from(key).toString("latin1"));
+    expect(kept.filter((key) => key.startsWith("\x03\x01"))).toEqual(["\x03\x01a", "\x03\x01c"]);
+    expect(kept.filter((key) => key.startsWith("\x01clearing"))).toEqual([]);
+  });
 });
 
 describe("keys for a split", () => {

@@ -73,17 +73,38 @@ export class ReplicaDeaths {
     this.#bury(replica, interval).catch((error: unknown) => this.#host.fail(error));
   }
 
-  async #bury(replica: Replica, interval: ClearedInterval): Promise<void> {
-    const { environment, flusher, log, persist, clearer } = this.#host;
+  /**
+   * A split was applied whose right half is gone from here already: nothing lives in `interval`, and until the engine has
+   * the left half's new bounds durably, nothing of it is removed either.
+   */
+  clearRightHalf(left: Replica, interval: ClearedInterval): void {
+    this.#host.clearer.reserve(interval);
+    this.#makeBoundsDurable(left).then(
+      (durable) => {
+        if (durable) this.#host.clearer.begin(interval);
+      },
+      (error: unknown) => this.#host.fail(error),
+    );
+  }
+
+  /** False when the store halted before. */
+  async #makeBoundsDurable(replica: Replica): Promise<boolean> {
+    const { environment, flusher } = this.#host;
     while (!replica.loading && !replica.machine.boundsDurable) {
       if (!this.#host.diskFull()) {
         await flusher.flushAll();
         await flusher.settle();
       }
-      if (this.#host.halted()) return;
+      if (this.#host.halted()) return false;
       if (!replica.machine.boundsDurable)
         await new Promise<void>((resolve) => environment.scheduler.after(retryMs, resolve));
     }
+    return true;
+  }
+
+  async #bury(replica: Replica, interval: ClearedInterval): Promise<void> {
+    const { log, persist, clearer } = this.#host;
+    if (!(await this.#makeBoundsDurable(replica))) return;
     const { rangeId, replicaId } = replica;
     this.#dying.delete(rangeId);
     log.tombstone(rangeId, toReplicaId(replicaId + 1));

@@ -2,7 +2,7 @@
 import { assert } from "@flotilla/base";
 import type { Environment, ReplicaId, StoreId } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
-import type { IntervalClearer } from "../engine/interval-clearer.ts";
+import type { ReplicaDeaths } from "../lifecycle/replica-deaths.ts";
 import type { PersistBatches } from "../persist-batches.ts";
 import type { EarlyVotes } from "./early-votes.ts";
 import type { AddReplica } from "./replica-host.ts";
@@ -13,7 +13,7 @@ export interface RightHalvesHost {
   readonly environment: Environment;
   readonly storeId: StoreId;
   readonly log: SharedLog;
-  readonly clearer: IntervalClearer;
+  readonly deaths: ReplicaDeaths;
   readonly earlyVotes: EarlyVotes;
   readonly persist: PersistBatches;
   replica(rangeId: number): Replica | undefined;
@@ -30,7 +30,7 @@ export function adoptRightHalf(left: Replica, right: StateMachine, replicaId: Re
   environment.logger.info({ rangeId: left.rangeId, rightRangeId: rangeId }, "split");
   if (known !== undefined && (replicaId < known.tombstone || replicaId < known.replicaId)) {
     // It was moved away from here before the split came to this store: nothing of it may live again (hazard E4).
-    host.clearer.begin({ rangeId, start, end });
+    host.deaths.clearRightHalf(left, { rangeId, start, end });
     return;
   }
   const alive = host.replica(rangeId);
