@@ -60,7 +60,7 @@ export const defaultStoreSettings: StoreSettings = {
   entryTargetBytes: 96 * KiB,
   valueBytesMax: MiB,
   flushBytes: 8 * MiB,
-  memtableBytesMax: 128 * MiB,
+  memtableBytesMax: 64 * MiB,
   clientUnconfirmedBytesMax: 8 * MiB,
   scanPageBytes: 256 * KiB,
   snapshotChunkBytes: 256 * KiB,
