@@ -4,6 +4,7 @@
  */
 import { Failure, metaRangeId, noReplica, printableKey } from "@flotilla/base";
 import type { Key, NodeId, RandomSource, RangeId, StoreId } from "@flotilla/base";
+import { foresee } from "./cluster-index.ts";
 import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import { goalText } from "./explain.ts";
@@ -102,7 +103,10 @@ export function planSplit(
 /** One split makes at most so many. */
 export const splitPartsMax = 256;
 
-/** Each range's leadership to a member by chance, and one of its replicas, where there is a place, to the emptiest store. */
+/**
+ * Each range's leadership to a member by chance, or one of its replicas, where there is a place, to the emptiest store. The
+ * index is used up: what is chosen for one range counts for the next.
+ */
 export function planScatter(index: ClusterIndex, ids: readonly RangeId[], random: RandomSource): AdminPlan {
   const decisions: Decision[] = [];
   const blocked: { rangeId: RangeId; reason: string }[] = [];
@@ -115,7 +119,9 @@ export function planScatter(index: ClusterIndex, ids: readonly RangeId[], random
       continue;
     }
     const decision = scatterOne(range, index, random);
-    if (decision !== undefined) decisions.push(decision);
+    if (decision === undefined) continue;
+    decisions.push(decision);
+    foresee(decision, range, index.stores);
   }
   return adminPlan(decisions, [], blocked);
 }

@@ -2,7 +2,7 @@
 import { noStore } from "@flotilla/base";
 import type { RangeId, StoreId } from "@flotilla/base";
 import type { ClusterState, RangeState, StoreState } from "./cluster-state.ts";
-import type { Operator } from "./operator.ts";
+import type { Operator, OperatorGoal } from "./operator.ts";
 
 /** A store with what the ranges, and the operators under way, make of it. */
 export interface StoreLoad {
@@ -33,8 +33,16 @@ export interface ClusterIndex {
   readonly crowdingMin: (members: number) => number;
   /** When a replica of the range last began to move for balance or spread. */
   readonly movedMs: ReadonlyMap<RangeId, number>;
-  /** When an operator on the range last failed. */
-  readonly failedMs: ReadonlyMap<RangeId, number>;
+  /** When an operator of that kind on the range last failed. */
+  readonly failedMs: Readonly<Record<ChangeKind, ReadonlyMap<RangeId, number>>>;
+}
+
+/** What an operator changes; one that failed says nothing about those of other kinds. */
+export type ChangeKind = "members" | "leader" | "split";
+
+export function changeKind({ kind }: OperatorGoal): ChangeKind {
+  if (kind === "split") return "split";
+  return kind === "transfer-leader" ? "leader" : "members";
 }
 
 export function indexCluster(state: ClusterState): ClusterIndex {
@@ -54,11 +62,16 @@ export function indexCluster(state: ClusterState): ClusterIndex {
   }
   const operators = new Map<RangeId, Operator>();
   const moved = new Map<RangeId, number>();
-  const failed = new Map<RangeId, number>();
+  const failed = {
+    members: new Map<RangeId, number>(),
+    leader: new Map<RangeId, number>(),
+    split: new Map<RangeId, number>(),
+  };
   for (const operator of state.recent) {
     const { goal, source, rangeId, endedMs } = operator;
     if (goal.kind === "move" && source !== "repair") noteLatest(moved, rangeId, endedMs);
-    if (operator.state === "failed" || operator.state === "timed-out") noteLatest(failed, rangeId, endedMs);
+    if (operator.state === "failed" || operator.state === "timed-out")
+      noteLatest(failed[changeKind(goal)], rangeId, endedMs);
   }
   for (const operator of state.operators) {
     operators.set(operator.rangeId, operator);

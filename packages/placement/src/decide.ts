@@ -1,5 +1,5 @@
 /** One round of the placement driver: what should be begun now, and why. Linear in the number of ranges. */
-import type { ClusterIndex } from "./cluster-index.ts";
+import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import { foresee } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import { balanceLeaders } from "./leader-balance.ts";
@@ -63,10 +63,11 @@ function asOperator(decision: Decision): Operator {
 
 /** The rules of single ranges, each rule over all ranges before the next one: a repair anywhere goes before a split. */
 function decideNeeds(index: ClusterIndex, budget: Budget, take: (decision: Decision) => void): void {
-  const { ranges, nowMs, paused } = index.state;
+  const { ranges, nowMs, paused, settings } = index.state;
   const active = rangeRules.filter(({ scheduler }) => scheduler === undefined || !paused.has(scheduler));
   const able: RangeState[] = [];
-  const offset = ranges.length === 0 ? 0 : (Math.floor(nowMs / 1000) * 7919) % ranges.length;
+  // A round each second goes on where the one before may have stopped, so that every range has its turn.
+  const offset = ranges.length === 0 ? 0 : (Math.floor(nowMs / 1000) * settings.searchesPerRoundMax) % ranges.length;
   for (let i = 0; i < ranges.length; i++) {
     const range = ranges[(offset + i) % ranges.length]!;
     if (index.operators.has(range.descriptor.rangeId)) continue;
@@ -78,11 +79,12 @@ function decideNeeds(index: ClusterIndex, budget: Budget, take: (decision: Decis
       if (index.operators.has(range.descriptor.rangeId)) continue;
       const verdict = rule.judge(range, index);
       if (verdict === undefined) continue;
-      if ("blocked" in verdict) budget.searches--;
-      else if (spend(verdict.decision, budget)) take(verdict.decision);
+      if ("blocked" in verdict) {
+        if (verdict.searched === true) budget.searches--;
+      } else if (spend(verdict.decision, budget)) take(verdict.decision);
       else break;
     }
-    budget.searches = index.state.settings.searchesPerRoundMax;
+    budget.searches = settings.searchesPerRoundMax;
   }
 }
 
@@ -99,15 +101,16 @@ function decideLeaders(index: ClusterIndex, budget: Budget, take: (decision: Dec
   if (budget.transfers <= 0 || Math.max(...counts) - Math.min(...counts) < 2) return;
   const ranges: LedRange[] = [];
   const fewest = Math.min(...counts);
-  for (const load of stores) {
-    if (load.leaders - fewest < 2) continue;
+  // The round's transfers come from the few stores that lead most; the others are not even looked at.
+  let sources = 0;
+  for (const load of [...stores].sort((a, b) => b.leaders - a.leaders)) {
+    if (load.leaders - fewest < 2 || sources >= budget.transfers) break;
+    const known = ranges.length;
     for (const range of load.ranges) {
-      if (range.leader !== load.store.storeId || index.operators.has(range.descriptor.rangeId)) continue;
-      if (failedLately(range.descriptor.rangeId, index) !== undefined) continue;
-      const { rangeId, epoch } = range.descriptor;
-      const candidates = leaderCandidates(range, index).map(({ storeId }) => storeId);
-      ranges.push({ rangeId, epoch, leader: range.leader, candidates });
+      const led = range.leader === load.store.storeId ? transferable(range, load, index) : undefined;
+      if (led !== undefined) ranges.push(led);
     }
+    if (ranges.length > known) sources++;
   }
   const leaders = new Map(stores.map((load) => [load.store.storeId, load.leaders]));
   const transfers = balanceLeaders({ stores: [...leaders.keys()], ranges, leaders }, budget.transfers);
@@ -115,6 +118,16 @@ function decideLeaders(index: ClusterIndex, budget: Budget, take: (decision: Dec
     const goal = { kind: "transfer-leader" as const, to };
     take(decisionFor(index.ranges.get(rangeId)!, goal, "balance-leaders", reason).decision);
   }
+}
+
+/** Undefined when no store that could lead it leads fewer. */
+function transferable(range: RangeState, leading: StoreLoad, index: ClusterIndex): LedRange | undefined {
+  const { rangeId, epoch } = range.descriptor;
+  if (index.operators.has(rangeId) || failedLately(rangeId, "leader", index) !== undefined) return undefined;
+  const candidates = leaderCandidates(range, index)
+    .map(({ storeId }) => storeId)
+    .filter((storeId) => leading.leaders - index.stores.get(storeId)!.leaders >= 2);
+  return candidates.length === 0 ? undefined : { rangeId, epoch, leader: range.leader, candidates };
 }
 
 /** For `range explain`: whether the range's leadership should go to another store for the sake of balance. */
@@ -125,7 +138,8 @@ export function judgeLeaderBalance(range: RangeState, index: ClusterIndex): Verd
   const candidates = leaderCandidates(range, index).filter(({ storeId }) => storeId !== range.leader);
   const better = candidates.filter(({ storeId }) => leading.leaders - index.stores.get(storeId)!.leaders >= 2);
   if (better.length === 0) return undefined;
-  const wait = failedLately(rangeId, index) ?? (leaderRefused(leading) === undefined ? undefined : "see drain");
+  const wait =
+    failedLately(rangeId, "leader", index) ?? (leaderRefused(leading) === undefined ? undefined : "see drain");
   if (wait !== undefined) return { blocked: wait };
   const to = better.reduce((a, b) =>
     index.stores.get(b.storeId)!.leaders < index.stores.get(a.storeId)!.leaders ? b : a,

@@ -28,15 +28,16 @@ export interface LeaderTransfer {
   readonly reason: string;
 }
 
-/** Transfers for one round, at most `limit`; none when no two stores differ by two or more. */
+/** Transfers for one round, at most `limit`; none when no two stores differ by two or more. One pass over the ranges. */
 export function balanceLeaders(state: LeaderBalanceState, limit: number): LeaderTransfer[] {
   const led = new Map<StoreId, number>(state.stores.map((store) => [store, state.leaders?.get(store) ?? 0]));
   if (state.leaders === undefined)
     for (const { leader } of state.ranges) if (led.has(leader)) led.set(leader, led.get(leader)! + 1);
+  const pairs = pairsOf(state.ranges, led, limit);
   const moved = new Set<RangeId>();
   const transfers: LeaderTransfer[] = [];
   while (transfers.length < limit) {
-    const transfer = bestTransfer(state.ranges, led, moved);
+    const transfer = bestTransfer(pairs, led, moved);
     if (transfer === undefined) break;
     transfers.push(transfer);
     moved.add(transfer.rangeId);
@@ -46,30 +47,48 @@ export function balanceLeaders(state: LeaderBalanceState, limit: number): Leader
   return transfers;
 }
 
-/** The one between the most unequal pair of stores; ties by lower store id, then lower range id. */
+/** Ranges that one store leads and another one could. */
+interface Pair {
+  readonly from: StoreId;
+  readonly to: StoreId;
+  /** As many as a round can use: of these at least one has not moved while there may be another transfer. */
+  readonly ranges: LedRange[];
+}
+
+function pairsOf(ranges: readonly LedRange[], led: ReadonlyMap<StoreId, number>, limit: number): Pair[] {
+  const pairs = new Map<StoreId, Map<StoreId, Pair>>();
+  for (const range of ranges) {
+    const { leader: from, candidates } = range;
+    if (!led.has(from)) continue;
+    let ofStore = pairs.get(from);
+    if (ofStore === undefined) pairs.set(from, (ofStore = new Map()));
+    for (const to of candidates) {
+      if (to === from || !led.has(to)) continue;
+      const pair = ofStore.get(to);
+      if (pair === undefined) ofStore.set(to, { from, to, ranges: [range] });
+      else if (pair.ranges.length < limit) pair.ranges.push(range);
+    }
+  }
+  const all = [...pairs.values()].flatMap((ofStore) => [...ofStore.values()]);
+  return all.sort((a, b) => a.from - b.from || a.to - b.to);
+}
+
+/** Between the most unequal pair of stores; ties by lower store ids, then by the order of the ranges. */
 function bestTransfer(
-  ranges: readonly LedRange[],
+  pairs: readonly Pair[],
   led: ReadonlyMap<StoreId, number>,
   moved: ReadonlySet<RangeId>,
 ): LeaderTransfer | undefined {
   let best: LeaderTransfer | undefined;
   let bestDifference = 1;
-  for (const { rangeId, epoch, leader, candidates } of ranges) {
-    if (moved.has(rangeId)) continue;
-    const from = led.get(leader);
-    if (from === undefined) continue;
-    for (const to of candidates) {
-      const there = led.get(to);
-      if (to === leader || there === undefined || from - there <= bestDifference) continue;
-      bestDifference = from - there;
-      best = {
-        rangeId,
-        epoch,
-        from: leader,
-        to,
-        reason: `store ${leader} leads ${from} ranges, store ${to} leads ${there}`,
-      };
-    }
+  for (const { from, to, ranges } of pairs) {
+    const [high, low] = [led.get(from)!, led.get(to)!];
+    if (high - low <= bestDifference) continue;
+    const range = ranges.find(({ rangeId }) => !moved.has(rangeId));
+    if (range === undefined) continue;
+    const { rangeId, epoch } = range;
+    bestDifference = high - low;
+    best = { rangeId, epoch, from, to, reason: `store ${from} leads ${high} ranges, store ${to} leads ${low}` };
   }
   return best;
 }

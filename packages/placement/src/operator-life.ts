@@ -8,7 +8,7 @@ import { isEnded } from "./operator.ts";
 import type { Decision, Operator, OperatorGoal } from "./operator.ts";
 import { operatorSteps } from "./operator-steps.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
-import { changeBlocked, isPending, isVoter, memberOn } from "./quorum.ts";
+import { changeBlocked, isLevel, isPending, isVoter, memberOn } from "./quorum.ts";
 import { splitKeyRefused } from "./split-keys.ts";
 
 /** `operator` is the same object when nothing is to be written. `step` is for the range's leader. */
@@ -170,11 +170,14 @@ function undo(operator: Operator, range: RangeState, index: ClusterIndex): Advan
     return ended(operator, "done", `had come into force: ${outcome}`, index);
   if (index.state.nowMs >= operator.deadlineMs + index.state.settings.moveTimeoutMs) return end();
   if (isPending(range)) return { operator, step: undefined, waiting: "a change of members is under way" };
-  const blocked = changeBlocked(range, [], [added.replicaId], index);
+  const leads = range.leader === added.storeId && isVoter(added) && old !== undefined;
+  const back = leads && isLevel(range, old.replicaId, old.storeId, index);
+  // The new one leads and the old one cannot: there is no way back, but the number is right without the old one as well.
+  const removed = leads && !back ? old : added;
+  const blocked = changeBlocked(range, [], [removed.replicaId], index);
   if (blocked !== undefined) return { operator, step: undefined, waiting: blocked };
-  const leads = range.leader === added.storeId && old !== undefined;
-  const action: StepAction = leads
+  const action: StepAction = back
     ? { kind: "transfer-leader", to: old.storeId }
-    : { kind: "change-members", add: [], remove: [added.replicaId] };
+    : { kind: "change-members", add: [], remove: [removed.replicaId] };
   return { operator, step: stepFor(operator, undoStepId, range, action), waiting: "" };
 }

@@ -21,13 +21,16 @@ export interface PlacementSettings {
   readonly movesPerRoundMax: number;
   readonly leaderTransfersPerRoundMax: number;
   readonly splitsPerRoundMax: number;
-  /** Ranges a round looks at in vain for each kind of decision whose search is long; the next round begins elsewhere. */
+  /** Ranges for which each rule seeks a place in vain in one round; the next round goes on behind them. */
   readonly searchesPerRoundMax: number;
-  /** Replicas move for balance when two stores differ by more than this share of the mean, and by two at least. */
+  /**
+   * Replicas move for balance when two stores differ by more than this share of the mean: in number, and by two at least; or
+   * in bytes, and by `splitBytes` at least.
+   */
   readonly balanceShare: number;
   /** After a move for balance or spread a range is left alone for this long, unless a store fails. */
   readonly moveCooldownMs: number;
-  /** After a split found no useful key, and after an operator of its kind failed, a range is left alone for this long. */
+  /** After an operator failed, none of its kind (members, leader, split) is begun on the range for this long. */
   readonly retryAfterMs: number;
   /** An operator that is not done by then is cancelled, in such a way that the range keeps its number of replicas. */
   readonly moveTimeoutMs: number;
@@ -35,7 +38,7 @@ export interface PlacementSettings {
   readonly splitTimeoutMs: number;
   /** A learner that lacks at most this many entries is level. */
   readonly levelEntriesMax: number;
-  /** A store with less free space gets no new replicas. */
+  /** A store with less free space gets no new replicas; twice the mark below which it takes no writes. */
   readonly storeFreeBytesMin: number;
 }
 
@@ -60,5 +63,5 @@ export const defaultPlacementSettings: PlacementSettings = {
   transferTimeoutMs: 30_000,
   splitTimeoutMs: 120_000,
   levelEntriesMax: 256,
-  storeFreeBytesMin: 1024 * 1024 * 1024,
+  storeFreeBytesMin: 512 * 1024 * 1024,
 };

@@ -3,15 +3,19 @@
  * with undefined, that all is well. The rounds of the driver and `range explain` ask the same rules.
  */
 import { metaRangeId, noReplica, noStore } from "@flotilla/base";
-import type { ReplicaDescriptor } from "@flotilla/base";
-import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { RangeId, ReplicaDescriptor } from "@flotilla/base";
+import type { ChangeKind, ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import type { RangeState, SchedulerName } from "./cluster-state.ts";
 import type { Decision, DecisionSource, OperatorGoal } from "./operator.ts";
 import { changeBlocked, isLevel, isPending, isVoter, quorumMissing } from "./quorum.ts";
 import { bestTarget, crowding, crowdingText, crowdingWith, loadsOf, senderBusy, targetBusy } from "./spread.ts";
 import { unsplittable } from "./split-keys.ts";
 
-export type Verdict = { readonly decision: Decision } | { readonly blocked: string } | undefined;
+/** `searched`: it was found out by looking at all stores, so that a round cannot do so for every range. */
+export type Verdict =
+  | { readonly decision: Decision }
+  | { readonly blocked: string; readonly searched?: boolean }
+  | undefined;
 
 export interface RangeRule {
   readonly name: string;
@@ -23,6 +27,7 @@ export interface RangeRule {
 }
 
 const blocked = (text: string): Verdict => ({ blocked: text });
+const searchedInVain = (text: string): Verdict => ({ blocked: text, searched: true });
 
 export function decisionFor(
   range: RangeState,
@@ -82,7 +87,7 @@ function removal(
   reason: string,
   index: ClusterIndex,
 ): Verdict {
-  const why = changeBlocked(range, [], [replicaId], index);
+  const why = changeBlocked(range, [], [replicaId], index) ?? failedLately(range.descriptor.rangeId, "members", index);
   if (why !== undefined) return blocked(`${reason}; ${why}`);
   return decisionFor(range, { kind: "remove-replica", from: storeId, replicaId }, "repair", reason);
 }
@@ -102,7 +107,8 @@ function leastUseful(range: RangeState, voters: readonly ReplicaDescriptor[], in
 
 function judgeRepair(range: RangeState, index: ClusterIndex): Verdict {
   for (const replica of range.descriptor.replicas) {
-    const reason = isGivenUp(replica, index);
+    // A learner is nobody's loss: the rule on excess takes it away.
+    const reason = isVoter(replica) ? isGivenUp(replica, index) : undefined;
     if (reason !== undefined) return replacement(range, replica, "repair", reason, index);
   }
   const voters = range.descriptor.replicas.filter(isVoter).length;
@@ -114,13 +120,13 @@ function judgeRepair(range: RangeState, index: ClusterIndex): Verdict {
 function judgeDecommission(range: RangeState, index: ClusterIndex): Verdict {
   for (const replica of range.descriptor.replicas) {
     const store = index.stores.get(replica.storeId)?.store;
-    if (store?.membership !== "decommissioning") continue;
+    if (store?.membership !== "decommissioning" || !isVoter(replica)) continue;
     return replacement(range, replica, "admin", `store ${replica.storeId} is being decommissioned`, index);
   }
   return undefined;
 }
 
-/** Moves the replica elsewhere; where there is no place, and the rest are enough, it only goes. */
+/** Makes the replica anew elsewhere. Where there is no place for it, it stays and counts. */
 function replacement(
   range: RangeState,
   replica: ReplicaDescriptor,
@@ -139,15 +145,17 @@ function addition(
   reason: string,
   index: ClusterIndex,
 ): Verdict {
+  // What is known without a search comes first: many ranges wait for the same few senders.
+  const wait = failedLately(range.descriptor.rangeId, "members", index) ?? senderBusy(range, index);
+  if (wait !== undefined) return blocked(`${reason}; ${wait}`);
   const found = bestTarget(range, loadsOf(range, index, old?.storeId), index);
-  if (typeof found === "string") return blocked(`${reason}; ${found}`);
+  if (typeof found === "string") return searchedInVain(`${reason}; ${found}`);
   const to = found.to.store.storeId;
   const removed = old === undefined ? [] : [old.replicaId];
   const why =
     changeBlocked(range, [{ replicaId: noReplica, storeId: to }], removed, index) ??
-    targetBusy(found.to, index.state.settings) ??
-    senderBusy(range, index);
-  if (why !== undefined) return blocked(`${reason}; ${why}`);
+    targetBusy(found.to, index.state.settings);
+  if (why !== undefined) return searchedInVain(`${reason}; ${why}`);
   const goal: OperatorGoal = { kind, from: old?.storeId ?? noStore, to, replicaId: noReplica };
   return decisionFor(range, goal, source, reason, range.sizeBytes);
 }
@@ -163,6 +171,8 @@ function judgeDrain(range: RangeState, index: ClusterIndex): Verdict {
   const leading = index.stores.get(range.leader);
   const reason = leading === undefined ? undefined : leaderRefused(leading);
   if (reason === undefined) return undefined;
+  const wait = failedLately(range.descriptor.rangeId, "leader", index);
+  if (wait !== undefined) return blocked(`${reason}; ${wait}`);
   let best: StoreLoad | undefined;
   for (const { storeId } of leaderCandidates(range, index)) {
     const load = index.stores.get(storeId)!;
@@ -190,7 +200,7 @@ function judgeSpread(range: RangeState, index: ClusterIndex): Verdict {
   if (wait !== undefined) return blocked(`${reason}; ${wait}`);
   for (const replica of range.descriptor.replicas) {
     const load = index.stores.get(replica.storeId);
-    if (load === undefined) continue;
+    if (load === undefined || !isVoter(replica)) continue;
     const others = members.filter((member) => member !== load);
     const found = bestTarget(range, others, index);
     if (typeof found === "string") {
@@ -200,7 +210,7 @@ function judgeSpread(range: RangeState, index: ClusterIndex): Verdict {
     if (found.crowded >= crowdingWith(load, others)) continue;
     return addition(range, replica, "move", "balance-replicas", crowdingText(now), index);
   }
-  return blocked(`${reason}; no move makes it better`);
+  return searchedInVain(`${reason}; no move makes it better`);
 }
 
 /** Why a range that is well may not move now. */
@@ -209,12 +219,12 @@ export function coolingDown({ descriptor }: RangeState, index: ClusterIndex): st
   const moved = index.movedMs.get(descriptor.rangeId);
   if (moved !== undefined && nowMs < moved + settings.moveCooldownMs)
     return `it moved ${Math.round((nowMs - moved) / 1000)} s ago`;
-  return failedLately(descriptor.rangeId, index);
+  return failedLately(descriptor.rangeId, "members", index);
 }
 
-export function failedLately(id: RangeState["descriptor"]["rangeId"], index: ClusterIndex): string | undefined {
+export function failedLately(id: RangeId, kind: ChangeKind, index: ClusterIndex): string | undefined {
   const { nowMs, settings } = index.state;
-  const failed = index.failedMs.get(id);
+  const failed = index.failedMs[kind].get(id);
   if (failed === undefined || nowMs >= failed + settings.retryAfterMs) return undefined;
   return `an operator on it failed ${Math.round((nowMs - failed) / 1000)} s ago`;
 }
@@ -225,7 +235,7 @@ function judgeSplit(range: RangeState, index: ClusterIndex): Verdict {
   const reason = `${range.sizeBytes} bytes, more than ${settings.splitBytes}`;
   const prefix = unsplittable(range.descriptor, colocatedPrefixes);
   if (prefix !== undefined) return blocked(`${reason}; all its keys are co-located`);
-  const wait = failedLately(range.descriptor.rangeId, index);
+  const wait = failedLately(range.descriptor.rangeId, "split", index);
   if (wait !== undefined) return blocked(`${reason}; ${wait}`);
   const count = Math.max(2, Math.min(settings.splitPartsMax, Math.ceil(range.sizeBytes / (settings.splitBytes / 2))));
   const goal: OperatorGoal = { kind: "split", count, keys: [], prefixes: colocatedPrefixes, parts: [] };
@@ -235,13 +245,14 @@ function judgeSplit(range: RangeState, index: ClusterIndex): Verdict {
 /** In the order in which they are asked; the first that decides or blocks ends it for the first two. */
 export const rangeRules: readonly RangeRule[] = [
   { name: "quorum", scheduler: undefined, fine: "a majority of its voters is healthy", judge: judgeQuorum },
+  // Before repair: what is too many, and lost, is taken away rather than made anew.
+  { name: "excess", scheduler: "repair", fine: "it has no replica too many", judge: judgeExcess },
   {
     name: "repair",
     scheduler: "repair",
     fine: "it has all its replicas, none on a store given up",
     judge: judgeRepair,
   },
-  { name: "excess", scheduler: "repair", fine: "it has no replica too many", judge: judgeExcess },
   {
     name: "decommission",
     scheduler: undefined,

@@ -1,6 +1,7 @@
 /**
- * Even numbers of replicas, and then of bytes, over stores. Each move takes two stores nearer to each other and none
- * apart, so it ends; a range that moved is left alone for a while, so nothing goes to and fro.
+ * Even numbers of replicas over stores, and where these are even, of bytes. A move for numbers takes two stores nearer to
+ * each other; one for bytes does so in bytes, and never so that a move for numbers would follow. So it ends; a range that
+ * moved is left alone for a while, so nothing goes to and fro.
  */
 import { noReplica } from "@flotilla/base";
 import type { StoreId } from "@flotilla/base";
@@ -12,50 +13,83 @@ import { coolingDown, decisionFor } from "./range-rules.ts";
 import type { Verdict } from "./range-rules.ts";
 import { crowdingWith, loadsOf, senderBusy, targetBusy, targetRefused } from "./spread.ts";
 
-/** Two stores may differ by less than this. */
-export function unevenReplicas(index: ClusterIndex): number {
-  let replicas = 0;
-  let stores = 0;
+/** What two stores may differ by, and the extremes that there are. */
+export interface Unevenness {
+  /** Less than this in replicas. */
+  readonly replicas: number;
+  /** Less than this in bytes. */
+  readonly bytes: number;
+  readonly replicasMin: number;
+  readonly replicasMax: number;
+}
+
+export function unevenness(index: ClusterIndex): Unevenness {
+  const { balanceShare, splitBytes } = index.state.settings;
+  let [replicas, bytes, stores] = [0, 0, 0];
+  let [replicasMin, replicasMax] = [Infinity, 0];
   for (const load of index.stores.values()) {
     if (load.store.membership !== "active" || load.store.health === "dead") continue;
     replicas += load.replicas;
+    bytes += load.bytes;
     stores++;
+    replicasMin = Math.min(replicasMin, load.replicas);
+    replicasMax = Math.max(replicasMax, load.replicas);
   }
-  return Math.max(2, Math.ceil((index.state.settings.balanceShare * replicas) / Math.max(1, stores)));
+  const share = balanceShare / Math.max(1, stores);
+  return {
+    replicas: Math.max(2, Math.ceil(share * replicas)),
+    bytes: Math.max(splitBytes, share * bytes),
+    replicasMin,
+    replicasMax,
+  };
 }
 
-/** Moves of one round, best first, at most `limit`. `take` counts each at once, so that the next one sees it. */
+/** By what a store is the fullest. */
+interface Measure {
+  readonly of: (load: StoreLoad) => number;
+  readonly uneven: (unevenness: Unevenness) => number;
+}
+
+const measures: readonly Measure[] = [
+  { of: ({ replicas }) => replicas, uneven: ({ replicas }) => replicas },
+  { of: ({ bytes }) => bytes, uneven: ({ bytes }) => bytes },
+];
+
+/** Moves of one round, at most `limit`. `take` counts each at once, so that the next one sees it. */
 export function balanceReplicas(index: ClusterIndex, limit: number, take: (decision: Decision) => void): void {
-  const uneven = unevenReplicas(index);
   let searches = index.state.settings.searchesPerRoundMax;
-  const stuck = new Set<StoreId>();
-  for (let moves = 0; moves < limit && searches > 0;) {
-    const from = fullest(index, stuck);
-    const to = from === undefined ? undefined : emptiest(index);
-    if (from === undefined || to === undefined || from.replicas - to.replicas < uneven) break;
-    let decision: Decision | undefined;
-    const { ranges } = from;
-    // Not always the same ones first, so that those that cannot move do not hide the others for ever.
-    const offset = ranges.length === 0 ? 0 : Math.floor(index.state.nowMs / 1000) % ranges.length;
-    for (let i = 0; i < ranges.length && decision === undefined && searches > 0; i++, searches--)
-      decision = moveFrom(ranges[(offset + i) % ranges.length]!, from, uneven, index);
-    if (decision === undefined) {
-      stuck.add(from.store.storeId);
-      continue;
+  let moves = 0;
+  for (const measure of measures) {
+    const stuck = new Set<StoreId>();
+    while (moves < limit && searches > 0) {
+      const uneven = unevenness(index);
+      const from = fullest(index, stuck, measure);
+      const to = from === undefined ? undefined : emptiest(index, measure);
+      if (from === undefined || to === undefined || measure.of(from) - measure.of(to) < measure.uneven(uneven)) break;
+      let decision: Decision | undefined;
+      const { ranges } = from;
+      // Not always the same ones first, so that those that cannot move do not hide the others for ever.
+      const offset = ranges.length === 0 ? 0 : Math.floor(index.state.nowMs / 1000) % ranges.length;
+      for (let i = 0; i < ranges.length && decision === undefined && searches > 0; i++, searches--)
+        decision = moveFrom(ranges[(offset + i) % ranges.length]!, from, uneven, index);
+      if (decision === undefined) {
+        stuck.add(from.store.storeId);
+        continue;
+      }
+      take(decision);
+      moves++;
     }
-    take(decision);
-    moves++;
   }
 }
 
-function moveFrom(range: RangeState, from: StoreLoad, uneven: number, index: ClusterIndex): Decision | undefined {
+function moveFrom(range: RangeState, from: StoreLoad, uneven: Unevenness, index: ClusterIndex): Decision | undefined {
   if (index.operators.has(range.descriptor.rangeId)) return undefined;
   const verdict = judgeMove(range, from, uneven, index);
   return verdict !== undefined && "decision" in verdict ? verdict.decision : undefined;
 }
 
 /** Whether the range's replica on `from` should go elsewhere for the sake of balance. */
-function judgeMove(range: RangeState, from: StoreLoad, uneven: number, index: ClusterIndex): Verdict {
+function judgeMove(range: RangeState, from: StoreLoad, uneven: Unevenness, index: ClusterIndex): Verdict {
   const { settings } = index.state;
   if (range.descriptor.replicas.some(({ role }) => role !== "voter")) return { blocked: "its members are changing" };
   const wait =
@@ -68,21 +102,23 @@ function judgeMove(range: RangeState, from: StoreLoad, uneven: number, index: Cl
   let best: StoreLoad | undefined;
   let why = "";
   for (const to of index.stores.values()) {
-    if (from.replicas - to.replicas < uneven || memberOn(range.descriptor, to.store.storeId) !== undefined) continue;
+    if (memberOn(range.descriptor, to.store.storeId) !== undefined || !evens(from, to, range.sizeBytes, uneven))
+      continue;
     const refused = targetRefused(to, range.sizeBytes, settings) ?? targetBusy(to, settings);
     if (refused !== undefined) why = refused;
     else if (crowdingWith(to, others) > crowded) why = `store ${to.store.storeId} would spread it worse`;
     else if (best === undefined || isBetter(to, best)) best = to;
   }
   if (best === undefined) return why === "" ? undefined : { blocked: why };
-  const reason = `store ${from.store.storeId} has ${from.replicas} replicas, store ${best.store.storeId} has ${best.replicas}`;
+  const unit = from.replicas - best.replicas >= uneven.replicas ? "replicas" : "bytes";
+  const reason = `store ${from.store.storeId} has ${from[unit]} ${unit}, store ${best.store.storeId} has ${best[unit]}`;
   const goal = { kind: "move" as const, from: from.store.storeId, to: best.store.storeId, replicaId: noReplica };
   return decisionFor(range, goal, "balance-replicas", reason, range.sizeBytes);
 }
 
 /** For `range explain`: the first of its replicas, fullest store first, that should move. */
 export function judgeBalance(range: RangeState, index: ClusterIndex): Verdict {
-  const uneven = unevenReplicas(index);
+  const uneven = unevenness(index);
   let first: Verdict;
   for (const from of loadsOf(range, index).sort((a, b) => b.replicas - a.replicas)) {
     const verdict = judgeMove(range, from, uneven, index);
@@ -92,23 +128,33 @@ export function judgeBalance(range: RangeState, index: ClusterIndex): Verdict {
   return first;
 }
 
+/** Whether a move would take the two nearer to each other in replicas; or in bytes, and leave all even enough in replicas. */
+function evens(from: StoreLoad, to: StoreLoad, sizeBytes: number, uneven: Unevenness): boolean {
+  if (from.replicas - to.replicas >= uneven.replicas) return true;
+  const difference = from.bytes - to.bytes;
+  if (difference < uneven.bytes || sizeBytes === 0 || 2 * sizeBytes > difference) return false;
+  return (
+    to.replicas + 1 - uneven.replicasMin < uneven.replicas && uneven.replicasMax - from.replicas + 1 < uneven.replicas
+  );
+}
+
 const isBetter = (a: StoreLoad, b: StoreLoad): boolean =>
   a.replicas !== b.replicas ? a.replicas < b.replicas : a.bytes < b.bytes;
 
-function fullest(index: ClusterIndex, stuck: ReadonlySet<StoreId>): StoreLoad | undefined {
+function fullest(index: ClusterIndex, stuck: ReadonlySet<StoreId>, { of }: Measure): StoreLoad | undefined {
   let best: StoreLoad | undefined;
   for (const load of index.stores.values()) {
     if (load.store.membership !== "active" || load.store.health !== "live" || stuck.has(load.store.storeId)) continue;
-    if (best === undefined || isBetter(best, load)) best = load;
+    if (best === undefined || of(load) > of(best) || (of(load) === of(best) && isBetter(best, load))) best = load;
   }
   return best;
 }
 
-function emptiest(index: ClusterIndex): StoreLoad | undefined {
+function emptiest(index: ClusterIndex, { of }: Measure): StoreLoad | undefined {
   let best: StoreLoad | undefined;
   for (const load of index.stores.values()) {
     if (targetRefused(load, 0, index.state.settings) !== undefined) continue;
-    if (best === undefined || isBetter(load, best)) best = load;
+    if (best === undefined || of(load) < of(best) || (of(load) === of(best) && isBetter(load, best))) best = load;
   }
   return best;
 }

@@ -62,16 +62,16 @@ class SizeNotes {
   }
 }
 
-/** `prefixes`: keys that begin with one of them stay in one range. `alive`: false ends the search without keys. */
+/** `prefixes`: keys that begin with one of them stay in one range. `alive`: false ends the search, with undefined. */
 export async function findSplitKeys(
   machine: StateMachine,
   parts: number,
   prefixes: readonly Key[],
   alive: () => boolean,
-): Promise<SplitKeys> {
+): Promise<SplitKeys | undefined> {
   const { start, end } = machine.descriptor;
   const notes = await measure(machine, start, end, alive);
-  if (notes === undefined) return { keys: [], reason: "the range changed while keys were sought" };
+  if (notes === undefined) return undefined;
   const keys = new Set<Key>();
   let inPrefix = 0;
   for (let part = 1; part < parts; part++) {

@@ -63,7 +63,11 @@ export class StepRunner {
         return this.#split(replica, action.parts, 0, answer);
       case "find-split-keys":
         findSplitKeys(replica.machine, action.parts, action.prefixes, () => replica.serves).then(
-          ({ keys, reason }) => answer(keys.length > 0 ? { ...done, keys } : refused(reason)),
+          // "There is none" is an answer, and final; that the search broke off is not.
+          (found) =>
+            answer(
+              found === undefined ? refused("the range changed while keys were sought") : { state: "done", ...found },
+            ),
           (error: unknown) => this.#host.fail(error),
         );
         return;
