@@ -1,5 +1,5 @@
 /** What a server (or the simulator) gives a store, and what it gets back. */
-import type { Environment, Files, Incarnation } from "@flotilla/base";
+import type { Environment, Files, Incarnation, LogIndex, RangeDescriptor, ReplicaId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import type { SharedLog } from "@flotilla/raft-log";
 import type { Engine } from "@flotilla/storage";
@@ -61,12 +61,26 @@ export interface StoreStatistics {
   readonly peerStreams: number;
 }
 
+/** One replica that lives on a store. */
+export interface ReplicaState {
+  readonly replicaId: ReplicaId;
+  /** As this replica has applied it. */
+  readonly descriptor: RangeDescriptor;
+  readonly appliedIndex: LogIndex;
+  /** It leads its range, and answers linearizable reads and writes. */
+  readonly serves: boolean;
+  /** A range snapshot is being loaded: descriptor and index are those of before. */
+  readonly loading: boolean;
+}
+
 export interface StoreApi {
   /** Where others find it: the address really bound, unless another one is advertised. */
   readonly address: string;
   /** All ranges of this store have a leader, as far as it knows. */
   readonly ready: boolean;
   statistics(): StoreStatistics;
+  /** All that live here at this moment, in no order. */
+  replicas(): ReplicaState[];
   /** Hands leaderships over (bounded by `transferMs`), flushes, settles, closes log and engine. */
   stop(options: { readonly transferMs: number }): Promise<void>;
 }

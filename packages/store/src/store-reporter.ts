@@ -7,7 +7,7 @@ import type { DiskSpace } from "./disk-space.ts";
 import type { RangeMeters } from "./range-meters.ts";
 import type { StoreCounters } from "./replica/replica-host.ts";
 import type { Replica } from "./replica/replica.ts";
-import type { StoreOptions, StoreStatistics } from "./store-api.ts";
+import type { ReplicaState, StoreOptions, StoreStatistics } from "./store-api.ts";
 
 interface StoreReporterDependencies {
   readonly clock: Clock;
@@ -69,6 +69,16 @@ export class StoreReporter {
       intervalsClearing: this.#dependencies.clearer.size,
       labels,
     };
+  }
+
+  replicas(): ReplicaState[] {
+    return [...this.#dependencies.replicas.values()].map(({ replicaId, machine, serves, loading }) => ({
+      replicaId,
+      descriptor: machine.descriptor,
+      appliedIndex: machine.appliedIndex,
+      serves,
+      loading,
+    }));
   }
 
   range(replica: Replica): RangeReport {

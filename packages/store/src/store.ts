@@ -45,7 +45,7 @@ import { openDirectory } from "./store-directory-record.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
 import { recoverStore } from "./store-recovery.ts";
-import type { StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
+import type { ReplicaState, StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
@@ -382,7 +382,6 @@ class Store implements StoreApi, ReplicaHost {
     this.#housekeeping.start();
   }
 
-  /** `brandNew`: this id has never promised anything. The log has its group already. */
   /** Nothing of this store finds it any more. */
   #forget({ rangeId }: Replica): void {
     this.#replicas.delete(rangeId);
@@ -396,6 +395,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#snapshots.onCheckpoint(durable);
   }
 
+  /** `brandNew`: this id has never promised anything. The log has its group already. */
   #addReplica(machine: StateMachine, replicaId: ReplicaId, brandNew: boolean): Replica {
     const { log } = this.#dependencies;
     const { rangeId } = machine.descriptor;
@@ -532,10 +532,8 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   installSnapshot(replica: Replica, label: SnapshotLabel): void {
-    this.environment.logger.info(
-      { rangeId: replica.rangeId, index: label.index, term: label.term },
-      "installing a range snapshot",
-    );
+    const fields = { rangeId: replica.rangeId, index: label.index, term: label.term };
+    this.environment.logger.info(fields, "installing a range snapshot");
   }
 
   onRoleChanged(replica: Replica, role: Role): void {
@@ -585,6 +583,8 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   // ---- what is told ----
+
+  replicas = (): ReplicaState[] => this.#reporter.replicas();
 
   statistics(): StoreStatistics {
     return this.#reporter.statistics({

@@ -48,6 +48,8 @@ export class Claims {
   violation: Violation | undefined;
   readonly #nowMicros: () => number;
   readonly #ranges = new Map<RangeId, RangeFacts>();
+  /** By node and range: lowest id that may live there, as far as it is durable. */
+  readonly #tombstones = new Map<string, ReplicaId>();
 
   constructor(nowMicros: () => number) {
     this.#nowMicros = nowMicros;
@@ -85,6 +87,22 @@ export class Claims {
 
   #fact(replica: ReplicaId, node: string): Fact {
     return { replica, node, atMicros: this.#nowMicros() };
+  }
+
+  /** A node has made it durable that no replica of the range with a lower id lives there any more. */
+  buried(node: string, range: RangeId, lowestAllowed: ReplicaId): void {
+    const name = `${node} ${range}`;
+    this.#tombstones.set(name, Math.max(lowestAllowed, this.#tombstones.get(name) ?? 0) as ReplicaId);
+  }
+
+  /** A node has this replica. */
+  lives(node: string, range: RangeId, replica: ReplicaId): void {
+    const lowest = this.#tombstones.get(`${node} ${range}`);
+    if (lowest === undefined || replica >= lowest) return;
+    this.violate("no replica lives below its tombstone", range, [
+      `replica ${replica} lives on ${node} now`,
+      `a durable tombstone there allows replicas from ${lowest} on`,
+    ]);
   }
 
   /** A node sends a message of one of its groups. */
@@ -215,6 +233,14 @@ export class Claims {
 
   /** What a node's log says after a start, before the node has sent anything. */
   recovered(node: string, group: GroupState): void {
+    if (group.replicaId !== 0) this.lives(node, group.rangeId, group.replicaId);
+    const lowest = this.#tombstones.get(`${node} ${group.rangeId}`) ?? 0;
+    if (group.tombstone < lowest) {
+      this.violate("a durable tombstone is never forgotten", group.rangeId, [
+        `${node} had a durable tombstone that allows replicas from ${lowest} on`,
+        `after a restart its log allows replicas from ${group.tombstone} on`,
+      ]);
+    }
     const promise = this.#range(group.rangeId).promises.get(group.replicaId);
     if (promise === undefined) return;
     const { hardState, lastIndex } = group;

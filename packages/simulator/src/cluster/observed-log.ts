@@ -57,8 +57,8 @@ export class ForwardingLog implements SharedLog {
     this.inner.noteIdle();
   }
 
-  checkpoint(range: RangeId, index: LogIndex): void {
-    this.inner.checkpoint(range, index);
+  checkpoint(range: RangeId, index: LogIndex, replica?: ReplicaId): void {
+    this.inner.checkpoint(range, index, replica);
   }
 
   reclaim(force?: boolean): Promise<RangeId[]> {
@@ -83,6 +83,8 @@ export class ObservedLog extends ForwardingLog {
   readonly #claims: Claims;
   /** Of this life of the process: a commit index owes no fsync and may be lower after a crash. */
   readonly #commits = new Map<RangeId, LogIndex>();
+  /** Not durable yet. */
+  readonly #stagedTombstones = new Map<RangeId, ReplicaId>();
 
   constructor(inner: SharedLog, node: string, claims: Claims) {
     super(inner);
@@ -129,10 +131,38 @@ export class ObservedLog extends ForwardingLog {
     if (term !== undefined) this.#claims.committed(this.#node, range, replica, commit, term);
   }
 
-  override checkpoint(range: RangeId, index: LogIndex): void {
-    const replica = this.inner.group(range)?.replicaId;
+  override checkpoint(range: RangeId, index: LogIndex, of?: ReplicaId): void {
+    const replica = of ?? this.inner.group(range)?.replicaId;
     assert(replica !== undefined, () => `a checkpoint of range ${range}, which the log does not know`);
     this.#claims.checkpointed(range, replica, index);
-    super.checkpoint(range, index);
+    super.checkpoint(range, index, of);
+  }
+
+  override createGroup(range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
+    this.#born(range, replica);
+    super.createGroup(range, replica, index, term);
+  }
+
+  override install(range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
+    if (this.inner.group(range)?.replicaId !== replica) this.#born(range, replica);
+    super.install(range, replica, index, term);
+  }
+
+  override tombstone(range: RangeId, lowestAllowed: ReplicaId): void {
+    this.#stagedTombstones.set(range, lowestAllowed);
+    this.#commits.delete(range);
+    super.tombstone(range, lowestAllowed);
+  }
+
+  override async flush(): Promise<void> {
+    const written = new Map(this.#stagedTombstones);
+    this.#stagedTombstones.clear();
+    await super.flush();
+    for (const [range, lowestAllowed] of written) this.#claims.buried(this.#node, range, lowestAllowed);
+  }
+
+  #born(range: RangeId, replica: ReplicaId): void {
+    this.#commits.delete(range);
+    this.#claims.lives(this.#node, range, replica);
   }
 }

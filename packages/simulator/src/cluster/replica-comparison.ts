@@ -1,7 +1,6 @@
 /** Replicas of a range at one applied index hold the same bytes: records, sessions, everything of the range. */
 import { newestKey, decodeApplied, rangeRecordKey, rangeRecordNames, rangeRecordsEnd } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
-import type { ClusterPlan } from "@flotilla/placement";
 import { printableKey } from "@flotilla/base";
 import type { LogIndex, RangeDescriptor, RangeId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
@@ -11,12 +10,12 @@ export interface ReplicaDifference {
   readonly facts: readonly string[];
 }
 
-/** The first difference; undefined when all are equal. Engines in the order of the plan's stores. */
+/** The first difference; undefined when all are equal. Engines in the order of store ids. */
 export async function compareReplicas(
-  plan: ClusterPlan,
+  ranges: readonly RangeDescriptor[],
   engines: readonly Engine[],
 ): Promise<ReplicaDifference | undefined> {
-  for (const range of plan.ranges) {
+  for (const range of ranges) {
     const contents: Map<string, string>[] = [];
     const applied: number[] = [];
     for (const { storeId } of range.replicas) {

@@ -3,6 +3,9 @@
  * Equal seeds (and options) give equal runs, down to the trace hash.
  */
 import { isFlotillaError } from "@flotilla/client/internal";
+import type { RangeDescriptor } from "@flotilla/base";
+import type { Engine } from "@flotilla/storage";
+import type { ReplicaState } from "@flotilla/store";
 import { KvModel } from "../history/kv-model.ts";
 import { checkHistory } from "../history/linearizability.ts";
 import type { Contradiction } from "../history/contradiction.ts";
@@ -12,6 +15,9 @@ import type { TraceNote } from "../time/trace.ts";
 import type { Violation } from "./claims.ts";
 import { FaultDriver } from "./fault-driver.ts";
 import type { FaultKind, FaultOptions } from "./fault-driver.ts";
+import { PlacementOrders } from "../placement/placement-orders.ts";
+import type { PlacementOptions } from "../placement/placement-orders.ts";
+import { PlacementWatch } from "../placement/placement-watch.ts";
 import { compareReplicas } from "./replica-comparison.ts";
 import { ClaimViolated, SimulatedCluster, simulatedClusterDefault } from "./simulated-cluster.ts";
 import type { SimulatedClusterOptions } from "./simulated-cluster.ts";
@@ -27,6 +33,8 @@ export interface SeedOptions extends SimulatedClusterOptions {
   readonly healMsMax: number;
   /** Every disk lies from the start on: for tests of the checks themselves. */
   readonly lyingDisks: boolean;
+  /** Ranges are split, moved and so on meanwhile. Undefined: they stay as the cluster began. */
+  readonly placement: PlacementOptions | undefined;
 }
 
 export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
@@ -36,6 +44,16 @@ export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
   chaosMs: 20_000,
   healMsMax: 30_000,
   lyingDisks: false,
+  placement: undefined,
+};
+
+/** More nodes than replicas; what placement does by itself happens within seconds, too. */
+export const elasticSeedOptions: Omit<SeedOptions, "seed"> = {
+  ...seedOptionsDefault,
+  nodes: 5,
+  splitAt: ["key-10"],
+  settings: { ...simulatedClusterDefault.settings, storeDownMs: 6000 },
+  placement: { thinkMsMax: 600, killChance: 0.2 },
 };
 
 export interface SeedReport {
@@ -74,13 +92,27 @@ class SeedRun {
   readonly #cluster: SimulatedCluster;
   readonly #workload: Workload;
   readonly #faults: FaultDriver;
+  readonly #orders: PlacementOrders | undefined;
 
   constructor(options: SeedOptions) {
     this.#options = options;
     this.#cluster = new SimulatedCluster(options);
     this.#workload = new Workload(options.workload, this.#cluster);
     this.#faults = new FaultDriver(options.faults, this.#cluster);
+    const { placement, workload } = options;
+    this.#orders = placement === undefined ? undefined : new PlacementOrders(placement, this.#cluster, workload.keys);
+    if (placement !== undefined) this.#watchReplicas();
     if (options.lyingDisks) for (const node of this.#cluster.nodes) node.disk.faults.lies = true;
+  }
+
+  #watchReplicas(): void {
+    const { time, nodes, claims } = this.#cluster;
+    const watch = new PlacementWatch(nodes, claims);
+    const check = time.afterEvent;
+    time.afterEvent = () => {
+      watch.afterEvent(time.nowMicros);
+      check?.();
+    };
   }
 
   /** Hazard I6: a rejection that nobody hears of leaves something half dead. */
@@ -108,16 +140,18 @@ class SeedRun {
     const { time, nodes } = this.#cluster;
     const { chaosMs, workload } = this.#options;
     await time.complete(Promise.all(nodes.map((node) => node.start())), 30e6);
-    const work = this.#workload.run();
+    const work = Promise.all([this.#workload.run(), this.#orders?.run()]);
     this.#faults.start();
     await time.runFor(chaosMs * 1000);
     this.#workload.stop();
+    this.#orders?.stop();
     await time.complete(work, (workload.timeoutMs + 5000) * 1000);
     this.#faults.healAll();
     await this.#everyNodeIsUp();
     await this.#readEverything();
     this.#checkHistory();
-    await this.#compareReplicas();
+    if (this.#orders === undefined) await this.#compareReplicas();
+    else await this.#compareLivingReplicas();
   }
 
   /** After healing every key can be read; the answers join the history, so that a lost write shows there. */
@@ -184,7 +218,7 @@ class SeedRun {
   }
 
   async #compareReplicas(): Promise<void> {
-    const { time, nodes, claims, plan } = this.#cluster;
+    const { time, nodes, plan } = this.#cluster;
     for (const client of this.#workload.clients) await time.complete(client.close());
     // The last commits reach the followers with the next heartbeats.
     const commits = (): { range: number; commits: number[] }[] =>
@@ -196,7 +230,34 @@ class SeedRun {
     );
     await time.complete(Promise.all(nodes.map((node) => node.stop(0))), 30e6);
     const engines = await time.complete(Promise.all(nodes.map((node) => node.openEngine())), 1e6);
-    const difference = await time.complete(compareReplicas(plan, engines), 60e6);
+    await this.#compare(plan.ranges, engines);
+  }
+
+  /** Of the ranges that there are now: each one is led, and all its replicas have the same. */
+  async #compareLivingReplicas(): Promise<void> {
+    const { time, nodes } = this.#cluster;
+    for (const client of this.#workload.clients) await time.complete(client.close());
+    const living = (): Map<number, ReplicaState[]> => {
+      const byRange = new Map<number, ReplicaState[]>();
+      for (const replica of nodes.flatMap(({ store }) => store?.replicas() ?? [])) {
+        const { rangeId } = replica.descriptor;
+        byRange.set(rangeId, [...(byRange.get(rangeId) ?? []), replica]);
+      }
+      return byRange;
+    };
+    await this.#within(
+      "every range of a healed cluster is led, by its newest members",
+      () => [...living().values()].every(isSettled),
+      () => [...living().values()].filter((replicas) => !isSettled(replicas)).map((open) => JSON.stringify(open)),
+    );
+    const ranges = [...living().values()].map((replicas) => newestMembers(replicas).descriptor);
+    await time.complete(Promise.all(nodes.map((node) => node.stop(0))), 30e6);
+    await this.#compare(ranges, await time.complete(Promise.all(nodes.map((node) => node.openEngine())), 1e6));
+  }
+
+  async #compare(ranges: readonly RangeDescriptor[], engines: readonly Engine[]): Promise<void> {
+    const { time, claims } = this.#cluster;
+    const difference = await time.complete(compareReplicas(ranges, engines), 60e6);
     if (difference === undefined) return;
     claims.violate("replicas that have applied the same entries are equal", difference.rangeId, difference.facts);
     throw new ClaimViolated();
@@ -232,6 +293,29 @@ class SeedRun {
       notes: violation === undefined ? [] : time.trace.latest(notesShown, range),
     };
   }
+}
+
+/** Of the replicas of one range: the members that its newest descriptor names. */
+function newestMembers(replicas: readonly ReplicaState[]): { descriptor: RangeDescriptor; members: ReplicaState[] } {
+  const { descriptor } = replicas.reduce((a, b) => (isNewer(b.descriptor, a.descriptor) ? b : a));
+  const ids = new Set(descriptor.replicas.map(({ replicaId }) => replicaId));
+  return { descriptor, members: replicas.filter(({ replicaId }) => ids.has(replicaId)) };
+}
+
+function isNewer({ epoch: a }: RangeDescriptor, { epoch: b }: RangeDescriptor): boolean {
+  return a.bounds > b.bounds || (a.bounds === b.bounds && a.members > b.members);
+}
+
+/** One serves, all know the same members, and each of these is there with everything applied. */
+function isSettled(replicas: readonly ReplicaState[]): boolean {
+  const { descriptor, members } = newestMembers(replicas);
+  const { appliedIndex } = members[0] ?? replicas[0]!;
+  const text = JSON.stringify(descriptor);
+  return (
+    members.filter(({ serves }) => serves).length === 1 &&
+    members.length === descriptor.replicas.length &&
+    members.every((each) => each.appliedIndex === appliedIndex && JSON.stringify(each.descriptor) === text)
+  );
 }
 
 function contradictionFacts({ operations, cut }: Contradiction<KvOperation>): string[] {

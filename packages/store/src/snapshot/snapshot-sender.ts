@@ -117,7 +117,7 @@ export class SnapshotSender {
     try {
       let found = this.#read(view);
       if (!this.#serves(found, descriptor)) {
-        // Applied, and not in the engine yet: that the receiver became a member, or that the range was split.
+        // Applied, and not in the engine yet: that the receiver became a member, or that the range was split (off).
         await view.close();
         if (!(await this.#host.flush()) || this.#finished) return this.finish(false);
         view = this.#host.engine.readView();
@@ -132,8 +132,11 @@ export class SnapshotSender {
     }
   }
 
-  /** Bounds, members and label as one view has them (hazards D6, D9): what is in memory may be of another moment. */
-  #read(view: ReadView): ViewedRange {
+  /**
+   * Bounds, members and label as one view has them (hazards D6, D9): what is in memory may be of another moment.
+   * Undefined of a range that was split off and is in no flush yet.
+   */
+  #read(view: ReadView): ViewedRange | undefined {
     const { rangeId } = this.replica;
     const operations = this.#host.environment.bytes;
     const record = <T>(
@@ -145,14 +148,16 @@ export class SnapshotSender {
       assert(value !== undefined, `range ${rangeId} has no ${name} record to make a snapshot from`);
       return decode(key, value, operations);
     };
+    if (view.getNow(rangeRecordKey(rangeId, rangeRecordNames.applied, operations)) === undefined) return undefined;
     const { index, term } = record(rangeRecordNames.applied, decodeApplied);
     const configuration = record(rangeRecordNames.configuration, decodeConfiguration);
     const descriptor = record(rangeRecordNames.descriptor, decodeDescriptor);
     return { descriptor, label: { index, term, configuration } };
   }
 
-  #serves({ descriptor, label }: ViewedRange, offered: RangeDescriptor): boolean {
-    return isMember(label.configuration, this.to) && descriptor.epoch.bounds >= offered.epoch.bounds;
+  #serves(found: ViewedRange | undefined, offered: RangeDescriptor): found is ViewedRange {
+    if (found === undefined) return false;
+    return isMember(found.label.configuration, this.to) && found.descriptor.epoch.bounds >= offered.epoch.bounds;
   }
 
   async #stream(view: ReadView, descriptor: RangeDescriptor, index: LogIndex, term: Term): Promise<void> {
