@@ -30,6 +30,7 @@ const verbs = {
     await runOrFail("oxfmt", [process.execPath, commands.oxfmt, "--write", "."], { cwd: root });
   },
   sim: (args) => buildAndBecome(join(root, "packages/simulator/dist/main.js"), args),
+  "sim:defects": (args) => buildAndBecome(join(root, "tools/dist/sim-defects/main.js"), args),
   "check-history": (args) => buildAndBecome(join(root, "packages/simulator/dist/check-history.js"), args),
   "raft-vectors": (args) => buildAndBecome(join(root, "tools/dist/raft-vectors/main.js"), args),
   pack: (args) => buildAndBecome(join(root, "tools/dist/pack/main.js"), args),

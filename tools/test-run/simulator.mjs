@@ -1,4 +1,4 @@
-/** Runs seeds of the simulator; each seed counts as one test. */
+/** Runs seeds of the simulator, and defects that it must find; each seed and each defect counts as one test. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand } from "../bootstrap/run-command.mjs";
@@ -6,19 +6,52 @@ import { root } from "../bootstrap/workspace.mjs";
 import { failed } from "./stage.mjs";
 
 const simulatorMain = join(root, "packages", "simulator", "dist", "main.js");
+const defectsMain = join(root, "tools", "dist", "sim-defects", "main.js");
 
 /**
- * @param {{ from: number, seeds: number, timeoutMs: number }} options
+ * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" }} options
  * @returns {Promise<import("./stage.mjs").StageResult>}
  */
-export async function runSeeds({ from, seeds, timeoutMs }) {
-  if (!existsSync(simulatorMain)) return failed(`${simulatorMain} is missing`);
+export function runSeeds({ from, seeds, timeoutMs, scenario = "cluster" }) {
   const args = ["--seeds", String(seeds), "--from", String(from), "-o", "json"];
-  const command = [process.execPath, simulatorMain, ...args];
+  if (scenario === "group") args.push("--group");
+  return runProgram(simulatorMain, args, timeoutMs, (report, exitCode) => countSeeds(report, seeds, exitCode));
+}
+
+/**
+ * Those that have found something before.
+ *
+ * @param {number} timeoutMs
+ */
+export function runKeptSeeds(timeoutMs) {
+  return runProgram(simulatorMain, ["--kept", "-o", "json"], timeoutMs, (report, exitCode) =>
+    countSeeds(report, Number(report.seeds), exitCode),
+  );
+}
+
+/**
+ * Every patch of test/defects applies, builds, and fails on its recorded seed.
+ *
+ * @param {number} timeoutMs
+ */
+export function runDefects(timeoutMs) {
+  return runProgram(defectsMain, ["--recorded", "-o", "json"], timeoutMs, countDefects);
+}
+
+/**
+ * @param {string} program
+ * @param {string[]} args
+ * @param {number} timeoutMs
+ * @param {(report: any, exitCode: number) => import("./stage.mjs").StageResult} count
+ * @returns {Promise<import("./stage.mjs").StageResult>}
+ */
+async function runProgram(program, args, timeoutMs, count) {
+  if (!existsSync(program)) return failed(`${program} is missing`);
+  const command = [process.execPath, program, ...args];
   const { exitCode, output, timedOut } = await runCommand(command, { cwd: root, stdout: "capture", timeoutMs });
   if (timedOut) return failed(`stopped after ${timeoutMs / 1000} s`);
   try {
-    return countSeeds(JSON.parse(output), seeds, exitCode);
+    return count(JSON.parse(output), exitCode);
   } catch (error) {
     process.stdout.write(output);
     return failed(`the simulator ended with ${exitCode}; its result: ${String(error)}`);
@@ -26,7 +59,19 @@ export async function runSeeds({ from, seeds, timeoutMs }) {
 }
 
 /**
- * @param {{ seeds: number, failedSeeds: unknown[], simulatedSeconds?: number, operations?: number }} report
+ * @param {{ passed: number, failed: number, failures: string[] }} report
+ * @param {number} exitCode
+ * @returns {import("./stage.mjs").StageResult}
+ */
+export function countDefects(report, exitCode) {
+  if (!Number.isSafeInteger(report.passed) || !Number.isSafeInteger(report.failed)) throw new Error("no counts in it");
+  if (report.passed + report.failed === 0) return failed("there are no defects to find");
+  if ((exitCode === 0) !== (report.failed === 0)) return failed(`sim:defects ended with ${exitCode}`);
+  return { passed: report.passed, failed: report.failed, notes: report.failures.map((failure) => `defect ${failure}`) };
+}
+
+/**
+ * @param {{ seeds: number, failedSeeds: number[], violations?: { replay: string }[], simulatedSeconds?: number, operations?: number }} report
  * @param {number} asked how many seeds were to be run
  * @param {number} exitCode
  * @returns {import("./stage.mjs").StageResult}
@@ -35,10 +80,7 @@ export function countSeeds(report, asked, exitCode) {
   if (!Number.isSafeInteger(report.seeds) || !Array.isArray(report.failedSeeds)) throw new Error("no counts in it");
   if (report.seeds !== asked) return failed(`${report.seeds} seeds were run, not ${asked}`);
   const failures = report.failedSeeds.length;
-  const notes = report.failedSeeds.map((seed) => {
-    const number = typeof seed === "object" && seed !== null && "seed" in seed ? seed.seed : seed;
-    return `failed: npm run sim -- --from ${String(number)} --seeds 1`;
-  });
+  const notes = (report.violations ?? []).map(({ replay }) => `failed: ${replay}`);
   if (failures === 0 && exitCode !== 0) return failed(`the simulator ended with ${exitCode} and names no seed`);
   notes.push(`${report.simulatedSeconds ?? "?"} simulated seconds, ${report.operations ?? "?"} operations`);
   return { passed: asked - failures, failed: failures, notes };

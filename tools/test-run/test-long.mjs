@@ -16,6 +16,7 @@ import { runVitest } from "./vitest.mjs";
 
 const stateFile = join(cacheDirectory, "test-long.json");
 const seedsPerPart = 100;
+const groupSeeds = 5000;
 const clusterRounds = 3;
 
 /** @typedef {{ sources: string, passed: Record<string, { passed: number, seconds: number }> }} State */
@@ -71,6 +72,9 @@ function parts(seeds) {
     const run = /** @param {number} timeoutMs */ (timeoutMs) => runSeeds({ from, seeds: count, timeoutMs });
     all.push({ name: `seeds ${from}-${from + count - 1}`, budgetSeconds: 300, run });
   }
+  const runGroups = /** @param {number} timeoutMs */ (timeoutMs) =>
+    runSeeds({ from: 1, seeds: groupSeeds, timeoutMs, scenario: "group" });
+  all.push({ name: `group seeds 1-${groupSeeds}`, budgetSeconds: 300, run: runGroups });
   for (let round = 1; round <= clusterRounds; round++) {
     for (const file of listFiles(["test/cluster"], isClusterTest)) {
       const run = /** @param {number} timeoutMs */ (timeoutMs) =>

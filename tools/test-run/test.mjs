@@ -5,7 +5,7 @@ import { commands } from "../bootstrap/commands.mjs";
 import { runCommand } from "../bootstrap/run-command.mjs";
 import { root } from "../bootstrap/workspace.mjs";
 import { lintStage } from "./lint.mjs";
-import { runSeeds } from "./simulator.mjs";
+import { runDefects, runKeptSeeds, runSeeds } from "./simulator.mjs";
 import { failed, passed, runStages, sum } from "./stage.mjs";
 import { runVitest } from "./vitest.mjs";
 
@@ -33,7 +33,13 @@ const unitStage = {
 const simulatorStage = {
   name: "simulator",
   budgetSeconds: 45,
-  run: (timeoutMs) => runSeeds({ from: 1, seeds: 40, timeoutMs }),
+  run: async (timeoutMs) =>
+    sum([
+      await runSeeds({ from: 1, seeds: 60, timeoutMs }),
+      await runSeeds({ from: 1, seeds: 30, timeoutMs, scenario: "group" }),
+      await runKeptSeeds(timeoutMs),
+      await runDefects(timeoutMs),
+    ]),
 };
 
 /** @type {import("./stage.mjs").Stage} */

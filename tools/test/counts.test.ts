@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countSeeds } from "../test-run/simulator.mjs";
+import { countDefects, countSeeds } from "../test-run/simulator.mjs";
 import { countReport } from "../test-run/vitest.mjs";
 
 const passedFile = { name: "a.test.ts", status: "passed", assertionResults: [{ status: "passed", fullName: "one" }] };
@@ -35,7 +35,8 @@ test("an error outside every test, a test left out, and a run without tests are 
 
 test("each seed of the simulator counts as one test, and a failed one is named with its command", () => {
   expect(countSeeds({ seeds: 40, failedSeeds: [] }, 40, 0)).toMatchObject({ passed: 40, failed: 0 });
-  const result = countSeeds({ seeds: 40, failedSeeds: [7] }, 40, 1);
+  const violations = [{ replay: "npm run sim -- --from 7 --seeds 1" }];
+  const result = countSeeds({ seeds: 40, failedSeeds: [7], violations }, 40, 1);
   expect(result).toMatchObject({ passed: 39, failed: 1 });
   expect(result.notes[0]).toBe("failed: npm run sim -- --from 7 --seeds 1");
 });
@@ -43,4 +44,15 @@ test("each seed of the simulator counts as one test, and a failed one is named w
 test("a simulator that ran fewer seeds than asked, or failed without naming one, has not passed", () => {
   expect(countSeeds({ seeds: 3, failedSeeds: [] }, 40, 0)).toMatchObject({ passed: 0, failed: 1 });
   expect(countSeeds({ seeds: 40, failedSeeds: [] }, 40, 1)).toMatchObject({ passed: 0, failed: 1 });
+});
+
+test("each defect counts as one test, one that is not found is named, and none at all is a failure", () => {
+  expect(countDefects({ passed: 20, failed: 0, failures: [] }, 0)).toEqual({ passed: 20, failed: 0, notes: [] });
+  expect(countDefects({ passed: 1, failed: 1, failures: ["A1: seed 4 passes"] }, 1)).toEqual({
+    passed: 1,
+    failed: 1,
+    notes: ["defect A1: seed 4 passes"],
+  });
+  expect(countDefects({ passed: 0, failed: 0, failures: [] }, 0)).toMatchObject({ passed: 0, failed: 1 });
+  expect(countDefects({ passed: 1, failed: 0, failures: [] }, 1)).toMatchObject({ passed: 0, failed: 1 });
 });

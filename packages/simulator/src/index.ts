@@ -19,3 +19,4 @@ export * from "./cluster/run-seed.ts";
 export * from "./cluster/simulated-cluster.ts";
 export * from "./cluster/simulated-node.ts";
 export * from "./cluster/workload.ts";
+export { runGroupSeed } from "./group/run-group-seed.ts";

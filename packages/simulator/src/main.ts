@@ -1,141 +1,49 @@
-/** `npm run sim -- --seeds N --from SEED`: runs seeds of the simulated cluster on all cores. */
-import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
-import type { SeedReport } from "./cluster/run-seed.ts";
-import { printableNote, Trace } from "./time/trace.ts";
+/** `npm run sim -- --seeds N --from SEED`: runs seeds of the simulation on all cores. */
+import { readKeptSeeds } from "./command/kept-seeds.ts";
 import { SeedPool } from "./command/seed-pool.ts";
+import type { SeedTask } from "./command/seed-task.ts";
+import { parseSimArguments, simHelp, UsageError } from "./command/sim-arguments.ts";
+import type { SimArguments } from "./command/sim-arguments.ts";
+import { failureText, summarize, summaryText } from "./command/sim-summary.ts";
+import type { SeedOutcome } from "./command/sim-summary.ts";
 
-const help = `Usage: npm run sim -- [--seeds N] [--from SEED] [-o table|json] [--keep-going] [--jobs N]
+const progressEveryMs = 10_000;
 
-Runs a three-node cluster, the real code on a virtual clock, network and disk, once for each seed: clients put, delete
-and get while the seed's faults hurt the cluster (lost, late and doubled messages, partitions, paused and suspended
-nodes, crashes that lose what was not synced, slow, stuck and failing disks, wrong clocks). Then everything is healed,
-read back and compared. One seed gives one run, always.
-
-  --seeds N      how many (default 10)
-  --from SEED    the first one (default 1); the others follow it
-  --keep-going   goes on with further seeds after one that fails
-  --jobs N       threads (default: one for each core)
-  -o json        one JSON document: seeds, failedSeeds, simulatedSeconds, operations, faults, traceHash, violations
-
-Exit code 0: nothing was violated. 1: a seed failed; its claim, the facts that contradict each other, the latest events
-and the command that repeats it are printed. 2: the arguments are wrong.
-`;
-
-interface Arguments {
-  readonly seeds: number;
-  readonly from: number;
-  readonly jobs: number;
-  readonly keepGoing: boolean;
-  readonly json: boolean;
+function tasksOf({ seeds, from, group, kept }: SimArguments): SeedTask[] {
+  if (kept) return readKeptSeeds();
+  return Array.from({ length: seeds }, (_, i) => ({ scenario: group ? "group" : "cluster", seed: from + i }));
 }
 
-class UsageError extends Error {}
-
-function wholeNumber(name: string, text: string, min: number): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < min)
-    throw new UsageError(`${name} must be a whole number from ${min}, not ${text}`);
-  return value;
-}
-
-function parseArguments(given: string[]): Arguments | "help" {
-  let values;
-  try {
-    ({ values } = parseArgs({
-      args: given,
-      options: {
-        seeds: { type: "string", default: "10" },
-        from: { type: "string", default: "1" },
-        jobs: { type: "string", default: String(availableParallelism()) },
-        output: { type: "string", short: "o", default: "table" },
-        "keep-going": { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    }));
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-  if (values.help) return "help";
-  if (values.output !== "table" && values.output !== "json")
-    throw new UsageError(`-o is table or json, not ${values.output}`);
-  const seeds = wholeNumber("--seeds", values.seeds, 1);
-  return {
-    seeds,
-    from: wholeNumber("--from", values.from, 0),
-    jobs: Math.min(seeds, wholeNumber("--jobs", values.jobs, 1)),
-    keepGoing: values["keep-going"],
-    json: values.output === "json",
-  };
-}
-
-const replayCommand = (seed: number): string => `npm run sim -- --from ${seed} --seeds 1`;
-
-function failureText(report: SeedReport): string {
-  const { seed, violation, notes } = report;
-  if (violation === undefined) return "";
-  const lines = [
-    `seed ${seed} violates: ${violation.claim}`,
-    ...(violation.rangeId === 0 ? [] : [`  range ${violation.rangeId}`]),
-    ...violation.facts.map((fact) => `  ${fact}`),
-    `  the latest events${violation.rangeId === 0 ? "" : " of this range"}:`,
-    ...notes.map((note) => `  ${printableNote(note)}`),
-    `  repeat it: ${replayCommand(seed)}`,
-    "",
-  ];
-  return lines.join("\n") + "\n";
-}
-
-/** In the order of seeds, whichever thread was first. */
-function summary(reports: readonly SeedReport[]): Record<string, unknown> {
-  const ordered = [...reports].sort((a, b) => a.seed - b.seed);
-  const faults: Record<string, number> = {};
-  const trace = new Trace();
-  let simulatedSeconds = 0;
-  let operations = 0;
-  for (const report of ordered) {
-    simulatedSeconds += report.simulatedSeconds;
-    operations += report.operations;
-    trace.foldText(report.traceHash);
-    for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
-  }
-  const failed = ordered.filter(({ violation }) => violation !== undefined);
-  return {
-    seeds: ordered.length,
-    failedSeeds: failed.map(({ seed }) => seed),
-    simulatedSeconds: Math.round(simulatedSeconds * 1000) / 1000,
-    operations,
-    faults: Object.fromEntries(Object.entries(faults).sort(([a], [b]) => (a < b ? -1 : 1))),
-    traceHash: ordered.length === 1 ? ordered[0]!.traceHash : trace.digest(),
-    violations: failed.map(({ seed, violation }) => ({ seed, ...violation, replay: replayCommand(seed) })),
-  };
+function showProgress(outcomes: readonly SeedOutcome[], asked: number): void {
+  const { seeds, failedSeeds, simulatedSeconds, operations } = summarize(outcomes);
+  const hours = (simulatedSeconds / 3600).toFixed(2);
+  const counts = `${seeds} of ${asked} seeds, ${failedSeeds.length} failed`;
+  process.stderr.write(`${counts}; ${hours} simulated hours, ${operations} operations\n`);
 }
 
 async function main(given: string[]): Promise<number> {
-  const parsed = parseArguments(given);
+  const parsed = parseSimArguments(given);
   if (parsed === "help") {
-    process.stdout.write(help);
+    process.stdout.write(simHelp);
     return 0;
   }
-  const { seeds, from, jobs, keepGoing, json } = parsed;
-  const reports: SeedReport[] = [];
-  const pool = new SeedPool(jobs);
-  const seedList = Array.from({ length: seeds }, (_, i) => from + i);
-  await pool.run(seedList, (report) => {
-    reports.push(report);
-    if (report.violation === undefined) return true;
-    process.stderr.write(failureText(report));
-    return keepGoing;
-  });
-  const result = summary(reports);
-  const failedSeeds = result["failedSeeds"] as number[];
-  if (json) process.stdout.write(JSON.stringify(result) + "\n");
-  else {
-    const outcome = failedSeeds.length === 0 ? "all passed" : `${failedSeeds.length} failed: ${failedSeeds.join(", ")}`;
-    const size = `${String(result["simulatedSeconds"])} simulated seconds, ${String(result["operations"])} operations`;
-    process.stdout.write(`${reports.length} seeds, ${outcome}; ${size}; trace hash ${String(result["traceHash"])}\n`);
+  const tasks = tasksOf(parsed);
+  const outcomes: SeedOutcome[] = [];
+  const progress = setInterval(() => showProgress(outcomes, tasks.length), progressEveryMs);
+  try {
+    await new SeedPool(Math.min(tasks.length, parsed.jobs)).run(tasks, (task, report) => {
+      const outcome = { task, report };
+      outcomes.push(outcome);
+      if (report.violation === undefined) return true;
+      process.stderr.write(failureText(outcome));
+      return parsed.keepGoing;
+    });
+  } finally {
+    clearInterval(progress);
   }
-  return failedSeeds.length === 0 ? 0 : 1;
+  const summary = summarize(outcomes);
+  process.stdout.write(parsed.json ? JSON.stringify(summary) + "\n" : summaryText(summary));
+  return summary.failedSeeds.length === 0 ? 0 : 1;
 }
 
 try {

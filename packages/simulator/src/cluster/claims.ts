@@ -4,8 +4,7 @@
  */
 import type { LogIndex, RangeId, ReplicaId, Term } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
-import type { Entry, Message } from "@flotilla/raft";
-import type { GroupState } from "@flotilla/raft-log";
+import type { Entry, HardState, Message } from "@flotilla/raft";
 
 export interface Violation {
   /** The claim that does not hold, as a sentence. */
@@ -16,16 +15,40 @@ export interface Violation {
   readonly facts: readonly string[];
 }
 
+/** A replica's log as it stands when the replica says something. */
+export interface LogState {
+  /** With what is not durable yet. Undefined: before the first entry that is kept, or behind the last. */
+  readonly reader: { term(index: LogIndex): Term | undefined; firstIndex(): LogIndex };
+  readonly durable: { readonly term: Term; readonly vote: ReplicaId; readonly lastIndex: LogIndex };
+}
+
+/** What a log knows of a replica when it is opened. */
+export interface RecoveredReplica {
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  readonly hardState: HardState;
+  readonly lastIndex: LogIndex;
+  /** No replica of the range with a lower id lives on the node any more; 0 = any may. */
+  readonly tombstone: ReplicaId;
+}
+
 interface ReplicaPromises {
   /** The highest term in which it gave a vote or acknowledged entries: those, it must remember. */
   term: Term;
   /** Everything up to here it has acknowledged to a leader as durable (and has not replaced since). */
   acknowledged: LogIndex;
+  /** Of the last entry it was given. */
+  appendedTerm: Term;
   /** Its store said that everything up to here is durable in the engine. */
   checkpoint: LogIndex;
   /** Whom it gave its vote in `voteTerm`. */
   vote: ReplicaId;
   voteTerm: Term;
+}
+
+/** Ends the run; what was violated stands in `Claims.violation`. */
+export class ClaimViolated extends Error {
+  override readonly name = "ClaimViolated";
 }
 
 interface Fact {
@@ -39,8 +62,10 @@ interface RangeFacts {
   readonly leaders: Map<Term, Fact>;
   readonly votes: Map<string, Fact & { readonly candidate: ReplicaId }>;
   /** By index and term. */
-  readonly entries: Map<string, Fact & { readonly checksum: number }>;
+  readonly entries: Map<string, Fact & { readonly checksum: number; readonly previousTerm: Term | undefined }>;
   readonly committed: Map<LogIndex, Fact & { readonly term: Term }>;
+  /** The furthest commit that was known in each term: every leader of a later one must have it. */
+  readonly commitOfTerm: Map<Term, Fact & { readonly index: LogIndex; readonly term: Term }>;
   readonly promises: Map<ReplicaId, ReplicaPromises>;
 }
 
@@ -63,7 +88,14 @@ export class Claims {
   #range(range: RangeId): RangeFacts {
     let facts = this.#ranges.get(range);
     if (facts === undefined) {
-      facts = { leaders: new Map(), votes: new Map(), entries: new Map(), committed: new Map(), promises: new Map() };
+      facts = {
+        leaders: new Map(),
+        votes: new Map(),
+        entries: new Map(),
+        committed: new Map(),
+        commitOfTerm: new Map(),
+        promises: new Map(),
+      };
       this.#ranges.set(range, facts);
     }
     return facts;
@@ -76,6 +108,7 @@ export class Claims {
       promise = {
         term: 0 as Term,
         acknowledged: 0 as LogIndex,
+        appendedTerm: 0 as Term,
         checkpoint: 0 as LogIndex,
         vote: 0 as ReplicaId,
         voteTerm: 0 as Term,
@@ -105,8 +138,8 @@ export class Claims {
     ]);
   }
 
-  /** A node sends a message of one of its groups. */
-  sent(node: string, range: RangeId, message: Message): void {
+  /** A node sends a message of one of its groups; `log` is that group's in this moment. */
+  sent(node: string, range: RangeId, message: Message, log: LogState): void {
     const { from, term } = message;
     const promise = this.#promises(range, from);
     switch (message.type) {
@@ -114,13 +147,26 @@ export class Claims {
       case "heartbeat":
       case "snapshot":
       case "timeout-now":
-        return this.#leads(node, range, from, term);
+        return this.#leads(node, range, from, term, log);
       case "vote-response":
-        if (!message.reject) this.#votes(node, range, from, message.to, term);
+        if (message.reject) return;
+        this.#votes(node, range, from, message.to, term);
+        if (log.durable.term < term || (log.durable.term === term && log.durable.vote !== message.to))
+          this.violate("a vote is durable before it is given", range, [
+            `term ${term}: replica ${from} on ${node} gives its vote to ${message.to} now`,
+            `its durable log knows term ${log.durable.term} and the vote ${log.durable.vote}`,
+          ]);
         return;
       case "append-response":
         if (message.reject) return;
-        if (message.index > promise.acknowledged) promise.acknowledged = message.index;
+        // Of an older term: what it speaks of may have been replaced since, which the newer term allows.
+        if (log.durable.term < term || (log.durable.term === term && log.durable.lastIndex < message.index))
+          this.violate("an entry is durable before it is acknowledged", range, [
+            `term ${term}: replica ${from} on ${node} acknowledges everything up to index ${message.index} now`,
+            `its durable log is in term ${log.durable.term} and ends at ${log.durable.lastIndex}`,
+          ]);
+        // A late one of an older term promises nothing of what has been given to the log since.
+        if (message.index > promise.acknowledged && term >= promise.appendedTerm) promise.acknowledged = message.index;
         if (term > promise.term) promise.term = term;
         return;
       case "vote":
@@ -141,11 +187,13 @@ export class Claims {
     return found;
   }
 
-  #leads(node: string, range: RangeId, replica: ReplicaId, term: Term): void {
+  #leads(node: string, range: RangeId, replica: ReplicaId, term: Term, log: LogState): void {
     const { leaders, votes } = this.#range(range);
     const other = leaders.get(term);
-    if (other === undefined) leaders.set(term, this.#fact(replica, node));
-    else if (other.replica !== replica) {
+    if (other === undefined) {
+      leaders.set(term, this.#fact(replica, node));
+      this.#holdsEverythingCommitted(node, range, replica, term, log);
+    } else if (other.replica !== replica) {
       this.violate("at most one replica leads a range in one term", range, [
         `term ${term}: replica ${other.replica} ${where(other)}`,
         `term ${term}: replica ${replica} on ${node} now`,
@@ -157,6 +205,19 @@ export class Claims {
       this.violate("a replica votes once in one term", range, [
         `term ${term}: replica ${replica} gave its vote to ${vote.candidate} ${where(vote)}`,
         `term ${term}: it leads itself now, on ${node}`,
+      ]);
+    }
+  }
+
+  /** Log matching: who has the furthest committed entry has all before it. */
+  #holdsEverythingCommitted(node: string, range: RangeId, replica: ReplicaId, term: Term, log: LogState): void {
+    for (const [inTerm, commit] of this.#range(range).commitOfTerm) {
+      if (inTerm >= term || commit.index < log.reader.firstIndex()) continue;
+      const own = log.reader.term(commit.index);
+      if (own === commit.term) continue;
+      this.violate("a leader holds everything that was committed in earlier terms (leader completeness)", range, [
+        `index ${commit.index} of term ${commit.term} was committed by replica ${commit.replica} ${where(commit)}`,
+        `replica ${replica} on ${node} leads term ${term} now and has ${own === undefined ? "nothing" : `term ${own}`} there`,
       ]);
     }
   }
@@ -178,29 +239,50 @@ export class Claims {
     if (term > promise.term) promise.term = term;
   }
 
-  /** A node puts entries into its log, replacing what is there from the first one's index on. */
-  appended(node: string, range: RangeId, replica: ReplicaId, entries: readonly Entry[]): void {
+  /**
+   * A node puts entries into its log, replacing what is there from the first one's index on. `previousTerm`: of the entry
+   * before the first, where the log knows it.
+   */
+  appended(
+    node: string,
+    range: RangeId,
+    replica: ReplicaId,
+    entries: readonly Entry[],
+    previousTerm: Term | undefined,
+  ): void {
     const facts = this.#range(range);
     const promise = this.#promises(range, replica);
     const first = entries[0]!.index;
     if (first <= promise.acknowledged) promise.acknowledged = (first - 1) as LogIndex;
+    promise.appendedTerm = entries.at(-1)!.term;
+    let before = previousTerm;
     for (const entry of entries) {
       const checksum = nodeByteOperations.crc32(entry.data, 0, entry.data.length, entry.kind === "normal" ? 0 : 1);
       const name = `${entry.index} ${entry.term}`;
       const known = facts.entries.get(name);
-      if (known === undefined) facts.entries.set(name, { ...this.#fact(replica, node), checksum });
+      if (known === undefined)
+        facts.entries.set(name, { ...this.#fact(replica, node), checksum, previousTerm: before });
       else if (known.checksum !== checksum) {
         this.violate("entries of equal index and term are equal", range, [
           `index ${entry.index}, term ${entry.term}: replica ${known.replica} ${where(known)} has checksum ${known.checksum}`,
           `replica ${replica} on ${node} has checksum ${checksum}`,
         ]);
+      } else if (known.previousTerm !== undefined && before !== undefined && known.previousTerm !== before) {
+        this.violate("behind equal entries lie equal logs (log matching)", range, [
+          `index ${entry.index}, term ${entry.term}: replica ${known.replica} ${where(known)} has term ${known.previousTerm} before it`,
+          `replica ${replica} on ${node} has term ${before} before it`,
+        ]);
       }
+      before = entry.term;
     }
   }
 
-  /** A node knows everything up to `index` to be committed; its own entry there has `term`. */
-  committed(node: string, range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
-    const { committed } = this.#range(range);
+  /** A node in `inTerm` knows everything up to `index` to be committed; its own entry there has `term`. */
+  committed(node: string, range: RangeId, replica: ReplicaId, index: LogIndex, term: Term, inTerm: Term): void {
+    const { committed, commitOfTerm } = this.#range(range);
+    const furthest = commitOfTerm.get(inTerm);
+    if (furthest === undefined || furthest.index < index)
+      commitOfTerm.set(inTerm, { ...this.#fact(replica, node), index, term });
     const known = committed.get(index);
     if (known === undefined) committed.set(index, { ...this.#fact(replica, node), term });
     else if (known.term !== term) {
@@ -232,7 +314,7 @@ export class Claims {
   }
 
   /** What a node's log says after a start, before the node has sent anything. */
-  recovered(node: string, group: GroupState): void {
+  recovered(node: string, group: RecoveredReplica): void {
     if (group.replicaId !== 0) this.lives(node, group.rangeId, group.replicaId);
     const lowest = this.#tombstones.get(`${node} ${group.rangeId}`) ?? 0;
     if (group.tombstone < lowest) {

@@ -3,6 +3,7 @@
  * one kind may keep another from doing harm. Every fault ends by itself; `healAll` ends all that are left.
  */
 import type { Remains } from "../disk/disk-tree.ts";
+import { driftPartsMax } from "../time/node-time.ts";
 import type { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { NodePhase, SimulatedNode } from "./simulated-node.ts";
@@ -25,6 +26,8 @@ export const faultKinds = [
   "fullDisk",
   "clockJump",
   "clockDrift",
+  "swizzle",
+  "emptiedDirectory",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -51,6 +54,8 @@ export class FaultDriver {
   readonly #ends = new Set<() => void>();
   /** Nodes whose next end by an error of the disk is wanted. */
   readonly #failing = new Set<SimulatedNode>();
+  /** Nodes whose data is gone for now: they must refuse to start. */
+  readonly #emptied = new Set<SimulatedNode>();
   #stopped = false;
 
   constructor(options: FaultOptions, cluster: SimulatedCluster) {
@@ -163,8 +168,12 @@ export class FaultDriver {
         node.time.jumpWall(this.#random.between(-5000, 5000));
         return;
       case "clockDrift":
-        node.time.drift((this.#random.below(201) - 100) / 1000);
+        node.time.drift(((this.#random.below(201) - 100) / 100) * driftPartsMax);
         return this.#until(() => node.time.drift(0));
+      case "swizzle":
+        return this.#swizzle();
+      case "emptiedDirectory":
+        return this.#emptyDirectory(node);
       default:
         return kind satisfies never;
     }
@@ -252,13 +261,53 @@ export class FaultDriver {
     this.#until(start, 3000);
   }
 
+  /** Stops some nodes one after the other, and starts them again in another order. */
+  #swizzle(): void {
+    const { time, nodes } = this.#cluster;
+    const stops = this.#random.shuffle(nodes.filter(() => this.#random.chance(0.7)));
+    const gapMicros = this.#random.between(10, 500) * 1000;
+    for (const [i, node] of stops.entries()) {
+      time.after(i * gapMicros, () => {
+        if (!this.#stopped) node.kill();
+      });
+    }
+    for (const [i, node] of this.#random.shuffle([...stops]).entries()) {
+      time.after((stops.length + i) * gapMicros, () => {
+        if (!node.alive) void node.start();
+      });
+    }
+  }
+
+  /** Started without its data a store must refuse, since it has forgotten its votes; then the data is put back. */
+  #emptyDirectory(node: SimulatedNode): void {
+    if (node.store === undefined || this.#emptied.has(node)) return;
+    node.kill();
+    node.setDataAside();
+    this.#emptied.add(node);
+    void node.start();
+    this.#until(() => {
+      if (node.store !== undefined)
+        this.#cluster.claims.violate("a store whose data is gone does not come back under its old id", 0, [
+          `the data of ${node.name} was taken away`,
+          `${node.name} has started without it`,
+        ]);
+      node.kill();
+      node.putDataBack();
+      this.#emptied.delete(node);
+      void node.start();
+    });
+  }
+
   /**
    * A process that ended by an error of the disk which was wanted is started again; any other end is a violation. A full
    * disk may keep a process from starting; one that runs has to live with it.
    */
   #ended(node: SimulatedNode, error: unknown, phase: NodePhase): void {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
-    const wanted = code === "EIO" ? this.#failing.delete(node) : code === "ENOSPC" && phase === "start";
+    const wanted =
+      code === "EIO"
+        ? this.#failing.delete(node)
+        : phase === "start" && (code === "ENOSPC" || (code === "Refused" && this.#emptied.has(node)));
     if (!wanted) {
       this.#cluster.violateByEnd(node, error);
       return;

@@ -3,7 +3,7 @@ import { assert } from "@flotilla/base";
 import type { LogIndex, RangeId, ReplicaId, Term } from "@flotilla/base";
 import type { Entry, HardState, LogReader } from "@flotilla/raft";
 import type { GroupState, LogStatistics, SharedLog } from "@flotilla/raft-log";
-import type { Claims } from "./claims.ts";
+import type { Claims, LogState } from "./claims.ts";
 
 /** Passes everything on; made to be overridden in part. */
 export class ForwardingLog implements SharedLog {
@@ -78,6 +78,24 @@ export class ForwardingLog implements SharedLog {
   }
 }
 
+/** What was handed to the log for a range. */
+interface Writes {
+  /** Entries from here on; Infinity = none. */
+  from: number;
+  hardState: HardState | undefined;
+}
+
+/** What of a range is durable, and what is not yet. */
+interface Durability {
+  hardState: Pick<HardState, "term" | "vote">;
+  /** For the next frame. */
+  staged: Writes;
+  /** In the frame that is being written. */
+  writing: Writes;
+}
+
+const noWrites = (): Writes => ({ from: Infinity, hardState: undefined });
+
 export class ObservedLog extends ForwardingLog {
   readonly #node: string;
   readonly #claims: Claims;
@@ -85,6 +103,7 @@ export class ObservedLog extends ForwardingLog {
   readonly #commits = new Map<RangeId, LogIndex>();
   /** Not durable yet. */
   readonly #stagedTombstones = new Map<RangeId, ReplicaId>();
+  readonly #durability = new Map<RangeId, Durability>();
 
   constructor(inner: SharedLog, node: string, claims: Claims) {
     super(inner);
@@ -94,6 +113,39 @@ export class ObservedLog extends ForwardingLog {
       claims.recovered(node, group);
       this.#commits.set(group.rangeId, group.hardState.commit);
     }
+  }
+
+  #of(range: RangeId): Durability {
+    let durability = this.#durability.get(range);
+    if (durability === undefined) {
+      const hardState = this.inner.group(range)?.hardState ?? { term: 0 as Term, vote: 0 as ReplicaId };
+      durability = { hardState, staged: noWrites(), writing: noWrites() };
+      this.#durability.set(range, durability);
+    }
+    return durability;
+  }
+
+  /** The range's log as it stands. */
+  stateOf(range: RangeId): LogState {
+    const { hardState, staged, writing } = this.#of(range);
+    const reader = this.inner.reader(range);
+    const lastIndex = Math.min(reader.lastIndex(), staged.from - 1, writing.from - 1) as LogIndex;
+    return { reader, durable: { term: hardState.term, vote: hardState.vote, lastIndex } };
+  }
+
+  override async flush(): Promise<void> {
+    for (const durability of this.#durability.values()) {
+      durability.writing = durability.staged;
+      durability.staged = noWrites();
+    }
+    const tombstones = new Map(this.#stagedTombstones);
+    this.#stagedTombstones.clear();
+    await this.inner.flush();
+    for (const durability of this.#durability.values()) {
+      durability.hardState = durability.writing.hardState ?? durability.hardState;
+      durability.writing = noWrites();
+    }
+    for (const [range, lowestAllowed] of tombstones) this.#claims.buried(this.#node, range, lowestAllowed);
   }
 
   /** Up to where this life of the process knows the range's entries to be committed; 0 = nothing yet. */
@@ -111,7 +163,10 @@ export class ObservedLog extends ForwardingLog {
           `it appends from index ${first} on`,
         ]);
       }
-      this.#claims.appended(this.#node, range, replica, entries);
+      const previousTerm = this.inner.reader(range).term((first - 1) as LogIndex);
+      this.#claims.appended(this.#node, range, replica, entries, previousTerm);
+      const { staged } = this.#of(range);
+      staged.from = Math.min(staged.from, first);
     }
     super.append(range, replica, entries);
   }
@@ -124,11 +179,12 @@ export class ObservedLog extends ForwardingLog {
     }
     const before = this.commitOf(range);
     if (commit < before) this.#claims.wentBack(this.#node, range, replica, "a commit index", before, commit);
+    this.#of(range).staged.hardState = hardState;
     super.setHardState(range, replica, hardState);
     if (commit === before) return;
     this.#commits.set(range, commit);
     const term = this.inner.reader(range).term(commit);
-    if (term !== undefined) this.#claims.committed(this.#node, range, replica, commit, term);
+    if (term !== undefined) this.#claims.committed(this.#node, range, replica, commit, term, termNow);
   }
 
   override checkpoint(range: RangeId, index: LogIndex, of?: ReplicaId): void {
@@ -151,18 +207,13 @@ export class ObservedLog extends ForwardingLog {
   override tombstone(range: RangeId, lowestAllowed: ReplicaId): void {
     this.#stagedTombstones.set(range, lowestAllowed);
     this.#commits.delete(range);
+    this.#durability.delete(range);
     super.tombstone(range, lowestAllowed);
-  }
-
-  override async flush(): Promise<void> {
-    const written = new Map(this.#stagedTombstones);
-    this.#stagedTombstones.clear();
-    await super.flush();
-    for (const [range, lowestAllowed] of written) this.#claims.buried(this.#node, range, lowestAllowed);
   }
 
   #born(range: RangeId, replica: ReplicaId): void {
     this.#commits.delete(range);
+    this.#durability.delete(range);
     this.#claims.lives(this.#node, range, replica);
   }
 }

@@ -13,7 +13,7 @@ import { VirtualNetwork } from "../network/virtual-network.ts";
 import { NodeTime } from "../time/node-time.ts";
 import { SeededRandom } from "../time/seeded-random.ts";
 import { VirtualTime } from "../time/virtual-time.ts";
-import { Claims } from "./claims.ts";
+import { ClaimViolated, Claims } from "./claims.ts";
 import { SimulatedNode, nodeAddress } from "./simulated-node.ts";
 import type { NodePhase } from "./simulated-node.ts";
 
@@ -132,9 +132,4 @@ export class SimulatedCluster {
   note(text: string): void {
     this.time.trace.note(this.time.nowMicros, "", 0, text);
   }
-}
-
-/** Ends the run; what was violated stands in `Claims.violation`. */
-export class ClaimViolated extends Error {
-  override readonly name = "ClaimViolated";
 }

@@ -57,7 +57,9 @@ export class SimulatedNode {
   readonly disk: VirtualDisk;
   readonly #options: SimulatedNodeOptions;
   readonly #dependencies: SimulatedNodeDependencies;
-  readonly #engineDisk: MemoryEngineDisk;
+  #engineDisk: MemoryEngineDisk;
+  /** What the directory had before its data was taken away. */
+  #dataAside: MemoryEngineDisk | undefined;
   /** Kept with the identity and synced before the first message: survives everything. */
   #incarnation = 0;
   #store: StoreApi | undefined;
@@ -71,12 +73,28 @@ export class SimulatedNode {
     const { time, random } = dependencies;
     this.time = new NodeTime(this.name, time, random.fork("time"));
     this.disk = new VirtualDisk(this.time, time, random.fork("disk"));
-    this.#engineDisk = new MemoryEngineDisk(
-      { writeBufferBytes: options.engineWriteBufferBytes },
-      { scheduler: this.time.scheduler, bytes: nodeByteOperations },
-    );
+    this.#engineDisk = this.#emptyEngineDisk();
     // Nothing runs before the first start.
     this.time.crash();
+  }
+
+  #emptyEngineDisk(): MemoryEngineDisk {
+    return new MemoryEngineDisk(
+      { writeBufferBytes: this.#options.engineWriteBufferBytes },
+      { scheduler: this.time.scheduler, bytes: nodeByteOperations },
+    );
+  }
+
+  /** Of a process that does not run: `data/` is empty, until it is put back as it was. */
+  setDataAside(): void {
+    this.#dataAside = this.#engineDisk;
+    this.#engineDisk = this.#emptyEngineDisk();
+  }
+
+  putDataBack(): void {
+    if (this.#dataAside === undefined) throw new Error(`no data of ${this.name} is set aside`);
+    this.#engineDisk = this.#dataAside;
+    this.#dataAside = undefined;
   }
 
   /** Undefined while the process is down or opens. */
@@ -145,7 +163,7 @@ export class SimulatedNode {
         files,
         log,
         engine,
-        codec: observedCodec(this.#options.wrapCodec?.(codec) ?? codec, this.name, claims),
+        codec: observedCodec(this.#options.wrapCodec?.(codec) ?? codec, this.name, log, claims),
         dialer: endpoint,
         listeners: endpoint,
         onHalt: (error) => this.#dependencies.onEnd(this, error, this.#store === undefined ? "start" : "running"),

@@ -1,10 +1,12 @@
 /**
- * Clients that put, put on condition, delete and get on a few keys, every value unique, and write down what they saw.
+ * Clients that put, put on condition, delete and get on a few keys, every value unique, and write down what they saw. Now
+ * and then they add to a set or raise a counter (tallies.ts).
  */
 import { isFlotillaError } from "@flotilla/client/internal";
 import type { Condition, KvOperation } from "../history/kv-model.ts";
 import type { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedClient, SimulatedCluster } from "./simulated-cluster.ts";
+import { Tallies, counters } from "./tallies.ts";
 
 export interface WorkloadOptions {
   readonly clients: number;
@@ -21,6 +23,10 @@ export const keyName = (number: number): string => `key-${String(number).padStar
 export class Workload {
   readonly history: KvOperation[] = [];
   readonly clients: SimulatedClient[] = [];
+  readonly tallies: Tallies = new Tallies(
+    () => this.nowMicros(),
+    (error) => this.unexpected(error),
+  );
   readonly #cluster: SimulatedCluster;
   readonly #options: WorkloadOptions;
   readonly #random: SeededRandom;
@@ -35,7 +41,7 @@ export class Workload {
   }
 
   get operations(): number {
-    return this.history.length;
+    return this.history.length + this.tallies.operations;
   }
 
   /** Resolves when every session has ended: some time after `stop`. */
@@ -99,6 +105,9 @@ export class Workload {
 
 /** A scan counts as a read of every key. */
 const scanChance = 0.02;
+const tallyChance = 0.1;
+/** On one key conditions meet writes that are under way. */
+const hotKeyChance = 0.3;
 
 type Call = Pick<KvOperation, "client" | "key" | "invoke">;
 
@@ -126,12 +135,21 @@ class Session {
 
   async step(keys: number): Promise<void> {
     if (this.#random.chance(scanChance)) return this.#scan(keys);
-    const key = keyName(this.#random.below(keys));
+    if (this.#random.chance(tallyChance)) return this.#tally();
+    const key = keyName(this.#random.chance(hotKeyChance) ? 0 : this.#random.below(keys));
     const call: Call = { client: this.#name, key, invoke: this.#workload.nowMicros() };
     const kind = this.#random.below(10);
     if (kind < 4) await this.#get(call);
     else if (kind < 9) await this.#put(call);
     else await this.#delete(call);
+  }
+
+  #tally(): Promise<void> {
+    const { tallies } = this.#workload;
+    const kind = this.#random.below(20);
+    if (kind === 0) return tallies.scan(this.#client);
+    if (kind < 10) return tallies.add(this.#client);
+    return tallies.raise(this.#client, this.#random.below(counters));
   }
 
   #answered(call: Call): Pick<KvOperation, "line" | "client" | "key" | "invoke" | "return"> {

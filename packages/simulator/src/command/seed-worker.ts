@@ -1,6 +1,7 @@
-/** A thread of the pool: a seed comes in, its report goes out. */
+/** A thread of the pool: a task comes in, its report goes out. A scenario's code is loaded when it is first needed. */
 import { parentPort } from "node:worker_threads";
-import { runSeed, seedOptionsDefault } from "../cluster/run-seed.ts";
+import type { SeedReport } from "../cluster/run-seed.ts";
+import type { SeedTask } from "./seed-task.ts";
 
 if (parentPort === null) throw new Error("this file is the entry of a thread");
 const port = parentPort;
@@ -11,8 +12,23 @@ function watchRejections(hear: (error: unknown) => void): () => void {
   return () => process.off("unhandledRejection", hear);
 }
 
-port.on("message", (seed: number) => {
-  runSeed({ ...seedOptionsDefault, seed }, watchRejections).then(
+async function run({ scenario, seed }: SeedTask): Promise<SeedReport> {
+  switch (scenario) {
+    case "cluster": {
+      const { runSeed, seedOptionsDefault } = await import("../cluster/run-seed.ts");
+      return runSeed({ ...seedOptionsDefault, seed }, watchRejections);
+    }
+    case "group": {
+      const { runGroupSeed } = await import("../group/run-group-seed.ts");
+      return runGroupSeed(seed);
+    }
+    default:
+      return scenario satisfies never;
+  }
+}
+
+port.on("message", (task: SeedTask) => {
+  run(task).then(
     (report) => port.postMessage(report),
     (error: unknown) => {
       // No report: the pool must hear of it.

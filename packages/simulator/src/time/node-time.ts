@@ -11,6 +11,12 @@ import type { VirtualTime } from "./virtual-time.ts";
 /** Simulations begin at 2026-01-01 UTC. */
 export const wallStartMs = 1_767_225_600_000;
 
+/**
+ * By how much clocks may run too fast or too slow: the slowest and the fastest then differ by less than the eighth that
+ * leases allow for.
+ */
+export const driftPartsMax = 0.055;
+
 /** A clock that runs straight between two changes: value = base + (now - since) × rate. */
 class SkewedClock {
   readonly #time: VirtualTime;

@@ -1,0 +1,14 @@
+/** What a thread of the pool is given. */
+export type Scenario =
+  /** Three nodes, the real store and client. */
+  | "cluster"
+  /** One group of the Raft core alone, whose members may change. */
+  | "group";
+
+export interface SeedTask {
+  readonly scenario: Scenario;
+  readonly seed: number;
+}
+
+export const replayCommand = ({ scenario, seed }: SeedTask): string =>
+  `npm run sim -- ${scenario === "group" ? "--group " : ""}--from ${seed} --seeds 1`;

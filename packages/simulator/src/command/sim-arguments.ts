@@ -1,0 +1,76 @@
+/** The command line of `npm run sim`. */
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+
+export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --kept] [-o table|json] [--keep-going] [--jobs N]
+
+Runs a three-node cluster, the real code on a virtual clock, network and disk, once for each seed: clients put, delete,
+get, scan, count and add while the seed's faults hurt the cluster (lost, late and doubled messages, partitions, paused and
+suspended nodes, crashes that lose what was not synced, slow, stuck and failing disks, wrong clocks). Then everything is
+healed, read back and compared. One seed gives one run, always.
+
+  --seeds N      how many (default 10)
+  --from SEED    the first one (default 1); the others follow it
+  --group        one group of the Raft core alone, whose members change, instead of the cluster
+  --kept         the seeds that have found something before, from packages/simulator/kept-seeds.txt
+  --keep-going   goes on with further seeds after one that fails
+  --jobs N       threads (default: one for each core)
+  -o json        one JSON document: seeds, failedSeeds, simulatedSeconds, operations, faults, faultCombinations,
+                 traceHash, violations
+
+Exit code 0: nothing was violated. 1: a seed failed; its claim, the facts that contradict each other, the latest events
+and the command that repeats it are printed. 2: the arguments are wrong.
+`;
+
+export interface SimArguments {
+  readonly seeds: number;
+  readonly from: number;
+  readonly jobs: number;
+  readonly group: boolean;
+  readonly kept: boolean;
+  readonly keepGoing: boolean;
+  readonly json: boolean;
+}
+
+export class UsageError extends Error {}
+
+function wholeNumber(name: string, text: string, min: number): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < min)
+    throw new UsageError(`${name} must be a whole number from ${min}, not ${text}`);
+  return value;
+}
+
+export function parseSimArguments(given: string[]): SimArguments | "help" {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args: given,
+      options: {
+        seeds: { type: "string", default: "10" },
+        from: { type: "string", default: "1" },
+        jobs: { type: "string", default: String(availableParallelism()) },
+        output: { type: "string", short: "o", default: "table" },
+        group: { type: "boolean", default: false },
+        kept: { type: "boolean", default: false },
+        "keep-going": { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    }));
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+  if (values.help) return "help";
+  if (values.output !== "table" && values.output !== "json")
+    throw new UsageError(`-o is table or json, not ${values.output}`);
+  if (values.group && values.kept) throw new UsageError("--kept says for each seed what it is a seed of: no --group");
+  return {
+    seeds: wholeNumber("--seeds", values.seeds, 1),
+    from: wholeNumber("--from", values.from, 0),
+    jobs: wholeNumber("--jobs", values.jobs, 1),
+    group: values.group,
+    kept: values.kept,
+    keepGoing: values["keep-going"],
+    json: values.output === "json",
+  };
+}

@@ -1,0 +1,82 @@
+/** What many seeds have shown together. */
+import type { SeedReport } from "../cluster/run-seed.ts";
+import { printableNote, Trace } from "../time/trace.ts";
+import { replayCommand } from "./seed-task.ts";
+import type { SeedTask } from "./seed-task.ts";
+
+export interface SeedOutcome {
+  readonly task: SeedTask;
+  readonly report: SeedReport;
+}
+
+export interface SimSummary {
+  readonly seeds: number;
+  readonly failedSeeds: readonly number[];
+  readonly simulatedSeconds: number;
+  readonly operations: number;
+  /** How often each kind was done. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** Different sets of kinds that befell one seed each. */
+  readonly faultCombinations: number;
+  readonly traceHash: string;
+  readonly violations: readonly object[];
+}
+
+/** In the order of seeds, whichever thread was first. */
+export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
+  const ordered = [...outcomes].sort((a, b) => a.task.seed - b.task.seed);
+  const faults: Record<string, number> = {};
+  const combinations = new Set<string>();
+  const trace = new Trace();
+  let simulatedSeconds = 0;
+  let operations = 0;
+  for (const { report } of ordered) {
+    simulatedSeconds += report.simulatedSeconds;
+    operations += report.operations;
+    trace.foldText(report.traceHash);
+    for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
+    combinations.add(Object.keys(report.faults).sort().join());
+  }
+  const failed = ordered.filter(({ report }) => report.violation !== undefined);
+  return {
+    seeds: ordered.length,
+    failedSeeds: failed.map(({ task }) => task.seed),
+    simulatedSeconds: Math.round(simulatedSeconds * 1000) / 1000,
+    operations,
+    faults: Object.fromEntries(Object.entries(faults).sort(([a], [b]) => (a < b ? -1 : 1))),
+    faultCombinations: combinations.size,
+    traceHash: ordered.length === 1 ? ordered[0]!.report.traceHash : trace.digest(),
+    violations: failed.map(({ task, report }) => ({
+      seed: task.seed,
+      ...report.violation,
+      replay: replayCommand(task),
+    })),
+  };
+}
+
+export function summaryText(summary: SimSummary): string {
+  const { seeds, failedSeeds, simulatedSeconds, operations, faults, faultCombinations, traceHash } = summary;
+  const hours = (simulatedSeconds / 3600).toFixed(2);
+  const outcome = failedSeeds.length === 0 ? "all passed" : `${failedSeeds.length} failed: ${failedSeeds.join(", ")}`;
+  const kinds = Object.entries(faults).map(([kind, count]) => `  ${kind.padEnd(18)} ${String(count).padStart(7)}`);
+  return [
+    `faults by kind, ${faultCombinations} different sets of kinds in one seed:`,
+    ...kinds,
+    `${seeds} seeds, ${outcome}; ${hours} simulated hours, ${operations} operations checked; trace hash ${traceHash}`,
+    "",
+  ].join("\n");
+}
+
+export function failureText({ task, report: { violation, notes } }: SeedOutcome): string {
+  if (violation === undefined) return "";
+  const lines = [
+    `seed ${task.seed} violates: ${violation.claim}`,
+    ...(violation.rangeId === 0 ? [] : [`  range ${violation.rangeId}`]),
+    ...violation.facts.map((fact) => `  ${fact}`),
+    `  the latest events${violation.rangeId === 0 ? "" : " of this range"}:`,
+    ...notes.map((note) => `  ${printableNote(note)}`),
+    `  repeat it: ${replayCommand(task)}`,
+    "",
+  ];
+  return lines.join("\n") + "\n";
+}
