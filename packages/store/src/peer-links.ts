@@ -80,6 +80,8 @@ export class PeerLinks {
   readonly #unconfirmedBytesMax: number;
   /** Where the first stores may be found; as many as these are. */
   readonly #addresses: readonly string[];
+  /** They were given at the start, and not taken from the directory. */
+  readonly #moved: boolean;
   #started = false;
   #closed = false;
   /** Messages dropped because a stream was missing or too far behind; for metrics. */
@@ -115,6 +117,7 @@ export class PeerLinks {
     this.#events = events;
     const stores = [...options.directory.stores.values()];
     const moved = options.addresses.length === stores.length;
+    this.#moved = moved;
     this.#addresses = moved ? options.addresses : stores.map(({ address }) => address);
     for (const [index, { storeId }] of stores.entries()) this.#addPeer(storeId, this.#addresses[index]!);
     options.directory.onChange(() => this.#followDirectory());
@@ -142,8 +145,8 @@ export class PeerLinks {
       const peer = this.peers.get(storeId);
       if (state === "decommissioned") this.#removePeer(storeId);
       else if (peer === undefined) this.#addPeer(storeId, address);
-      // Where it is now, it says itself once it is met.
-      else if (peer.incarnation === 0 && this.#directory.revision > 0) peer.address = address;
+      // Where it is now, it says itself once it is met; and a directory may be older than the addresses that were given.
+      else if (peer.incarnation === 0 && !this.#moved) peer.address = address;
     }
   }
 

@@ -17,6 +17,7 @@ const log = {
 } as unknown as SharedLog;
 
 const replica = {
+  retired: false,
   persisted: ({ lastIndex }: Persistence) => void events.push(`persisted ${lastIndex}`),
 } as unknown as Replica;
 

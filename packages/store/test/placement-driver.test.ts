@@ -205,7 +205,7 @@ describe("the placement driver", () => {
     cluster.network.intercept = (_from, _to, purpose, payload) => {
       if (purpose === "client") return payload;
       const messages = codec.decodePeer(payload);
-      const kept = messages.flatMap((message) => {
+      const kept = messages.flatMap((message): PeerMessage[] => {
         if (message.type !== "store-report") return [message];
         late.push(message);
         const old = late[random.uint32() % late.length]!;

@@ -53,7 +53,8 @@ async function setUp(): Promise<{ world: VirtualWorld; disk: MemoryDisk; receipt
   process.start();
   const disk = new MemoryDisk(process);
   await world.settled("the directory", recoverStaging(disk));
-  const options = { transferId: 1, fromReplica: replicaId(2), rangeId: range, term: term(3), number: 1, nowMs: 0 };
+  const between = { fromReplica: replicaId(2), toReplica: replicaId(3), rangeId: range };
+  const options = { transferId: 1, ...between, term: term(3), number: 1, nowMs: 0 };
   return { world, disk, receipt: new SnapshotReceipt(options, disk) };
 }
 

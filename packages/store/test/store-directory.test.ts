@@ -27,7 +27,10 @@ function entry(id: number, more: Partial<StoreEntry> = {}): StoreEntry {
   };
 }
 
-function linksOf(directory: StoreDirectory): { readonly links: PeerLinks; readonly dialled: string[] } {
+function linksOf(
+  directory: StoreDirectory,
+  addresses: readonly string[] = [],
+): { readonly links: PeerLinks; readonly dialled: string[] } {
   const dialled: string[] = [];
   const process = new VirtualProcess(new VirtualWorld());
   process.start();
@@ -45,7 +48,7 @@ function linksOf(directory: StoreDirectory): { readonly links: PeerLinks; readon
     },
   };
   const links = new PeerLinks(
-    { clusterId: plan.clusterId, directory, addresses: [], selfId: storeId(1), unconfirmedBytesMax: 1_000_000 },
+    { clusterId: plan.clusterId, directory, addresses, selfId: storeId(1), unconfirmedBytesMax: 1_000_000 },
     { environment, dialer, codec: createCodec(nodeByteOperations), hello: () => ({ leaseMs: 400 }) as Hello },
     { onMessage() {}, onSendBroken() {}, onConnected() {}, onDisowned() {} },
   );
@@ -89,6 +92,17 @@ describe("the directory of stores", () => {
     expect(dialled.filter((address) => address === "store-4:1")).toHaveLength(3);
     expect(links.admit({ ...helloOf(entry(4)), storeKey: "f".repeat(32) }, own)).toMatchObject({ code: "InUse" });
     expect(links.admit(helloOf(entry(4)), own)).toMatchObject({ ok: true });
+  });
+
+  test("addresses that were given at the start are not replaced by those of an older directory", () => {
+    const directory = new StoreDirectory(plan);
+    directory.learn({ revision: 1, stores: founders });
+    const { dialled } = linksOf(directory, ["new-a:1", "new-b:1", "new-c:1"]);
+    expect(new Set(dialled)).toEqual(new Set(["new-b:1", "new-c:1"]));
+    const { links, dialled: later } = linksOf(directory);
+    expect(new Set(later)).toEqual(new Set(["store-2:1", "store-3:1"]));
+    directory.learn({ revision: 2, stores: [founders[0]!, founders[1]!, { ...founders[2]!, address: "moved:1" }] });
+    expect(links.peers.get(storeId(3))!.address).toBe("moved:1");
   });
 
   test("a store that was decommissioned is spoken with no more", () => {

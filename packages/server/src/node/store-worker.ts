@@ -119,7 +119,7 @@ class StoreWorker {
         address,
         advertisedAddress: advertisedAddress(data, identity),
         httpAddress: data.httpAddress,
-        peerAddresses: data.peers.length > 0 ? data.peers : plan.stores.map(({ address }) => address),
+        peerAddresses: data.peers,
         pid: process.pid,
         serverVersion: data.serverVersion,
         dataDir: data.dataDir,
