@@ -2,7 +2,7 @@
  * What an administrator asks for, checked and turned into decisions, with a plan to show first. What cannot be done is a
  * `Failure`: NotFound for unknown ids, InvalidArgument for nonsense, Refused for what the cluster's state forbids now.
  */
-import { Failure, metaRangeId, noReplica, printableKey } from "@flotilla/base";
+import { Failure, metaRangeId, noReplica } from "@flotilla/base";
 import type { Key, NodeId, RandomSource, RangeId, StoreId } from "@flotilla/base";
 import { foresee } from "./cluster-index.ts";
 import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
@@ -11,7 +11,7 @@ import { goalText } from "./explain.ts";
 import type { Decision } from "./operator.ts";
 import { changeBlocked, isLevel, isPending, isVoter, memberOn, quorumMissing } from "./quorum.ts";
 import { decisionFor, leaderCandidates } from "./range-rules.ts";
-import { splitKeyRefused, unsplittable } from "./split-keys.ts";
+import { shownKey, splitKeyRefused, unsplittable } from "./split-keys.ts";
 import { bestTarget, crowdingWith, loadsOf, targetRefused } from "./spread.ts";
 
 export interface PlanStep {
@@ -95,7 +95,7 @@ export function planSplit(
   }
   const whole = unsplittable(range.descriptor, prefixes);
   if (whole !== undefined)
-    throw new Failure("InvalidArgument", `all keys of range ${id} have the co-located prefix ${printableKey(whole)}`);
+    throw new Failure("InvalidArgument", `all keys of range ${id} have the co-located prefix ${shownKey(whole)}`);
   const goal = { kind: "split" as const, count, keys, prefixes, parts: [] };
   return adminPlan([decisionFor(range, goal, "admin", "asked for").decision]);
 }

@@ -1,5 +1,5 @@
 /** Where a range may be split: strictly inside, and never between keys that an administrator wants together. */
-import { prefixEnd, printableKey } from "@flotilla/base";
+import { prefixEnd, printableKey, userKeyOf, userPrefix } from "@flotilla/base";
 import type { Key, RangeDescriptor } from "@flotilla/base";
 
 /** Why the range cannot be split at this key; undefined when it can. */
@@ -8,11 +8,11 @@ export function splitKeyRefused(
   { start, end }: Pick<RangeDescriptor, "start" | "end">,
   prefixes: readonly Key[],
 ): string | undefined {
-  if (at === start) return `the range begins at ${printableKey(at)} already`;
-  if (at === end) return `the range ends at ${printableKey(at)} already`;
-  if (at < start || at > end) return `${printableKey(at)} lies outside of the range`;
+  if (at === start) return `the range begins at ${shownKey(at)} already`;
+  if (at === end) return `the range ends at ${shownKey(at)} already`;
+  if (at < start || at > end) return `${shownKey(at)} lies outside of the range`;
   const prefix = prefixAround(at, prefixes);
-  if (prefix !== undefined) return `${printableKey(at)} lies inside the co-located prefix ${printableKey(prefix)}`;
+  if (prefix !== undefined) return `${shownKey(at)} lies inside the co-located prefix ${shownKey(prefix)}`;
   return undefined;
 }
 
@@ -34,3 +34,6 @@ export function unsplittable(
     return start >= prefix && (after === undefined || end <= after);
   });
 }
+
+/** As its user wrote it: without the prefix of user keys. */
+export const shownKey = (key: Key): string => printableKey(key.startsWith(userPrefix) ? userKeyOf(key) : key);

@@ -1,5 +1,5 @@
 /** Sizes and rates of ranges, measured now and then for reports; nothing here is on the path of an operation. */
-import type { Environment } from "@flotilla/base";
+import type { Environment, RangeId } from "@flotilla/base";
 import { newestKey } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import type { Replica } from "./replica/replica.ts";
@@ -10,7 +10,10 @@ interface Meter {
   reads: number;
   writesPerSecond: number;
   readsPerSecond: number;
+  /** What the engine says of its tables, what waits in its buffers to come there, and what is in memory. */
   sizeBytes: number;
+  /** Of the epoch for which the size was taken. */
+  bounds: number;
 }
 
 /** Sizes change slowly and cost the engine a look: only every so many rounds. */
@@ -19,12 +22,14 @@ const sizeEveryRounds = 10;
 export class RangeMeters {
   readonly #engine: Engine;
   readonly #environment: Environment;
+  readonly #unsettledBytes: (range: RangeId) => number;
   readonly #meters: Map<number, Meter> = new Map();
   #rounds = 0;
   /** Of all ranges of the store, engine and memtables. */
   sizeBytes = 0;
 
-  constructor(engine: Engine, environment: Environment) {
+  constructor(engine: Engine, environment: Environment, unsettledBytes: (range: RangeId) => number) {
+    this.#unsettledBytes = unsettledBytes;
     this.#engine = engine;
     this.#environment = environment;
   }
@@ -51,6 +56,7 @@ export class RangeMeters {
           writesPerSecond: 0,
           readsPerSecond: 0,
           sizeBytes: 0,
+          bounds: 0,
         };
         this.#meters.set(replica.rangeId, meter);
       }
@@ -62,12 +68,15 @@ export class RangeMeters {
         meter.writes = replica.writes;
         meter.reads = replica.readsDone;
       }
-      if (withSizes) {
-        const { start, end } = replica.descriptor;
+      const { start, end, epoch } = replica.descriptor;
+      // After a split the old size would be that of both halves.
+      if (withSizes || meter.bounds !== epoch.bounds) {
+        meter.bounds = epoch.bounds;
         const operations = this.#environment.bytes;
-        meter.sizeBytes = await this.#engine.approximateBytes(newestKey(start, operations), newestKey(end, operations));
+        const tables = await this.#engine.approximateBytes(newestKey(start, operations), newestKey(end, operations));
+        meter.sizeBytes = tables + this.#unsettledBytes(replica.rangeId) + Math.round(replica.machine.memtable.bytes);
       }
-      total += meter.sizeBytes + replica.machine.memtable.bytes;
+      total += meter.sizeBytes;
     }
     this.sizeBytes = total;
   }

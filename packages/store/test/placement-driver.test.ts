@@ -76,6 +76,22 @@ describe("the placement driver", () => {
     expect(rows.every(({ kind, state }) => kind === "transfer-leader" && state === "done")).toBe(true);
   });
 
+  test("counts in a range's size also what is in no table yet", async () => {
+    const cluster = await TestCluster.start({ settings: { flushBytes: 32 * 1024 } });
+    await cluster.runFor(2500);
+    await quiet(cluster);
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    await cluster.fill(client, 100, 1000, { number: 1 });
+    await cluster.runFor(7000);
+    const size = async (): Promise<Record<number, number>> => {
+      const rows = await asked<{ rangeId: number; sizeBytes: number }[]>(cluster, "range-list", {});
+      return Object.fromEntries(rows.map(({ rangeId, sizeBytes }) => [rangeId, sizeBytes]));
+    };
+    const whole = (await size())[firstRange]!;
+    expect(whole).toBeGreaterThan(100_000);
+    expect(whole).toBeLessThan(200_000);
+  });
+
   test("transfers a leadership when asked, says so when it is over, and refuses nonsense", async () => {
     const cluster = await TestCluster.start();
     await cluster.runFor(2500);

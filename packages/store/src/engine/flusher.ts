@@ -26,6 +26,8 @@ export interface FlushedRange {
   readonly rangeId: RangeId;
   readonly replicaId: ReplicaId;
   readonly index: LogIndex;
+  /** Of its records in this batch; absent: not known. */
+  readonly bytes?: number;
 }
 
 interface CheckpointNote {
@@ -89,11 +91,21 @@ export class Flusher {
     await this.flush();
   }
 
+  /** Of the range's records: in the engine, and not yet in what it counts as its size. */
+  unsettledBytes(rangeId: RangeId): number {
+    let bytes = 0;
+    for (const { flushed } of this.#notes)
+      for (const range of flushed) if (range.rangeId === rangeId) bytes += range.bytes ?? 0;
+    return bytes;
+  }
+
   async #write(captured: readonly { readonly replica: Replica; readonly flush: RangeFlush }[]): Promise<void> {
     const operations = this.#environment.bytes;
     const batch = this.#engine.batch();
+    const flushed: FlushedRange[] = [];
     let inSlice = 0;
-    for (const { flush } of captured) {
+    for (const { replica, flush } of captured) {
+      let bytes = 0;
       for (const key of flush.deletes) batch.delete(key);
       for (const { key, value } of flush.puts) batch.put(key, value);
       for (const [key, cell] of flush.frozen.records) {
@@ -101,22 +113,18 @@ export class Flusher {
         const engineKey = newestKey(key, operations);
         if (isDelete(cell)) batch.delete(engineKey);
         else batch.put(engineKey, cell.bytes.subarray(cell.offset, cell.offset + cell.length));
+        bytes += engineKey.length + cell.length;
         this.records++;
         if (++inSlice < recordsPerSlice) continue;
         inSlice = 0;
         await this.#nextTurn();
       }
+      flushed.push({ rangeId: flush.rangeId, replicaId: replica.replicaId, index: flush.appliedIndex, bytes });
     }
     await batch.write();
     this.flushes++;
     for (const { flush } of captured) flush.frozen.written = true;
-    await this.noteCheckpoint(
-      captured.map(({ replica, flush }) => ({
-        rangeId: flush.rangeId,
-        replicaId: replica.replicaId,
-        index: flush.appliedIndex,
-      })),
-    );
+    await this.noteCheckpoint(flushed);
   }
 
   #nextTurn(): Promise<void> {
@@ -134,7 +142,10 @@ export class Flusher {
   /** Whatever the last note still waits for is among the files of now, so one note can speak for both. */
   #joinLast(files: ReadonlySet<string>, flushed: readonly FlushedRange[]): void {
     const ranges = new Map<RangeId, FlushedRange>();
-    for (const range of [...this.#notes.pop()!.flushed, ...flushed]) ranges.set(range.rangeId, range);
+    for (const range of [...this.#notes.pop()!.flushed, ...flushed]) {
+      const bytes = (ranges.get(range.rangeId)?.bytes ?? 0) + (range.bytes ?? 0);
+      ranges.set(range.rangeId, { ...range, bytes });
+    }
     this.#notes.push({ files, flushed: [...ranges.values()] });
   }
 
