@@ -279,7 +279,13 @@ export class Claims {
 
   /** A node in `inTerm` knows everything up to `index` to be committed; its own entry there has `term`. */
   committed(node: string, range: RangeId, replica: ReplicaId, index: LogIndex, term: Term, inTerm: Term): void {
-    const { committed, commitOfTerm } = this.#range(range);
+    const { committed, commitOfTerm, leaders } = this.#range(range);
+    // In its own term a leader learns of commits from nobody else (raft paper, figure 8).
+    if (term < inTerm && leaders.get(inTerm)?.replica === replica)
+      this.violate("a leader counts replicas only for entries of its own term", range, [
+        `replica ${replica} on ${node} leads term ${inTerm}`,
+        `it commits index ${index}, whose entry is of term ${term}`,
+      ]);
     const furthest = commitOfTerm.get(inTerm);
     if (furthest === undefined || furthest.index < index)
       commitOfTerm.set(inTerm, { ...this.#fact(replica, node), index, term });

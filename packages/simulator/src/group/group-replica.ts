@@ -95,6 +95,11 @@ export class GroupReplica {
     return this.#applied;
   }
 
+  /** Its commit index is that of an entry of its present term. */
+  get committedInTerm(): boolean {
+    return this.#log.term(this.#node.commit) === this.#node.term;
+  }
+
   get leads(): boolean {
     return this.time.alive && this.#node.role === "leader";
   }
@@ -187,6 +192,13 @@ export class GroupReplica {
 
   #send(message: Message): void {
     const { claims, rangeId } = this.#host;
+    // Its role says that nothing was committed since it began to campaign.
+    const unapplied = this.#toApply.find(({ kind }) => kind === "configuration");
+    if (message.type === "pre-vote" && this.#node.role === "pre-candidate" && unapplied !== undefined)
+      claims.violate("nobody campaigns with a change of members that is committed and not applied", rangeId, [
+        `${this.name} asks for votes of term ${message.term}`,
+        `the change at index ${unapplied.index} is committed, and it has applied everything up to ${this.#applied}`,
+      ]);
     claims.sent(this.name, rangeId, message, {
       reader: this.#log,
       durable: {

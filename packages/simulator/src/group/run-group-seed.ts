@@ -234,6 +234,11 @@ class GroupRun {
       const proposed = node.proposeConfigurationChange(node.term, { changes, transition, context: new Uint8Array(0) });
       if (!proposed.ok) return;
       this.#operations++;
+      if (!replica.committedInTerm)
+        this.#claims.violate("a leader changes members only after it has committed in its own term", range, [
+          `${replica.name} leads term ${node.term} and has committed up to ${node.commit}, of an earlier term`,
+          `it takes a change of members as index ${proposed.index}`,
+        ]);
       this.#note(replica, `proposes ${changes.map(({ type, id }) => `${type} ${id}`).join(", ")} at ${proposed.index}`);
     });
   }
