@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { createCluster } from "flotilla/cluster";
 import type { Cluster } from "flotilla/cluster";
-import { TemporaryPlace, runProgram } from "./run-program.ts";
+import { TemporaryPlace, runProgram } from "../cluster/run-program.ts";
 
 const signals = ["SIGTERM", "SIGKILL"] as const;
 

@@ -1,6 +1,6 @@
 /** Whom a user has to know of a cluster. */
 import { afterEach, expect, test } from "vitest";
-import { RealCluster, closeAllClusters } from "./harness.ts";
+import { RealCluster, closeAllClusters } from "../cluster/harness.ts";
 
 afterEach(closeAllClusters);
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { RealCluster, StartedProcess, closeAllClusters, isLong } from "./harness.ts";
+import { RealCluster, StartedProcess, closeAllClusters, isLong } from "../cluster/harness.ts";
 
 afterEach(closeAllClusters);
 

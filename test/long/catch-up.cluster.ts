@@ -1,8 +1,8 @@
 /** A node that was away catches up by itself: from the others' logs, or from range snapshots when these keep too little. */
 import { afterEach, expect, test } from "vitest";
 import type { Client } from "@flotilla/client";
-import { RealCluster, closeAllClusters, until } from "./harness.ts";
-import { Writers, contentOf, expectExactly } from "./writers.ts";
+import { RealCluster, closeAllClusters, until } from "../cluster/harness.ts";
+import { Writers, contentOf, expectExactly } from "../cluster/writers.ts";
 
 afterEach(closeAllClusters);
 
