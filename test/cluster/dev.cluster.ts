@@ -96,24 +96,6 @@ describe("flotilla dev", () => {
     expect((await started.ended).exitCode).toBe(0);
   });
 
-  test("nodes do not outlive a dev that was killed", async () => {
-    const cluster = await RealCluster.start();
-    const pids = cluster.entries().map(({ pid }) => pid!);
-    cluster.dev.signal("SIGKILL");
-    await until("the nodes stop by themselves", () => !pids.some((pid) => isOurs(pid, cluster.directory)));
-    expect((await cluster.startDev()).out).toMatch(readyLine);
-  });
-
-  test("goes on when nobody reads its output any more", async () => {
-    const cluster = await RealCluster.start();
-    cluster.dev.child.stdout!.destroy();
-    cluster.dev.child.stderr!.destroy();
-    cluster.kill(3);
-    await until("the death was noticed", () => cluster.entries()[2]!.pid === null);
-    expect((await cluster.run(["put", "k", "v"])).exitCode).toBe(0);
-    expect((await cluster.stop()).exitCode).toBe(0);
-  });
-
   test("a port that is in use is named, and nothing is started: exit code 2", async () => {
     const cluster = await RealCluster.prepare();
     const server = createServer();

@@ -91,3 +91,43 @@ test("a benchmark with a cluster of its own stops its nodes and removes their da
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test("the benchmark measures what it says", async () => {
+  const cluster = await RealCluster.start();
+  for (const workload of ["put", "get"]) {
+    const { exitCode, out } = await cluster.run([
+      "bench",
+      workload,
+      "--duration",
+      "1",
+      "--warm-up",
+      "1",
+      "--keys",
+      "2000",
+      "--in-flight",
+      "64",
+      "--clients",
+      "2",
+      "-o",
+      "json",
+    ]);
+    expect(exitCode).toBe(0);
+    const result = JSON.parse(out) as Record<string, number> & { latencyMs: Record<string, number> };
+    expect(result).toMatchObject({
+      workload,
+      errors: 0,
+      unknown: 0,
+      inFlight: 64,
+      keyBytes: 16,
+      valueBytes: 256,
+      keys: 2000,
+    });
+    expect(result["operations"]).toBeGreaterThan(100);
+    expect((result["opsPerSecond"]! * result["durationMs"]!) / 1000 / result["operations"]!).toBeCloseTo(1, 2);
+    expect(result.latencyMs["p50"]!).toBeLessThanOrEqual(result.latencyMs["p99"]!);
+    expect(result["cpuMicrosPerOperation"]).toBeGreaterThan(0);
+    expect(result["peakRssBytes"]).toBeGreaterThan(10_000_000);
+    if (workload === "put") expect(result["fsyncs"]).toBeGreaterThan(0);
+  }
+  expect((await cluster.run(["scan", "--count"])).out).toBe("2000\n");
+});
