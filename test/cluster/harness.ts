@@ -7,6 +7,7 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { createServer } from "node:net";
+import type { Server } from "node:net";
 import { Readable } from "node:stream";
 import { tmpdir } from "node:os";
 import type { constants } from "node:os";
@@ -17,6 +18,7 @@ import type { Client, ConnectionOptions } from "@flotilla/client";
 
 const launcher: string = fileURLToPath(new URL("../../packages/cli/dist/flotilla.cjs", import.meta.url));
 const httpPortOffset = 80;
+const portsPerBlock = 100;
 const startMsMax = 30_000;
 const stopMsMax = 30_000;
 
@@ -348,22 +350,43 @@ export class RealCluster {
   }
 }
 
-/** A base port P such that P … P+n-1 and the HTTP ports behind them are free now. Below the range of ephemeral ports. */
+/** Listeners that hold the blocks of ports of this process until it ends. */
+const heldBlocks: Server[] = [];
+
+/**
+ * A base port P such that P … P+n-1 and the HTTP ports behind them are free; below the ports of embedded clusters and the
+ * ephemeral ones. The block P … P+99 belongs to this process from now on, also while nothing of the cluster runs: other
+ * tests that run at the same time find the last port of the block taken.
+ */
 export async function freePorts(nodes: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const base = 10_000 + Math.floor(Math.random() * 200) * 100;
+    const base = 10_000 + Math.floor(Math.random() * 100) * portsPerBlock;
+    const guard = await hold(base + portsPerBlock - 1);
+    if (guard === undefined) continue;
     const ports = Array.from({ length: nodes }, (_, index) => [base + index, base + httpPortOffset + index]).flat();
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) {
+      heldBlocks.push(guard.unref());
+      return base;
+    }
+    guard.close();
   }
   throw new Error("no free ports");
 }
 
-export function isFree(port: number): Promise<boolean> {
+/** Undefined: something listens there. */
+function hold(port: number): Promise<Server | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen({ host: "127.0.0.1", port, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once("error", () => resolve(undefined));
+    server.listen({ host: "127.0.0.1", port, exclusive: true }, () => resolve(server));
   });
+}
+
+export async function isFree(port: number): Promise<boolean> {
+  const server = await hold(port);
+  if (server === undefined) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
 }
 
 export async function until(
