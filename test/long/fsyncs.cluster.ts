@@ -1,5 +1,6 @@
 /** The fsyncs that nodes and benchmark count, against the calls that the kernel sees. Needs strace. */
 import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -30,33 +31,51 @@ async function restingFsyncs(cluster: RealCluster): Promise<number> {
   return last;
 }
 
+interface Tracer {
+  readonly process: ChildProcess;
+  readonly ended: Promise<unknown>;
+  /** What the nodes had counted when it was attached. */
+  readonly before: number;
+}
+
+/** Attached at a moment at which nothing is written, so that it has missed nothing and seen nothing yet. */
+async function attachStrace(cluster: RealCluster, traceFile: string): Promise<Tracer> {
+  const pids = cluster.entries().flatMap(({ pid }) => ["-p", String(pid)]);
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const before = await restingFsyncs(cluster);
+    const strace = spawn("strace", ["-f", "-y", "-e", "trace=fdatasync", "-o", traceFile, ...pids], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let said = "";
+    strace.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+    const ended = new Promise((resolve) => strace.once("close", resolve));
+    await until("strace is attached", () => {
+      if (strace.exitCode !== null) throw new Error(`strace: ${said}`);
+      return cluster.entries().every(({ pid }) => said.includes(`Process ${pid} attached`));
+    });
+    if ((await restingFsyncs(cluster)) === before) return { process: strace, ended, before };
+    // A leadership moved meanwhile, and its first entry was written.
+    strace.kill("SIGINT");
+    await ended;
+  }
+  throw new Error("the nodes write without end");
+}
+
 test("bench put counts the fdatasync calls that strace sees", { timeout: 120_000 }, async ({ annotate }) => {
   if (spawnSync("strace", ["--version"]).status !== 0) {
     throw new Error("this test needs strace: apt-get install strace");
   }
   const cluster = await RealCluster.start();
   await cluster.untilEven(9);
-  const before = await restingFsyncs(cluster);
-  const pids = cluster.entries().flatMap(({ pid }) => ["-p", String(pid)]);
   const traceFile = join(cluster.directory, "trace");
-  const strace = spawn("strace", ["-f", "-y", "-e", "trace=fdatasync", "-o", traceFile, ...pids], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let said = "";
-  strace.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const ended = new Promise((resolve) => strace.once("close", resolve));
+  const strace = await attachStrace(cluster, traceFile);
   try {
-    await until("strace is attached", () => {
-      if (strace.exitCode !== null) throw new Error(`strace: ${said}`);
-      return cluster.entries().every(({ pid }) => said.includes(`Process ${pid} attached`));
-    });
-    expect(await restingFsyncs(cluster), "nothing was written while strace was attached").toBe(before);
     const bench = ["bench", "put", "--warm-up", "0", "--duration", "4", "--in-flight", "200", "-o", "json"];
     const { exitCode, out, notes } = await cluster.run(bench);
     expect(exitCode, notes).toBe(0);
-    const written = (await restingFsyncs(cluster)) - before;
-    strace.kill("SIGINT");
-    await ended;
+    const written = (await restingFsyncs(cluster)) - strace.before;
+    strace.process.kill("SIGINT");
+    await strace.ended;
     const calls = (await readFile(traceFile, "utf8")).split("\n").filter((line) => counted.test(line)).length;
     const result = JSON.parse(out) as { fsyncs: number; operations: number };
     await annotate(`strace ${calls}, nodes ${written}, bench ${result.fsyncs}, ${result.operations} puts`);
@@ -65,6 +84,6 @@ test("bench put counts the fdatasync calls that strace sees", { timeout: 120_000
     expect(result.fsyncs).toBeLessThanOrEqual(calls);
     expect(result.fsyncs).toBeGreaterThan(calls * 0.8);
   } finally {
-    strace.kill("SIGKILL");
+    strace.process.kill("SIGKILL");
   }
 });
