@@ -90,8 +90,8 @@ interface Durability {
   hardState: Pick<HardState, "term" | "vote">;
   /** For the next frame. */
   staged: Writes;
-  /** In the frame that is being written. */
-  writing: Writes;
+  /** In frames that are being written, oldest first: more than one where a log breaks its rule. */
+  readonly writing: Writes[];
 }
 
 const noWrites = (): Writes => ({ from: Infinity, hardState: undefined });
@@ -119,7 +119,7 @@ export class ObservedLog extends ForwardingLog {
     let durability = this.#durability.get(range);
     if (durability === undefined) {
       const hardState = this.inner.group(range)?.hardState ?? { term: 0 as Term, vote: 0 as ReplicaId };
-      durability = { hardState, staged: noWrites(), writing: noWrites() };
+      durability = { hardState, staged: noWrites(), writing: [] };
       this.#durability.set(range, durability);
     }
     return durability;
@@ -129,21 +129,26 @@ export class ObservedLog extends ForwardingLog {
   stateOf(range: RangeId): LogState {
     const { hardState, staged, writing } = this.#of(range);
     const reader = this.inner.reader(range);
-    const lastIndex = Math.min(reader.lastIndex(), staged.from - 1, writing.from - 1) as LogIndex;
-    return { reader, durable: { term: hardState.term, vote: hardState.vote, lastIndex } };
+    let lastIndex = Math.min(reader.lastIndex(), staged.from - 1);
+    for (const { from } of writing) lastIndex = Math.min(lastIndex, from - 1);
+    return { reader, durable: { term: hardState.term, vote: hardState.vote, lastIndex: lastIndex as LogIndex } };
   }
 
   override async flush(): Promise<void> {
+    const written: [Durability, Writes][] = [];
     for (const durability of this.#durability.values()) {
-      durability.writing = durability.staged;
+      const { staged } = durability;
+      if (staged.from === Infinity && staged.hardState === undefined) continue;
+      written.push([durability, staged]);
+      durability.writing.push(staged);
       durability.staged = noWrites();
     }
     const tombstones = new Map(this.#stagedTombstones);
     this.#stagedTombstones.clear();
     await this.inner.flush();
-    for (const durability of this.#durability.values()) {
-      durability.hardState = durability.writing.hardState ?? durability.hardState;
-      durability.writing = noWrites();
+    for (const [durability, writes] of written) {
+      durability.hardState = writes.hardState ?? durability.hardState;
+      durability.writing.splice(durability.writing.indexOf(writes), 1);
     }
     for (const [range, lowestAllowed] of tombstones) this.#claims.buried(this.#node, range, lowestAllowed);
   }

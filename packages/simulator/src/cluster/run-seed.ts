@@ -29,9 +29,12 @@ import type { WorkloadOptions } from "./workload.ts";
 export interface SeedOptions extends SimulatedClusterOptions {
   readonly workload: WorkloadOptions;
   readonly faults: FaultOptions;
-  /** How long the cluster is hurt. */
+  /** How long the cluster is hurt; longer, up to the second, while the clients have called less than `callsMin` times. */
   readonly chaosMs: number;
-  /** How long a healed cluster may take to answer, and its replicas to become equal. */
+  readonly chaosMsMax: number;
+  /** Calls of clients that a seed has to make, or it has shown too little. */
+  readonly callsMin: number;
+  /** How long a healed cluster may take to answer, its replicas to become equal, and all of that together. */
   readonly healMsMax: number;
   /** Every disk lies from the start on: for tests of the checks themselves. */
   readonly lyingDisks: boolean;
@@ -44,6 +47,8 @@ export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
   workload: { clients: 3, sessions: 3, keys: 20, thinkMsMax: 120, timeoutMs: 3000 },
   faults: { kinds: undefined, gapMsMin: 50, gapMsMax: 1500, durationMsMax: 2500 },
   chaosMs: 20_000,
+  chaosMsMax: 30_000,
+  callsMin: 300,
   healMsMax: 30_000,
   lyingDisks: false,
   placement: undefined,
@@ -62,6 +67,9 @@ export interface SeedReport {
   readonly seed: number;
   readonly violation: Violation | undefined;
   readonly simulatedSeconds: number;
+  /** What clients have asked for, whatever came of it. */
+  readonly calls: number;
+  /** What was checked: a scan counts as a read of every key, a read that failed not at all. */
   readonly operations: number;
   /** Of the operations: writes whose fate is unknown. */
   readonly unknown: number;
@@ -140,15 +148,21 @@ class SeedRun {
 
   async #phases(): Promise<void> {
     const { time, nodes } = this.#cluster;
-    const { chaosMs, workload } = this.#options;
+    const { chaosMs, chaosMsMax, healMsMax, workload } = this.#options;
     await time.complete(Promise.all(nodes.map((node) => node.start())), 30e6);
     const work = Promise.all([this.#workload.run(), this.#orders?.run()]);
     this.#faults.start();
     await time.runFor(chaosMs * 1000);
+    await this.#untilEnoughCalls(chaosMsMax - chaosMs);
+    // Who has hardly been answered under these faults asks the rest of a healed cluster.
+    if (!this.#enoughCalls) this.#faults.healAll();
+    await this.#untilEnoughCalls(healMsMax);
     this.#workload.stop();
     this.#orders?.stop();
     await time.complete(work, (workload.timeoutMs + 5000) * 1000);
+    this.#checkCalls();
     this.#faults.healAll();
+    const healedMicros = time.nowMicros;
     // Orders may still be under way, and ranges have other members than planned: those seeds claim it in another way.
     if (this.#orders === undefined) await this.#everyRangeCommits();
     await this.#everyNodeIsUp();
@@ -157,6 +171,30 @@ class SeedRun {
     this.#checkTallies();
     if (this.#orders === undefined) await this.#compareReplicas();
     else await this.#compareLivingReplicas();
+    this.#checkHealing(time.nowMicros - healedMicros);
+  }
+
+  get #enoughCalls(): boolean {
+    return this.#workload.calls >= this.#options.callsMin;
+  }
+
+  async #untilEnoughCalls(msMax: number): Promise<void> {
+    for (let ms = 0; ms < msMax && !this.#enoughCalls; ms += 1000) await this.#cluster.time.runFor(1e6);
+  }
+
+  #checkCalls(): void {
+    if (this.#enoughCalls) return;
+    const { callsMin } = this.#options;
+    this.#cluster.claims.violate(`a seed makes at least ${callsMin} calls`, 0, [`it made ${this.#workload.calls}`]);
+    throw new ClaimViolated();
+  }
+
+  #checkHealing(micros: number): void {
+    const { healMsMax } = this.#options;
+    if (micros <= healMsMax * 1000) return;
+    const facts = [`it took ${(micros / 1e6).toFixed(1)} s`];
+    this.#cluster.claims.violate(`a cluster heals within ${healMsMax / 1000} s`, 0, facts);
+    throw new ClaimViolated();
   }
 
   /** The writes join the history; one key of each range is enough. */
@@ -334,6 +372,7 @@ class SeedRun {
       seed: this.#options.seed,
       violation,
       simulatedSeconds: time.nowMicros / 1e6,
+      calls: this.#workload.calls,
       operations: this.#workload.operations,
       unknown: this.#workload.history.filter(({ result }) => result === "unknown").length,
       faults: this.#faults.counts,

@@ -31,6 +31,8 @@ export class Workload {
   readonly #options: WorkloadOptions;
   readonly #random: SeededRandom;
   readonly #stops: (() => void)[] = [];
+  /** Of the sessions themselves. */
+  #calls = 0;
   #values = 0;
   #unexpected: Error | undefined;
 
@@ -38,6 +40,15 @@ export class Workload {
     this.#options = options;
     this.#cluster = cluster;
     this.#random = cluster.random.fork("workload");
+  }
+
+  /** Of all kinds, begun. */
+  get calls(): number {
+    return this.#calls + this.tallies.operations;
+  }
+
+  noteCall(): void {
+    this.#calls++;
   }
 
   get operations(): number {
@@ -134,8 +145,10 @@ class Session {
   }
 
   async step(keys: number): Promise<void> {
-    if (this.#random.chance(scanChance)) return this.#scan(keys);
-    if (this.#random.chance(tallyChance)) return this.#tally();
+    const scans = this.#random.chance(scanChance);
+    if (!scans && this.#random.chance(tallyChance)) return this.#tally();
+    this.#workload.noteCall();
+    if (scans) return this.#scan(keys);
     const key = keyName(this.#random.chance(hotKeyChance) ? 0 : this.#random.below(keys));
     const call: Call = { client: this.#name, key, invoke: this.#workload.nowMicros() };
     const kind = this.#random.below(10);

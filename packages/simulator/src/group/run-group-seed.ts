@@ -306,6 +306,7 @@ class GroupRun {
       seed: this.#seed,
       violation,
       simulatedSeconds: this.#time.nowMicros / 1e6,
+      calls: this.#operations,
       operations: this.#operations,
       unknown: 0,
       faults: this.#faults.counts,
