@@ -136,6 +136,9 @@ describe("settings", () => {
       "storeHeartbeatMs (1500)",
     );
     expect(failureOf({ flags: { dataDir: "/d", flushBytes: "200MiB" } }).message).toContain("memtableBytesMax");
+    expect(
+      failureOf({ flags: { dataDir: "/d", valueBytesMax: "8MiB", snapshotBytesPerSecond: "1MiB" } }).message,
+    ).toContain("within 5 s");
     expect(failureOf({ flags: { dataDir: "/d", logSegmentBytes: "8MiB", logBytesTarget: "4MiB" } }).message).toContain(
       "logBytesTarget (4194304)",
     );

@@ -17,6 +17,8 @@ interface StoreReporterDependencies {
   readonly meters: RangeMeters;
   readonly replicas: ReadonlyMap<number, Replica>;
   readonly counters: StoreCounters;
+  /** Range snapshots under way. */
+  snapshots(): { readonly sending: number; readonly receiving: number };
   address(): string;
 }
 
@@ -45,7 +47,7 @@ export class StoreReporter {
 
   status(): StoreStatus {
     const { storeId, nodeId, httpAddress, pid, serverVersion, dataDir, labels } = this.#options;
-    const { clock, disk, log, meters, replicas, address } = this.#dependencies;
+    const { clock, disk, log, meters, replicas, address, snapshots } = this.#dependencies;
     const { logBytes, fsyncs } = log.statistics();
     let leaders = 0;
     for (const replica of replicas.values()) if (replica.leads) leaders++;
@@ -64,8 +66,8 @@ export class StoreReporter {
       freeBytes: disk.freeBytes,
       logBytes,
       fsyncs,
-      snapshotsSending: 0,
-      snapshotsReceiving: 0,
+      snapshotsSending: snapshots().sending,
+      snapshotsReceiving: snapshots().receiving,
       intervalsClearing: this.#dependencies.clearer.size,
       labels,
     };

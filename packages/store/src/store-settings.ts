@@ -29,6 +29,8 @@ export interface StoreSettings {
   /** Range snapshot chunks, and bytes under way for one snapshot. */
   readonly snapshotChunkBytes: number;
   readonly snapshotCreditBytes: number;
+  /** Of all range snapshots that this store sends, together. */
+  readonly snapshotBytesPerSecond: number;
   /** A store not heard of for this long is dead to placement. */
   readonly storeDeadMs: number;
   /** A store not heard of for this long is given up: its replicas are made anew elsewhere. */
@@ -65,6 +67,7 @@ export const defaultStoreSettings: StoreSettings = {
   scanPageBytes: 256 * KiB,
   snapshotChunkBytes: 256 * KiB,
   snapshotCreditBytes: 2 * MiB,
+  snapshotBytesPerSecond: 64 * MiB,
   storeDeadMs: 3000,
   storeDownMs: 300_000,
   splitBytes: 256 * MiB,

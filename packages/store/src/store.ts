@@ -32,6 +32,7 @@ import { RaftOutbox } from "./raft-outbox.ts";
 import { RangeMeters } from "./range-meters.ts";
 import { EarlyVotes } from "./replica/early-votes.ts";
 import { Replica } from "./replica/replica.ts";
+import { noCounts } from "./replica/replica-host.ts";
 import type { ReplicaHost, StoreCounters } from "./replica/replica-host.ts";
 import type { QueuedRead } from "./replica/read-queue.ts";
 import { adoptRightHalf } from "./replica/right-halves.ts";
@@ -59,13 +60,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly environment: Environment;
   readonly settings: StoreSettings;
   readonly storeId: StoreId;
-  readonly counters: StoreCounters = {
-    commandsApplied: 0,
-    commandsRefused: 0,
-    readsServed: 0,
-    entriesProposed: 0,
-    elections: 0,
-  };
+  readonly counters: StoreCounters = noCounts();
 
   readonly #options: StoreOptions;
   readonly #dependencies: StoreDependencies;
@@ -139,6 +134,7 @@ class Store implements StoreApi, ReplicaHost {
       meters: this.#meters,
       replicas: this.#replicas,
       counters: this.counters,
+      snapshots: () => this.#snapshots,
       address: () => this.address,
     });
     this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));

@@ -99,6 +99,39 @@ describe("a follower that the log cannot serve", () => {
     expect(leader.halted ?? behind.halted).toBeUndefined();
   });
 
+  test("is sent it at the rate that is set, while its range takes writes, and both stores say that it is under way", async () => {
+    const bytesPerSecond = 64 * 1024;
+    const { cluster, leader, behind } = await left({ settings: { snapshotBytesPerSecond: bytesPerSecond } });
+    cluster.network.heal();
+    const sent: { readonly atMs: number; readonly bytes: number }[] = [];
+    filter(cluster, (message) => {
+      if (message.type === "snapshot-chunk") sent.push({ atMs: cluster.world.nowMs, bytes: message.bytes.length });
+      return true;
+    });
+    await cluster.world.until("half of it is sent", () => sent.length > 20);
+    expect(leader.store.statistics().status).toMatchObject({ snapshotsSending: 1, snapshotsReceiving: 0 });
+    expect(behind.store.statistics().status).toMatchObject({ snapshotsSending: 0, snapshotsReceiving: 1 });
+    const beganMs = cluster.world.nowMs;
+    await cluster.fill(await cluster.connect(leader), 20, 100, { number: 500 });
+    expect(cluster.world.nowMs - beganMs).toBeLessThan(1000);
+    await cluster.world.until("the snapshot is installed", () => installed(behind) === 1, 60_000);
+    const total = sent.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(total).toBeGreaterThan(4 * bytesPerSecond);
+    for (let from = 0; from < sent.length; from++) {
+      let bytes = 0;
+      for (const chunk of sent.slice(from)) {
+        bytes += chunk.bytes;
+        const seconds = (chunk.atMs - sent[from]!.atMs) / 1000;
+        // What a quarter of a second saved up, and one chunk.
+        expect(bytes).toBeLessThan(bytesPerSecond * (seconds + 0.25) + 16 * 1024);
+      }
+    }
+    // Nor slower than that.
+    expect(sent.at(-1)!.atMs - sent[0]!.atMs).toBeLessThan((1000 * total) / bytesPerSecond + 100);
+    await level(cluster, leader, behind);
+    expect(behind.store.statistics().status.snapshotsReceiving).toBe(0);
+  });
+
   test("D6 labels the snapshot with the term of the entry at its index, also after changes of leader", async () => {
     const { cluster, leader, behind } = await left();
     cluster.network.cut(leader.host, cluster.others(leader).find((store) => store !== behind)!.host);

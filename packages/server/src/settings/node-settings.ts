@@ -216,6 +216,12 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
   scanPageBytes: ["bytes", KiB, 16 * MiB, "one page of a scan"],
   snapshotChunkBytes: ["bytes", KiB, 16 * MiB, "one chunk of a range snapshot"],
   snapshotCreditBytes: ["bytes", 64 * KiB, GiB, "bytes of one range snapshot under way"],
+  snapshotBytesPerSecond: [
+    "bytes",
+    256 * KiB,
+    16 * GiB,
+    "what a store sends a second, in all range snapshots together: for repair, moves, new nodes",
+  ],
   storeDeadMs: ["milliseconds", 100, 86_400_000, "a store not heard of for this long is dead to placement"],
   storeDownMs: [
     "milliseconds",

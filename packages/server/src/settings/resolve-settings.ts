@@ -166,6 +166,11 @@ function checkTogether({ address, httpAddress, insecure, store, log }: NodeSetti
       store.snapshotChunkBytes <= store.snapshotCreditBytes,
       `snapshotChunkBytes (${store.snapshotChunkBytes}) must not exceed snapshotCreditBytes (${store.snapshotCreditBytes})`,
     ],
+    [
+      // Four may share the rate, and a receiver waits 30 s for the next chunk.
+      Math.max(store.snapshotChunkBytes, store.valueBytesMax) <= 5 * store.snapshotBytesPerSecond,
+      `snapshotBytesPerSecond (${store.snapshotBytesPerSecond}) must let snapshotChunkBytes (${store.snapshotChunkBytes}) and valueBytesMax (${store.valueBytesMax}) pass within 5 s`,
+    ],
     [log.logSegmentBytes % 512 === 0, `logSegmentBytes (${log.logSegmentBytes}) must be a multiple of 512`],
     [
       log.logSegmentBytes <= log.logBytesTarget,

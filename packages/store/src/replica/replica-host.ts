@@ -48,3 +48,11 @@ export interface StoreCounters {
   entriesProposed: number;
   elections: number;
 }
+
+export const noCounts = (): StoreCounters => ({
+  commandsApplied: 0,
+  commandsRefused: 0,
+  readsServed: 0,
+  entriesProposed: 0,
+  elections: 0,
+});

@@ -29,6 +29,11 @@ export class SnapshotReceiver {
     return this.#host.dependencies.environment.clock.monotonicMs();
   }
 
+  /** Transfers under way. */
+  get size(): number {
+    return this.#receipts.size;
+  }
+
   onOffer(from: Peer, offer: SnapshotOffer): void {
     const refusal = this.#refusal(offer);
     if (refusal !== undefined) return this.#answer(from.storeId, offer.transferId, "refused", 0, refusal);

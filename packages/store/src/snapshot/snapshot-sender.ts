@@ -18,6 +18,7 @@ import type { PeerMessage, SnapshotAnswer } from "@flotilla/transport";
 import type { SnapshotLabel } from "@flotilla/raft";
 import { isMember } from "../replica/member-change.ts";
 import type { Replica } from "../replica/replica.ts";
+import type { ByteRate } from "./byte-rate.ts";
 import { SnapshotEncoder } from "./snapshot-stream.ts";
 
 /** Without an answer for this long the transfer is given up; Raft asks for another. */
@@ -35,6 +36,8 @@ export interface SnapshotSenderHost {
   readonly environment: Environment;
   readonly engine: Engine;
   readonly chunkBytes: number;
+  /** What all senders of the store may send. */
+  readonly rate: ByteRate;
   /** Brings the engine up to what is applied; false when that cannot be now. */
   flush(): Promise<boolean>;
   /** False when it cannot leave now. */
@@ -55,6 +58,8 @@ export class SnapshotSender {
   #finished = false;
   #lastAnswerMs: number;
   #wake: (() => void) | undefined = undefined;
+  /** While it waits for its turn in the store's rate. */
+  #endDelay: (() => void) | undefined = undefined;
   readonly #term: Term;
   readonly #host: SnapshotSenderHost;
 
@@ -88,6 +93,7 @@ export class SnapshotSender {
     const { node } = this.replica;
     if (this.replica.retired) return this.finish(false);
     if (node.role !== "leader" || node.term !== this.#term) return this.finish(false);
+    if (this.#endDelay !== undefined) return;
     const silentMs = this.#host.environment.clock.monotonicMs() - this.#lastAnswerMs;
     if (silentMs > (this.#allowedBytes === 0 ? acceptMsMax : answerMsMax)) this.finish(false);
   }
@@ -96,6 +102,7 @@ export class SnapshotSender {
     if (this.#finished) return;
     this.#finished = true;
     this.#wakeUp();
+    this.#endDelay?.();
     this.#host.onFinished(this, ok);
   }
 
@@ -201,9 +208,27 @@ export class SnapshotSender {
     return !this.#finished;
   }
 
+  /** Waits until it is this transfer's turn in the store's rate; false when the transfer is over. */
+  async #turn(bytes: number): Promise<boolean> {
+    const { clock, scheduler } = this.#host.environment;
+    const delayMs = this.#host.rate.take(bytes);
+    if (delayMs === 0) return !this.#finished;
+    await new Promise<void>((resolve) => {
+      const timer = scheduler.after(delayMs, resolve);
+      this.#endDelay = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    this.#endDelay = undefined;
+    // Nobody owed an answer meanwhile.
+    this.#lastAnswerMs = clock.monotonicMs();
+    return !this.#finished;
+  }
+
   /** Waits for credit, then sends; false when the transfer is over. */
   async #send(bytes: Uint8Array, state: { sequence: number }, last: boolean): Promise<boolean> {
-    if (!(await this.#credit())) return false;
+    if (!(await this.#credit()) || !(await this.#turn(bytes.length))) return false;
     const { transferId } = this;
     if (
       !this.#host.send(this.toStore, { type: "snapshot-chunk", transferId, sequence: state.sequence++, bytes, last })

@@ -8,6 +8,7 @@ import type { FlushedRange, Flusher } from "../engine/flusher.ts";
 import type { Peer, PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Creation, ReplicaCreation } from "./replica-creation.ts";
+import { ByteRate } from "./byte-rate.ts";
 import { loadSnapshot } from "./snapshot-load.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { stagedPath } from "./snapshot-staging.ts";
@@ -46,6 +47,8 @@ export class SnapshotService {
   readonly #host: SnapshotServiceHost;
   readonly #senders: Map<number, SnapshotSender> = new Map();
   readonly #receiver: SnapshotReceiver;
+  /** Shared by all senders. */
+  readonly #rate: ByteRate;
   /** Staged files whose content is in the engine, not yet covered by a checkpoint. */
   readonly #loaded: (FlushedRange & { readonly path: string })[] = [];
   /** Ranges of which somebody has just been sent all, and until when the log is kept for them. */
@@ -59,10 +62,20 @@ export class SnapshotService {
   constructor(host: SnapshotServiceHost) {
     this.#host = host;
     this.#receiver = new SnapshotReceiver(host);
+    const { environment } = host.dependencies;
+    this.#rate = new ByteRate(host.settings.snapshotBytesPerSecond, environment.clock);
   }
 
   #now(): number {
     return this.#host.dependencies.environment.clock.monotonicMs();
+  }
+
+  get sending(): number {
+    return this.#senders.size;
+  }
+
+  get receiving(): number {
+    return this.#receiver.size;
   }
 
   // ---- sending ----
@@ -92,6 +105,7 @@ export class SnapshotService {
       environment: dependencies.environment,
       engine: dependencies.engine,
       chunkBytes: settings.snapshotChunkBytes,
+      rate: this.#rate,
       flush: () => this.#flush(),
       send: (toStore, peerMessage) => {
         const sent = links.send(toStore, "snapshot", peerMessage);
