@@ -60,6 +60,10 @@ describe("the package flotilla", () => {
   it("has the command", () => {
     const command = ["node_modules/flotilla/dist/cli/flotilla.cjs", "version"];
     expect(run(process.execPath, command, both.path).out).toMatch(/^flotilla \d/);
+    expect(both.filesMatching(/^flotilla\/dist\/cli\/quick-main\./).sort()).toEqual([
+      "flotilla/dist/cli/quick-main.cjs",
+      "flotilla/dist/cli/quick-main.licenses.txt",
+    ]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Compiles everything that runs. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { bundleQuickCommand, quickCommand } from "./bundle.mjs";
 import { areCommandsLinked, commands, linkCommands } from "./commands.mjs";
 import { runOrFail } from "./run-command.mjs";
 import { hashTimes, isStamped, listFiles, removeStamp, writeStamp } from "./stamp.mjs";
@@ -11,7 +12,8 @@ export function buildHash(installed) {
   const folders = compiledFolders().map((folder) => (folder === "tools" ? folder : `${folder}/src`));
   const sources = listFiles(folders, (name) => /\.c?ts$/.test(name));
   const projects = compiledFolders().map((folder) => `${folder}/tsconfig.json`);
-  return hashTimes(["tsconfig.json", "tsconfig.base.json", ...projects, ...sources], installed);
+  const shared = ["tsconfig.json", "tsconfig.base.json", "tools/bootstrap/bundle.mjs"];
+  return hashTimes([...shared, ...projects, ...sources], installed);
 }
 
 function compiledFolders() {
@@ -21,7 +23,8 @@ function compiledFolders() {
 /** @param {string} hash of `buildHash` */
 export function isBuilt(hash) {
   const hasOutput = /** @param {string} folder */ (folder) => existsSync(join(root, folder, "dist"));
-  return isStamped("build", hash) && existsSync(cliMain) && areCommandsLinked() && compiledFolders().every(hasOutput);
+  const isThere = [cliMain, quickCommand].every((path) => existsSync(path)) && areCommandsLinked();
+  return isStamped("build", hash) && isThere && compiledFolders().every(hasOutput);
 }
 
 /** @param {string} hash of `buildHash` */
@@ -30,6 +33,7 @@ export async function build(hash) {
   removeStamp("build");
   removeOrphans();
   await runOrFail("the compiler", [process.execPath, commands.tsc, "-b"], { cwd: root, stdout: "stderr" });
+  await bundleQuickCommand();
   linkCommands();
   writeStamp("build", hash);
 }

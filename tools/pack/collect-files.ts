@@ -5,6 +5,8 @@
  *
  *     dist/PACKAGE/…           the built files of packages/PACKAGE
  *     dist/vendor/LIBRARY/…    a library that is carried along, with its license
+ *
+ * A bundle (`quick-main.cjs`) is one file among the others, with the licenses of the libraries in it beside it.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, posix, relative } from "node:path";
@@ -62,6 +64,11 @@ export class FileCollector {
     const kind: Kind = isTypes(path) ? "types" : "code";
     const source = readFileSync(path, "utf8").replace(/\n?\/\/# sourceMappingURL=.*\s*$/, "\n");
     const shown = kind === "types" ? publicTypes(source) : source;
+    // Of a bundle: what its libraries' licenses demand.
+    const licenses = path.replace(/\.cjs$/, ".licenses.txt");
+    if (licenses !== path && existsSync(licenses)) {
+      this.#files.set(this.#targetOf(licenses), readFileSync(licenses, "utf8"));
+    }
     this.#files.set(
       target,
       rewriteSpecifiers(path, shown, (specifier) => this.#follow(specifier, path, kind)),

@@ -44,7 +44,7 @@ export function moduleSpecifiers(path: string, source: string): ModuleSpecifier[
   return found.sort((a, b) => a.start - b.start);
 }
 
-/** The launcher is the one such file; it loads a module and parts of Node. */
+/** The launcher, which loads modules and parts of Node, and the bundle, which loads parts of Node only. */
 function inCommonJs(path: string, source: string): ModuleSpecifier[] {
   const found: ModuleSpecifier[] = [];
   for (const match of source.matchAll(/\b(?:require|import)\("([^"]+)"\)/g)) {

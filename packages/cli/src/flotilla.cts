@@ -6,4 +6,21 @@
 process.env["UV_THREADPOOL_SIZE"] ??= "8";
 const { enableCompileCache } = require("node:module") as { enableCompileCache?: () => unknown };
 enableCompileCache?.();
-void import("./main.js");
+
+/** First words of the verbs that are in the bundle; a test compares them with the table. */
+const quickWords = [
+  "put",
+  "get",
+  "delete",
+  "scan",
+  "cluster",
+  "node",
+  "store",
+  "range",
+  "operator",
+  "scheduler",
+  "version",
+];
+
+if (quickWords.includes(process.argv[2] ?? "")) require("./quick-main.cjs");
+else void import("./main.js");

@@ -21,7 +21,10 @@ export function createProcessIo(): CommandIo {
     note: (text) => void process.stderr.write(text),
     outIsTerminal: process.stdout.isTTY === true,
     noteIsTerminal: process.stderr.isTTY === true,
-    inputIsTerminal: process.stdin.isTTY === true,
+    // Node opens the stream when it is asked for, and most verbs never ask.
+    get inputIsTerminal() {
+      return process.stdin.isTTY === true;
+    },
     get input() {
       return process.stdin;
     },

@@ -5,7 +5,7 @@ import type { CommandIo, Verb } from "./command-io.ts";
 import { exitCodeOf, exitDone, exitWrongInput } from "./exit-code.ts";
 import { formatError } from "./output/error-report.ts";
 import { guessOutputFormat, parseOutputFormat } from "./output/output-format.ts";
-import { groups, verbTable } from "./verb-table.ts";
+import { groups } from "./verb-table.ts";
 import type { VerbEntry } from "./verb-table.ts";
 
 /** Where the terminal does not say. */
@@ -15,7 +15,7 @@ const helpWidth = 80;
 export async function runCommandLine(
   argv: readonly string[],
   io: CommandIo,
-  table: readonly VerbEntry[] = verbTable,
+  table: readonly VerbEntry[],
 ): Promise<number> {
   const words =
     argv[0] === "help" ? [...argv.slice(1), "--help"] : argv[0] === "--version" ? ["version", ...argv.slice(1)] : argv;

@@ -1,4 +1,8 @@
-/** Every verb: where it stands, what it does in a line, and its module, which is loaded only when it is the one called. */
+/**
+ * The verbs that need a client and nothing more: where each stands, what it does in a line, and its module, which is loaded
+ * only when it is the one called. They are what is bundled for a fast start (`quick-main.ts`); the others are in
+ * `all-verbs.ts`.
+ */
 import type { VerbModule } from "./command-io.ts";
 
 export interface VerbEntry {
@@ -21,21 +25,14 @@ export const groups: Readonly<Record<string, string>> = {
   debug: "when something is wrong",
 };
 
-export const verbTable: readonly VerbEntry[] = [
-  {
-    path: ["dev"],
-    summary: "a local cluster of real processes, in the foreground",
-    load: () => import("./verbs/dev.ts"),
-  },
-  { path: ["start"], summary: "one node", load: () => import("./verbs/start.ts") },
+export const keyVerbs: readonly VerbEntry[] = [
   { path: ["put"], summary: "write a value", load: () => import("./verbs/put.ts") },
   { path: ["get"], summary: "read a value", load: () => import("./verbs/get.ts") },
   { path: ["delete"], summary: "delete a key, or all keys with a prefix", load: () => import("./verbs/delete.ts") },
   { path: ["scan"], summary: "list keys and values in order", load: () => import("./verbs/scan.ts") },
-  { path: ["import", "jsonl"], summary: "lines of JSON", load: () => import("./verbs/import-jsonl.ts") },
-  { path: ["import", "dir"], summary: "the files of a directory", load: () => import("./verbs/import-dir.ts") },
-  { path: ["export", "jsonl"], summary: "lines of JSON", load: () => import("./verbs/export-jsonl.ts") },
-  { path: ["export", "dir"], summary: "files in a directory", load: () => import("./verbs/export-dir.ts") },
+];
+
+export const adminVerbs: readonly VerbEntry[] = [
   {
     path: ["cluster", "init"],
     summary: "make a cluster of the nodes that --peers named, once",
@@ -162,44 +159,12 @@ export const verbTable: readonly VerbEntry[] = [
     summary: "let it go on",
     load: () => import("./verbs/scheduler-resume.ts"),
   },
-  { path: ["bench", "put"], summary: "how many writes a second", load: () => import("./verbs/bench-put.ts") },
-  { path: ["bench", "get"], summary: "how many reads a second", load: () => import("./verbs/bench-get.ts") },
-  { path: ["bench", "mixed"], summary: "reads and writes together", load: () => import("./verbs/bench-mixed.ts") },
-  { path: ["bench", "scan"], summary: "short scans", load: () => import("./verbs/bench-scan.ts") },
-  {
-    path: ["bench", "read-modify-write"],
-    summary: "read a value, write it back on condition that nobody else did",
-    load: () => import("./verbs/bench-read-modify-write.ts"),
-  },
-  {
-    path: ["bench", "compare"],
-    summary: "the same work on Flotilla and on etcd, in turns",
-    load: () => import("./verbs/bench-compare.ts"),
-  },
-  {
-    path: ["bench", "sustained"],
-    summary: "does throughput hold for minutes",
-    load: () => import("./verbs/bench-sustained.ts"),
-  },
-  {
-    path: ["bench", "overload"],
-    summary: "more than a slow disk can take, and how long it takes to recover",
-    load: () => import("./verbs/bench-overload.ts"),
-  },
-  {
-    path: ["bench", "report"],
-    summary: "the last results as one page with plots",
-    load: () => import("./verbs/bench-report.ts"),
-  },
-  {
-    path: ["config", "show"],
-    summary: "the settings a node would start with, and where each comes from",
-    load: () => import("./verbs/config-show.ts"),
-  },
-  {
-    path: ["debug", "bundle"],
-    summary: "what the developers need to find out what is wrong, in one file",
-    load: () => import("./verbs/debug-bundle.ts"),
-  },
-  { path: ["version"], summary: "the version of this command", load: () => import("./verbs/version.ts") },
 ];
+
+export const versionVerb: VerbEntry = {
+  path: ["version"],
+  summary: "the version of this command",
+  load: () => import("./verbs/version.ts"),
+};
+
+export const clientVerbs: readonly VerbEntry[] = [...keyVerbs, ...adminVerbs, versionVerb];

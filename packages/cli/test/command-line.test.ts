@@ -6,18 +6,19 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseDurationMs } from "../src/arguments/duration.ts";
 import { defaultEndpoints, findEndpoints } from "../src/arguments/endpoints.ts";
 import { cliVersion } from "../src/cli-version.ts";
-import { verbTable } from "../src/verb-table.ts";
+import { allVerbs } from "../src/all-verbs.ts";
+import { clientVerbs } from "../src/verb-table.ts";
 import { run } from "./fake-cluster.ts";
 
 describe("help", () => {
   test("lists every verb without loading one", async () => {
     const { exitCode, out } = await run(["--help"]);
     expect(exitCode).toBe(0);
-    for (const { path } of verbTable) expect(out).toContain(path[0]!);
+    for (const { path } of allVerbs) expect(out).toContain(path[0]!);
     expect((await run(["help", "range"])).out).toContain("transfer-leader");
   });
 
-  test.each(verbTable.map(({ path }) => path.join(" ")))("of a verb shows its options: %s", async (verb) => {
+  test.each(allVerbs.map(({ path }) => path.join(" ")))("of a verb shows its options: %s", async (verb) => {
     const words = verb.split(" ");
     const { exitCode, out, notes } = await run([...words, "--help"]);
     expect([exitCode, notes]).toEqual([0, ""]);
@@ -31,6 +32,14 @@ describe("help", () => {
       "--store-heartbeat-ms <DURATION> interval of heartbeats between stores (default 250ms)",
     );
   });
+});
+
+test("the launcher takes the bundle for the verbs that are in it, and for no other", () => {
+  const launcher = readFileSync(new URL("../src/flotilla.cts", import.meta.url), "utf8");
+  const listed = JSON.parse(/quickWords = (\[[^\]]*\])/.exec(launcher)![1]!.replace(/,\s*\]/, "]")) as string[];
+  expect(new Set(listed)).toEqual(new Set(clientVerbs.map(({ path }) => path[0])));
+  const others = allVerbs.filter((verb) => !clientVerbs.includes(verb)).map(({ path }) => path[0]!);
+  expect(others.filter((word) => listed.includes(word))).toEqual([]);
 });
 
 describe("endpoints", () => {

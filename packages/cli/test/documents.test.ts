@@ -10,7 +10,8 @@ import { FlotillaError } from "@flotilla/client";
 import { formatQuantity, environmentVariableOf, flagOf, settingDefinitions } from "@flotilla/server/settings";
 import { errorCodes } from "../src/error-codes.ts";
 import { exitCodeOf } from "../src/exit-code.ts";
-import { groups, verbTable } from "../src/verb-table.ts";
+import { allVerbs } from "../src/all-verbs.ts";
+import { groups } from "../src/verb-table.ts";
 import { run } from "./fake-cluster.ts";
 
 const marker = "<!-- Below: made from the code by packages/cli/test/documents.test.ts -->\n";
@@ -49,11 +50,11 @@ test("docs/errors.md lists every code with its meaning and exit code", async () 
 
 test("docs/cli.md shows the help of every verb", async () => {
   let text = "";
-  for (const { path } of verbTable) {
+  for (const { path } of allVerbs) {
     const { out } = await run([...path, "--help"]);
     text += `## flotilla ${path.join(" ")}\n\n\`\`\`\n${out.trimEnd().replace(/[ \t]+$/gm, "")}\n\`\`\`\n\n`;
   }
-  expect(new Set(verbTable.filter(({ path }) => path.length === 2).map(({ path }) => path[0]))).toEqual(
+  expect(new Set(allVerbs.filter(({ path }) => path.length === 2).map(({ path }) => path[0]))).toEqual(
     new Set(Object.keys(groups)),
   );
   await expectDocument("cli.md", text.trimEnd() + "\n");
@@ -65,7 +66,7 @@ test.each(["deploying.md", "operations.md"])("docs/%s names only verbs and optio
   expect(lines.length).toBeGreaterThan(0);
   for (const line of lines) {
     const words = line.replace(/ #.*$/, "").trim().split(/\s+/).slice(1);
-    const entry = verbTable.find(({ path }) => path.every((word, index) => words[index] === word));
+    const entry = allVerbs.find(({ path }) => path.every((word, index) => words[index] === word));
     expect(entry, line).toBeDefined();
     const command = new Command();
     (await entry!.load()).verb.configure(command);

@@ -1,6 +1,7 @@
 /** A cluster in memory, and a process around a verb that remembers what it was told. */
 import type { ClusterClient, ClusterEntry, PutRecord } from "../src/cluster-client.ts";
 import type { CommandIo } from "../src/command-io.ts";
+import { allVerbs } from "../src/all-verbs.ts";
 import { runCommandLine } from "../src/run-command-line.ts";
 
 export class FakeError extends Error {
@@ -206,7 +207,7 @@ export async function run(
     outliveReaders: () => {},
     interrupted: () => interruption.signal,
   };
-  const exitCode = await runCommandLine(argv, io);
+  const exitCode = await runCommandLine(argv, io, allVerbs);
   const bytes = Buffer.concat(out);
   return { exitCode, out: bytes.toString(), bytes, notes };
 }
