@@ -129,6 +129,11 @@ export interface RawNodeApi {
   transferLeader(to: ReplicaId): boolean;
   /** Campaigns now, with PreVote, unless leader or not allowed to. */
   campaign(): void;
+  /**
+   * Somebody proved that the entry of that index and term is committed (a merge that another group has committed names
+   * it). False when this log does not hold it: then nothing is believed.
+   */
+  learnCommitted(index: LogIndex, term: Term): boolean;
   /** The leader's store is known to be dead: votes are no longer held back on its account. What a lease promised stays. */
   forgetLeader(): void;
   /** Ticks begin again after a sleep: election timeout and quorum check start afresh, and a leader is without a lease. */

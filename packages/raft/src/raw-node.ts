@@ -105,6 +105,14 @@ export class RawNode implements RawNodeApi {
     this.#raft.campaign(false);
   }
 
+  learnCommitted(index: LogIndex, term: Term): boolean {
+    const { log } = this.#raft;
+    if (index <= log.commit) return true;
+    if (!log.matches(index, term)) return false;
+    log.commitTo(index);
+    return true;
+  }
+
   forgetLeader(): void {
     this.#raft.forgetLeader();
   }

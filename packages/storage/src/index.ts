@@ -2,6 +2,7 @@ export * from "./engine-keys.ts";
 export * from "./engine.ts";
 export * from "./memory-engine-disk.ts";
 export type { MemoryEngine } from "./memory-engine.ts";
+export * from "./merge-record.ts";
 export * from "./range-records.ts";
 export * from "./record.ts";
 export * from "./sealed-value.ts";

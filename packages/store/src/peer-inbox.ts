@@ -50,6 +50,10 @@ export class PeerInbox {
         return placement.onHashRequest(from.storeId, message);
       case "replica-hash":
         return placement.checks.onHash(message);
+      case "seal-check":
+        return placement.merges.onCheck(from.storeId, message);
+      case "seal-state":
+        return placement.merges.onState(message);
       case "step-outcome":
         return placement.onStepOutcome(message);
       case "store-heartbeat":

@@ -20,6 +20,7 @@ import {
   decodeApplied,
   decodeConfiguration,
   decodeDescriptor,
+  decodeMerge,
   decodeSession,
   encodeApplied,
   encodeConfiguration,
@@ -34,6 +35,7 @@ import {
 } from "@flotilla/storage";
 import type { ClearedInterval, Engine } from "@flotilla/storage";
 import { clearNow, readClearing } from "./engine/interval-clearer.ts";
+import { buryTakenIn } from "./lifecycle/taken-in.ts";
 import type { ClusterPlan } from "@flotilla/placement";
 import { metaRangeId } from "@flotilla/base";
 import { statusApplied, statusConditionFailed } from "./replica/entry-format.ts";
@@ -92,8 +94,9 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     await bootstrap(options, dependencies, bootstrapped);
   }
   if (!begun) await markBegun(files);
-  const installs = await pendingInstalls(dependencies);
   let clearing = await readClearing(engine, operations);
+  buryTakenIn(clearing, log);
+  const installs = await pendingInstalls(dependencies);
   let leftovers = await findLeftovers(options.storeId, clearing, installs, dependencies);
   if (installs.pending.length > 0) {
     // What is to be loaded may lie in what is to be cleared: it was received when that had gone (hazard E25).
@@ -281,6 +284,13 @@ export async function restoreInto(machine: StateMachine, engine: Engine, operati
   machine.appliedIndex = applied.index;
   machine.appliedTerm = applied.term;
   machine.lastVersion = applied.lastVersion;
+  const mergeKey = rangeRecordKey(id, rangeRecordNames.merge, operations);
+  const mergeBytes = engine.getNow(mergeKey);
+  const none = { sealed: undefined, merged: undefined };
+  const merge = mergeBytes === undefined ? none : decoded(id, () => decodeMerge(mergeKey, mergeBytes, operations));
+  machine.sealed = merge.sealed;
+  machine.merged = merge.merged;
+  machine.mergeWritten = mergeBytes !== undefined;
   machine.sessions.clear();
   const iterator = engine.iterate({
     start: rangeRecordKey(id, rangeRecordNames.session, operations),

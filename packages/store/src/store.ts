@@ -34,6 +34,7 @@ import { EarlyVotes } from "./replica/early-votes.ts";
 import { Replica } from "./replica/replica.ts";
 import { noCounts } from "./replica/replica-host.ts";
 import type { ReplicaHost, StoreCounters } from "./replica/replica-host.ts";
+import type { MergeEntry } from "./replica/merge-entry.ts";
 import type { QueuedRead } from "./replica/read-queue.ts";
 import { adoptRightHalf } from "./replica/right-halves.ts";
 import { epochMismatch, routingRefusal } from "./clients/routing-refusal.ts";
@@ -159,7 +160,7 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#lifecycle = this.#newLifecycle();
     this.#snapshots = this.#newSnapshots();
-    this.#flusher.checkpointLimit = (rangeId) => this.#snapshots.checkpointLimit(rangeId);
+    this.#flusher.checkpointLimit = (rangeId, pressing) => this.#snapshots.checkpointLimit(rangeId, pressing);
     this.#flusher.onCheckpoint = (durable) => this.#onCheckpoint(durable);
     this.#outbox = new RaftOutbox({
       log,
@@ -207,6 +208,7 @@ class Store implements StoreApi, ReplicaHost {
       replica: (rangeId) => this.#replicas.get(rangeId),
       boundsDurable: () => this.#lifecycle.boundsDurable(),
       makeBoundsDurable: () => this.#lifecycle.makeBoundsDurable(),
+      supersede: (replica) => this.#lifecycle.deaths.supersede(replica),
       diskFull: () => this.#disk.full,
       fail: (error) => this.#halt(error),
       schedule: () => this.schedule(),
@@ -226,7 +228,8 @@ class Store implements StoreApi, ReplicaHost {
       replica: (rangeId) => this.#replicas.get(rangeId),
       replicas: () => this.#replicas.values(),
       addReplica: (machine, replicaId, brandNew) => this.#addReplica(machine, replicaId, brandNew),
-      forget: (replica) => this.#forget(replica),
+      forget: (replica, refusal) => this.#forget(replica, refusal),
+      epochMismatch: (replica) => this.epochMismatch(replica),
       onCreated: (creation) => this.#snapshots.onCreated(creation),
       onBuried: (rangeId, replicaId) => this.#snapshots.onBuried(rangeId, replicaId),
       driver: () => this.#meta.leader,
@@ -308,6 +311,8 @@ class Store implements StoreApi, ReplicaHost {
         replicas: () => this.#replicas.values(),
         status: () => this.#reporter.status(),
         rangeReport: (led) => this.#reporter.range(led),
+        makeBoundsDurable: () => this.#lifecycle.makeBoundsDurable(),
+        schedule: () => this.schedule(),
         fail: (error) => this.#halt(error),
       },
     );
@@ -338,6 +343,7 @@ class Store implements StoreApi, ReplicaHost {
       clusterId: plan.clusterId,
       addresses: () => this.#links.addresses(this.address),
       replica: (rangeId) => this.#replicas.get(rangeId),
+      successorOf: (rangeId) => this.#lifecycle.takenIn.successorOf(rangeId),
       leaderOf: (rangeId) => this.#leaderOf(rangeId),
       epochMismatch: (replica) => this.epochMismatch(replica),
       routes: (request) => this.#routes.answer(request),
@@ -379,9 +385,9 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   /** Nothing of this store finds it any more. */
-  #forget({ rangeId }: Replica): void {
+  #forget({ rangeId }: Replica, refusal?: RoutingRefusal): void {
     this.#replicas.delete(rangeId);
-    this.#clients.closeScans(rangeId);
+    this.#clients.closeScans(rangeId, refusal);
     this.schedule();
   }
 
@@ -507,20 +513,13 @@ class Store implements StoreApi, ReplicaHost {
 
   // ---- ReplicaHost ----
 
-  nextReadContext(): number {
-    return ++this.#readContext;
-  }
-
-  persist(replica: Replica, ready: Ready): void {
-    this.#outbox.persist(replica, ready);
-  }
+  nextReadContext = (): number => ++this.#readContext;
+  persist = (replica: Replica, ready: Ready): void => this.#outbox.persist(replica, ready);
+  sendRaft = (replica: Replica, message: Message): void => this.#outbox.send(replica, message);
+  takeIn = (left: Replica, merge: MergeEntry): boolean => this.#lifecycle.takenIn.takeIn(left, merge);
 
   sendAfterPersisted(replica: Replica, messages: readonly Message[]): void {
     this.#persist.addBehind(replica, undefined, messages);
-  }
-
-  sendRaft(replica: Replica, message: Message): void {
-    this.#outbox.send(replica, message);
   }
 
   serveReads(replica: Replica, reads: readonly QueuedRead[]): void {
@@ -528,6 +527,7 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   installSnapshot(replica: Replica, label: SnapshotLabel): void {
+    this.#snapshots.onInstall(replica);
     const fields = { rangeId: replica.rangeId, index: label.index, term: label.term };
     this.environment.logger.info(fields, "installing a range snapshot");
   }

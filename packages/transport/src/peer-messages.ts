@@ -37,6 +37,8 @@ export interface ReplicaCheck {
   readonly replicaId: ReplicaId;
   /** Of the range as the asking replica knows it. */
   readonly epoch: Epoch;
+  /** Of the range, which keeps it for ever; undefined: of a replica that waits for the split that makes it. */
+  readonly start: Key | undefined;
 }
 
 export interface ReplicaVerdict {
@@ -163,14 +165,46 @@ export type StepAction =
     }
   | { readonly kind: "split"; readonly parts: readonly SplitPart[] }
   /** Keys that divide the range into `parts` of about the same size; none inside an interval of keys with one of the prefixes. */
-  | { readonly kind: "find-split-keys"; readonly parts: number; readonly prefixes: readonly Key[] };
+  | { readonly kind: "find-split-keys"; readonly parts: number; readonly prefixes: readonly Key[] }
+  /** The range is to be taken in by its left neighbour: done when every replica has applied that it serves nobody any more. */
+  | {
+      readonly kind: "seal";
+      readonly leftRangeId: RangeId;
+      readonly leftBounds: number;
+      readonly replicas: readonly ReplicaPair[];
+    }
+  /** The range takes its right neighbour in, which is sealed for it on every store. */
+  | {
+      readonly kind: "merge";
+      readonly rightRangeId: RangeId;
+      readonly rightBounds: number;
+      readonly end: Key;
+      readonly seal: SealLabel;
+      readonly replicas: readonly ReplicaPair[];
+    }
+  /** The range is never to take that one in by a merge under those bounds or lower ones; done proves that. */
+  | { readonly kind: "cancel-merge"; readonly rightRangeId: RangeId; readonly bounds: number }
+  /** To the sealed range: its left neighbour is proven, by these bounds, not to take it in. */
+  | { readonly kind: "unseal"; readonly leftRangeId: RangeId; readonly provenBounds: number };
+
+/** Where a seal stands in its range's log. */
+export interface SealLabel {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+/** Of two neighbours, on one store. */
+export interface ReplicaPair {
+  readonly left: ReplicaId;
+  readonly right: ReplicaId;
+}
 
 /** The part from `key` on becomes a range of its own; parts are made in their order, the rightmost one first. */
 export interface SplitPart {
   readonly key: Key;
   readonly rangeId: RangeId;
   /** For each replica of the range the id of its counterpart. */
-  readonly replicas: readonly { readonly left: ReplicaId; readonly right: ReplicaId }[];
+  readonly replicas: readonly ReplicaPair[];
 }
 
 /** From a range's leader to the placement driver. */
@@ -184,6 +218,8 @@ export interface StepOutcome {
   readonly reason: string;
   /** Of `find-split-keys`. */
   readonly keys: readonly Key[];
+  /** Of `seal`. */
+  readonly seal: SealLabel | undefined;
   /** The range's as the leader has applied it; undefined when it has no replica of the range. */
   readonly descriptor: RangeDescriptor | undefined;
 }
@@ -209,6 +245,33 @@ export interface ReplicaHash {
   readonly checksum: number;
   readonly keys: number;
   readonly bytes: number;
+}
+
+/**
+ * From the leader of a range that is to be sealed, or is, to each member's store. Index 0: will this replica, and the left
+ * range's beside it, be there after any crash? Else: has it applied the seal at that index?
+ */
+export interface SealCheck {
+  readonly type: "seal-check";
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  readonly leftRangeId: RangeId;
+  readonly leftReplicaId: ReplicaId;
+  /** Of the range that is to be sealed. */
+  readonly bounds: number;
+  readonly index: LogIndex;
+}
+
+export interface SealState {
+  readonly type: "seal-state";
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+  /** As in the question. */
+  readonly bounds: number;
+  readonly index: LogIndex;
+  readonly ready: boolean;
+  /** Why not. */
+  readonly reason: string;
 }
 
 /** Sender to receiver: a range snapshot begins. Chunks follow on the same stream as credit allows. */
@@ -257,6 +320,8 @@ export type PeerMessage =
   | StepOutcome
   | ReplicaHashRequest
   | ReplicaHash
+  | SealCheck
+  | SealState
   | SnapshotOffer
   | SnapshotChunk
   | SnapshotAnswer;

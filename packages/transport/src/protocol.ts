@@ -4,7 +4,7 @@
  *
  *     protocol 1    first
  *     protocol 2    members of ranges change: replica-absent, replica-check, replica-verdict, store-directory, step-outcome,
- *                   replica-hash-request, replica-hash; more in replica-gone, store-heartbeat, store-report, operator-step and snapshot-offer
+ *                   replica-hash-request, replica-hash, seal-check, seal-state; more in replica-gone, store-heartbeat, store-report, operator-step and snapshot-offer
  */
 import { keyBytesMax, messageBytesMax } from "@flotilla/base";
 
@@ -35,6 +35,8 @@ export const typeNumber = {
   "step-outcome": 13,
   "replica-hash-request": 14,
   "replica-hash": 15,
+  "seal-check": 16,
+  "seal-state": 17,
   commands: 32,
   reads: 33,
   scan: 34,

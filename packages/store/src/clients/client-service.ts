@@ -47,6 +47,8 @@ export interface ClientServiceHost {
   readonly clusterId: string;
   readonly addresses: () => readonly StoreAddress[];
   replica(rangeId: number): Replica | undefined;
+  /** Who has the keys of a range that was merged away here. */
+  successorOf(rangeId: number): Replica | undefined;
   leaderOf(rangeId: number): StoreId;
   epochMismatch(replica: Replica): RoutingRefusal;
   routes(request: RouteRequest): Promise<readonly RouteEntry[]>;
@@ -178,7 +180,9 @@ export class ClientService {
     return this.#host.dependencies.environment.clock.monotonicMs();
   }
 
-  #absentRange(): RoutingRefusal {
+  #absentRange(rangeId: number): RoutingRefusal {
+    const successor = this.#host.successorOf(rangeId);
+    if (successor !== undefined) return this.#host.epochMismatch(successor);
     return {
       reason: "not-leader",
       code: undefined,
@@ -216,13 +220,14 @@ export class ClientService {
       }
     }
     const replica = this.#host.replica(batch.rangeId);
-    if (replica === undefined) connection.refuseRouting("commands", batch.batchId, this.#absentRange());
+    if (replica === undefined) connection.refuseRouting("commands", batch.batchId, this.#absentRange(batch.rangeId));
     else replica.submit({ connection, batch, bytes, next: 0 });
   }
 
   #reads(connection: ClientConnection, batch: ReadBatch): void {
     const replica = this.#host.replica(batch.rangeId);
-    if (replica === undefined) return connection.refuseRouting("reads", batch.batchId, this.#absentRange());
+    if (replica === undefined)
+      return connection.refuseRouting("reads", batch.batchId, this.#absentRange(batch.rangeId));
     const read: QueuedRead = { kind: "reads", connection, batch, bytes: readBytes(batch) };
     if (batch.consistency === "stale") this.serve(replica, [read]);
     else replica.read(read);
@@ -230,7 +235,8 @@ export class ClientService {
 
   #scan(connection: ClientConnection, request: ScanRequest): void {
     const replica = this.#host.replica(request.rangeId);
-    if (replica === undefined) return connection.refuseRouting("scan", request.scanId, this.#absentRange());
+    if (replica === undefined)
+      return connection.refuseRouting("scan", request.scanId, this.#absentRange(request.rangeId));
     const read: QueuedRead = { kind: "scan", connection, request, bytes: request.start.length + request.end.length };
     if (request.consistency === "stale") this.serve(replica, [read]);
     else replica.read(read);
@@ -385,12 +391,12 @@ export class ClientService {
   }
 
   /** The replica is gone: nobody reads on in it (hazard C13). */
-  closeScans(rangeId: number): void {
+  closeScans(rangeId: number, refusal?: RoutingRefusal): void {
     for (const connection of this.#connections) {
       for (const scan of [...connection.scans.values()]) {
         if (scan.request.rangeId !== rangeId) continue;
         scan.close();
-        connection.refuseRouting("scan", scan.request.scanId, this.#absentRange());
+        connection.refuseRouting("scan", scan.request.scanId, refusal ?? this.#absentRange(rangeId));
       }
     }
   }

@@ -159,12 +159,12 @@ export class Flusher {
 
   /** Told of every index that has become durable in the engine. */
   onCheckpoint: (durable: FlushedRange) => void = () => {};
-  /** Up to where the log may be truncated at the most, while its size allows to keep more (hazard D1). */
-  checkpointLimit: (rangeId: RangeId) => number = () => Infinity;
+  /** Up to where the log may be truncated at the most; `pressing`: its size does not allow to keep more for others (hazard D1). */
+  checkpointLimit: (rangeId: RangeId, pressing: boolean) => number = () => Infinity;
 
   #checkpoint(durable: FlushedRange, pressing: boolean): void {
     const { rangeId, replicaId, index } = durable;
-    const limit = pressing ? Infinity : this.checkpointLimit(rangeId);
+    const limit = this.checkpointLimit(rangeId, pressing);
     if (index > limit) {
       this.#heldBack.set(rangeId, durable);
       this.#log.checkpoint(rangeId, logIndex(limit), replicaId);

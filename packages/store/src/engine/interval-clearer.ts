@@ -45,8 +45,11 @@ export class IntervalClearer {
 
   /** What is not cleared yet of the same range or of this interval. */
   overlapped({ rangeId, start, end }: ClearedInterval): ClearedInterval | undefined {
-    for (const interval of this.#open)
-      if (interval.rangeId === rangeId || (interval.start < end && start < interval.end)) return interval;
+    for (const interval of this.#open) {
+      if (interval.rangeId === rangeId) return interval;
+      // An empty one is of a range that was taken in: it has no keys of its own.
+      if (interval.start < interval.end && interval.start < end && start < interval.end) return interval;
+    }
     return undefined;
   }
 

@@ -1,6 +1,7 @@
 /** Births and deaths of this store's replicas, put together; the store asks here who may come and who has to go. */
 import { noReplica, replicaId as toReplicaId } from "@flotilla/base";
 import type { RangeId, ReplicaId, StoreId } from "@flotilla/base";
+import type { RoutingRefusal } from "../clients/client-connection.ts";
 import type { PeerMessage, RaftEnvelope, ReplicaCheck, ReplicaGone, ReplicaVerdict } from "@flotilla/transport";
 import type { IntervalClearer } from "../engine/interval-clearer.ts";
 import type { EngineQueue } from "../engine/engine-queue.ts";
@@ -17,6 +18,7 @@ import { loadBatchBytes } from "../store-settings.ts";
 import type { StoreSettings } from "../store-settings.ts";
 import { Orphans } from "./orphans.ts";
 import { ReplicaDeaths } from "./replica-deaths.ts";
+import { TakenIn } from "./taken-in.ts";
 
 /** Between two messages of the same kind about one range. */
 const tellMs = 300;
@@ -33,7 +35,9 @@ export interface LifecycleHost {
   replica(rangeId: number): Replica | undefined;
   replicas(): Iterable<Replica>;
   readonly addReplica: AddReplica;
-  forget(replica: Replica): void;
+  /** `refusal`: for clients that were reading there; else they look for it elsewhere. */
+  forget(replica: Replica, refusal?: RoutingRefusal): void;
+  epochMismatch(replica: Replica): RoutingRefusal;
   onCreated(creation: Creation): Promise<void>;
   onBuried(rangeId: RangeId, replicaId: ReplicaId): void;
   /** The store that leads the meta range, 0 = unknown. */
@@ -50,6 +54,7 @@ export interface LifecycleHost {
 export class Lifecycle {
   readonly deaths: ReplicaDeaths;
   readonly creation: ReplicaCreation;
+  readonly takenIn: TakenIn;
   readonly #orphans: Orphans;
   readonly #host: LifecycleHost;
   /** What was told lately, to whom it does not matter. */
@@ -70,6 +75,17 @@ export class Lifecycle {
       onBuried: (rangeId, replicaId) => host.onBuried(rangeId, replicaId),
       diskFull: () => host.diskFull(),
       halted: () => host.halted(),
+      fail: (error) => host.fail(error),
+      schedule: () => host.schedule(),
+    });
+    this.takenIn = new TakenIn({
+      log,
+      clearer,
+      persist,
+      replica: (rangeId) => host.replica(rangeId),
+      forget: (replica, refusal) => host.forget(replica, refusal),
+      epochMismatch: (replica) => host.epochMismatch(replica),
+      makeBoundsDurable: (replica) => this.deaths.makeBoundsDurable(replica),
       fail: (error) => host.fail(error),
       schedule: () => host.schedule(),
     });
@@ -121,8 +137,13 @@ export class Lifecycle {
   *#silent(): Iterable<{ readonly rangeId: RangeId; readonly replicaId: ReplicaId }> {
     for (const { rangeId, replicaId } of this.#host.dependencies.log.groups()) {
       if (replicaId === noReplica || this.#host.replica(rangeId) !== undefined) continue;
-      if (!this.creation.underWay(rangeId) && !this.deaths.underWay(rangeId)) yield { rangeId, replicaId };
+      if (!this.#ends(rangeId) && !this.creation.underWay(rangeId)) yield { rangeId, replicaId };
     }
+  }
+
+  /** Its replica here is no more, and its tombstone not durable. */
+  #ends(rangeId: RangeId): boolean {
+    return this.deaths.underWay(rangeId) || this.takenIn.underWay(rangeId);
   }
 
   #tell(kind: string, to: StoreId, rangeId: RangeId, message: PeerMessage): void {
@@ -146,7 +167,7 @@ export class Lifecycle {
       if (own.replicaId < replicaId) this.#orphans.suspect(rangeId);
       return;
     }
-    if (this.creation.underWay(rangeId) || this.deaths.underWay(rangeId)) return;
+    if (this.creation.underWay(rangeId) || this.#ends(rangeId)) return;
     const group = this.#host.dependencies.log.group(rangeId);
     if (group !== undefined && (replicaId < group.tombstone || replicaId < group.replicaId)) return;
     this.#tell("absent", from, rangeId, { type: "replica-absent", rangeId, replicaId, term });

@@ -4,7 +4,7 @@
  * what is committed in the meta range, ends a replica; never a message of another replica (hazard E16).
  */
 import { noStore } from "@flotilla/base";
-import type { Clock, Epoch, RangeId, ReplicaId, StoreId } from "@flotilla/base";
+import type { Clock, Epoch, Key, RangeId, ReplicaId, StoreId } from "@flotilla/base";
 import type { ReplicaCheck, ReplicaVerdict } from "@flotilla/transport";
 import type { Replica } from "../replica/replica.ts";
 
@@ -53,7 +53,7 @@ export class Orphans {
     for (const { rangeId, replicaId } of this.#host.silent()) {
       seen.add(rangeId);
       const since = this.#noteLeaderless(rangeId, now);
-      if (now - since > limitMs) this.#ask(rangeId, replicaId, { bounds: 0, members: 0 });
+      if (now - since > limitMs) this.#ask(rangeId, replicaId, { bounds: 0, members: 0 }, undefined);
     }
     for (const rangeId of this.#leaderlessSinceMs.keys())
       if (!seen.has(rangeId)) this.#leaderlessSinceMs.delete(rangeId);
@@ -70,22 +70,38 @@ export class Orphans {
   suspect(rangeId: number): void {
     const replica = this.#host.replica(rangeId);
     if (replica !== undefined && !replica.loading)
-      this.#ask(replica.rangeId, replica.replicaId, replica.descriptor.epoch);
+      this.#ask(replica.rangeId, replica.replicaId, replica.descriptor.epoch, replica.descriptor.start);
   }
 
-  #ask(rangeId: RangeId, replicaId: ReplicaId, epoch: Epoch): void {
+  #ask(rangeId: RangeId, replicaId: ReplicaId, epoch: Epoch, start: Key | undefined): void {
     if (this.#askedMs.has(rangeId)) return;
     const driver = this.#host.driver();
     if (driver === noStore) return;
     this.#askedMs.set(rangeId, this.#host.clock.monotonicMs());
-    this.#host.send(driver, { type: "replica-check", rangeId, replicaId, epoch });
+    this.#host.send(driver, { type: "replica-check", rangeId, replicaId, epoch, start });
   }
 
-  onVerdict({ rangeId, replicaId, gone }: ReplicaVerdict): void {
+  /** A replica here is, or may be, about to take it in. */
+  #isAwaited({ replicaId, machine, node }: Replica): boolean {
+    const { sealed, descriptor, appliedIndex } = machine;
+    if (sealed !== undefined) {
+      const left = sealed.replicas.find(({ right }) => right === replicaId)?.left;
+      return this.#host.replica(sealed.leftRangeId)?.replicaId === left;
+    }
+    // The seal may stand in its log and not be known to be committed.
+    if (node.lastIndex === appliedIndex) return false;
+    for (const other of this.#host.replicas()) if (other.descriptor.end === descriptor.start) return true;
+    return false;
+  }
+
+  onVerdict({ rangeId, replicaId, gone, descriptor }: ReplicaVerdict): void {
     if (!gone) return;
     const replica = this.#host.replica(rangeId);
     if (replica !== undefined) {
-      if (replica.replicaId === replicaId && !replica.loading) this.#host.onGone(replica);
+      if (replica.replicaId !== replicaId || replica.loading) return;
+      // The range was merged away: its left neighbour's replica here may have to apply that yet, and needs it (hazard E10).
+      if (descriptor === undefined && this.#isAwaited(replica)) return;
+      this.#host.onGone(replica);
       return;
     }
     for (const silent of this.#host.silent())

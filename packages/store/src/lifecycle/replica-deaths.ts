@@ -79,7 +79,7 @@ export class ReplicaDeaths {
    */
   clearRightHalf(left: Replica, interval: ClearedInterval): void {
     this.#host.clearer.reserve(interval);
-    this.#makeBoundsDurable(left).then(
+    this.makeBoundsDurable(left).then(
       (durable) => {
         if (durable) this.#host.clearer.begin(interval);
       },
@@ -87,8 +87,27 @@ export class ReplicaDeaths {
     );
   }
 
+  /**
+   * The right range of a merge, or what else a range snapshot of its left neighbour has taken the place of: with the log's
+   * install record comes its tombstone, in one frame, so that it is there as long as it may be needed. Whoever loads the
+   * snapshot clears the interval first.
+   */
+  supersede(replica: Replica): void {
+    const { rangeId, replicaId } = replica;
+    const fields = { rangeId, replicaId };
+    this.#host.environment.logger.info(fields, "a replica gives way to a range snapshot that covers its keys");
+    this.#host.forget(replica);
+    replica.retire();
+    this.#unburied.add(rangeId);
+    this.#host.log.tombstone(rangeId, toReplicaId(replicaId + 1));
+    this.#host.persist.addStep(() => {
+      this.#unburied.delete(rangeId);
+      this.#host.onBuried(rangeId, replicaId);
+    });
+  }
+
   /** False when the store halted before. */
-  async #makeBoundsDurable(replica: Replica): Promise<boolean> {
+  async makeBoundsDurable(replica: Replica): Promise<boolean> {
     const { environment, flusher } = this.#host;
     while (!replica.loading && !replica.machine.boundsDurable) {
       if (!this.#host.diskFull()) {
@@ -104,7 +123,7 @@ export class ReplicaDeaths {
 
   async #bury(replica: Replica, interval: ClearedInterval): Promise<void> {
     const { log, persist, clearer } = this.#host;
-    if (!(await this.#makeBoundsDurable(replica))) return;
+    if (!(await this.makeBoundsDurable(replica))) return;
     const { rangeId, replicaId } = replica;
     this.#dying.delete(rangeId);
     log.tombstone(rangeId, toReplicaId(replicaId + 1));

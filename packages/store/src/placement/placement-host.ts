@@ -22,6 +22,7 @@ import type { StoreDirectory } from "../store-directory.ts";
 import type { StoreSettings } from "../store-settings.ts";
 import { DriverOffice } from "./driver-office.ts";
 import type { MetaState } from "./meta-state.ts";
+import { MergeSteps } from "./merge-steps.ts";
 import type { MetaWhereabouts } from "./meta-whereabouts.ts";
 import { PlacementDriver } from "./placement-driver.ts";
 import { ReportBook } from "./report-book.ts";
@@ -43,6 +44,8 @@ export interface PlacementHostHost {
   replicas(): Iterable<Replica>;
   status(): StoreStatus;
   rangeReport(replica: Replica): RangeReport;
+  makeBoundsDurable(): Promise<void>;
+  schedule(): void;
   fail(error: unknown): void;
 }
 
@@ -50,6 +53,7 @@ export class PlacementHost {
   readonly office: DriverOffice;
   readonly service: PlacementDriver;
   readonly checks: RangeChecks;
+  readonly merges: MergeSteps;
   readonly #options: PlacementHostOptions;
   readonly #host: PlacementHostHost;
   readonly #reports: ReportBook;
@@ -64,8 +68,21 @@ export class PlacementHost {
     this.#host = host;
     const { environment, engine } = host.dependencies;
     this.#reports = new ReportBook(environment.clock);
-    this.#steps = new StepRunner({ replica: (rangeId) => host.replica(rangeId), fail: host.fail });
     const own = options.storeId;
+    this.merges = new MergeSteps({
+      environment,
+      storeId: own,
+      replica: (rangeId) => host.replica(rangeId),
+      send: (to, message) => void host.links.send(to, "heartbeat", message),
+      makeBoundsDurable: () => host.makeBoundsDurable(),
+      fail: host.fail,
+      schedule: () => host.schedule(),
+    });
+    this.#steps = new StepRunner({
+      replica: (rangeId) => host.replica(rangeId),
+      merges: this.merges,
+      fail: host.fail,
+    });
     this.checks = new RangeChecks({
       environment,
       send: (to, request) => {

@@ -7,9 +7,10 @@ import type { OperatorStep, SplitPart, StepAction, StepOutcome } from "@flotilla
 import type { EntryOutcome } from "../replica/pending-answers.ts";
 import type { MemberChange } from "../replica/member-change.ts";
 import type { Replica } from "../replica/replica.ts";
+import type { MergeSteps, StepEnd } from "./merge-steps.ts";
 import { findSplitKeys } from "./split-keys.ts";
 
-type Outcome = Pick<StepOutcome, "state" | "reason"> & { readonly keys?: StepOutcome["keys"] };
+type Outcome = StepEnd;
 type Reply = (outcome: StepOutcome) => void;
 
 /** Steps under way at once; more are refused. */
@@ -20,6 +21,7 @@ const refused = (reason: string): Outcome => ({ state: "refused", reason });
 const failed = (reason: string): Outcome => ({ state: "failed", reason });
 
 export interface StepRunnerHost {
+  readonly merges: MergeSteps;
   replica(rangeId: number): Replica | undefined;
   fail(error: unknown): void;
 }
@@ -37,11 +39,11 @@ export class StepRunner {
   run(step: OperatorStep, reply: Reply): void {
     const name = `${step.operatorId}/${step.stepId}`;
     if (this.#underWay.has(name)) return;
-    const answer = ({ state, reason, keys = [] }: Outcome): void => {
+    const answer = ({ state, reason, keys = [], seal }: Outcome): void => {
       this.#underWay.delete(name);
       const { operatorId, stepId, rangeId } = step;
       const descriptor = this.#host.replica(rangeId)?.descriptor;
-      reply({ type: "step-outcome", operatorId, stepId, rangeId, state, reason, keys, descriptor });
+      reply({ type: "step-outcome", operatorId, stepId, rangeId, state, reason, keys, seal, descriptor });
     };
     const replica = this.#host.replica(step.rangeId);
     if (replica?.serves !== true) return answer(refused("this store does not lead the range"));
@@ -73,6 +75,11 @@ export class StepRunner {
         return;
       case "change-members":
         return this.#changeMembers(replica, action, answer);
+      case "seal":
+      case "merge":
+      case "cancel-merge":
+      case "unseal":
+        return this.#host.merges.run(replica, action, answer);
       default:
         return action satisfies never;
     }
@@ -97,7 +104,10 @@ export class StepRunner {
       if (outcome === "fallen") return answer(failed(`${so}the range changed before the split was applied`));
       return answer(failed(`${so}the leader changed before it was known whether the split is applied`));
     };
-    const refusal = replica.proposeSplit(part, settle);
+    const refusal = replica.proposeReshape(
+      { kind: "split", split: { ...part, epoch: replica.descriptor.epoch } },
+      settle,
+    );
     if (refusal !== undefined) answer(at === 0 ? refused(refusal) : failed(so + refusal));
   }
 }

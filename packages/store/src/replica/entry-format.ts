@@ -31,6 +31,11 @@ export const entryKinds = {
   split: 2,
   /** records-entry.ts */
   records: 3,
+  /** merge-entry.ts */
+  seal: 4,
+  unseal: 5,
+  merge: 6,
+  cancel: 7,
 } as const;
 
 export type EntryKind = keyof typeof entryKinds;
@@ -45,6 +50,14 @@ export function entryKindOf(data: Uint8Array): EntryKind {
       return "split";
     case entryKinds.records:
       return "records";
+    case entryKinds.seal:
+      return "seal";
+    case entryKinds.unseal:
+      return "unseal";
+    case entryKinds.merge:
+      return "merge";
+    case entryKinds.cancel:
+      return "cancel";
     default:
       throw new MalformedError(`an entry of unknown kind ${data[1]}`);
   }

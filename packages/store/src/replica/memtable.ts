@@ -36,6 +36,22 @@ export interface FrozenRecords {
   written: boolean;
 }
 
+/** Of two ranges that were merged while a flush of both was under way. Their keys are different ones. */
+class JoinedRecords implements FrozenRecords {
+  readonly records: ReadonlyMap<Key, Cell>;
+  sorted: Key[] | undefined = undefined;
+  readonly #parts: readonly FrozenRecords[];
+
+  constructor(left: FrozenRecords, right: FrozenRecords) {
+    this.records = new Map([...left.records, ...right.records]);
+    this.#parts = [left, right];
+  }
+
+  get written(): boolean {
+    return this.#parts.every(({ written }) => written);
+  }
+}
+
 export class Memtable {
   /** Invariant: cells of `#active` with pendingIndex > 0 belong to entries of the current term. */
   #active: Map<Key, Cell> = new Map();
@@ -197,6 +213,24 @@ export class Memtable {
     right.#frozenRecords = this.#frozen;
     this.#sorted = undefined;
     return right;
+  }
+
+  /** A merge: everything of `right`, whose keys are other ones, which is left empty. Nothing may be pending there. */
+  absorb(right: Memtable): void {
+    for (const [key, cell] of right.#active) {
+      assert(cell.pendingIndex === 0, () => `a record pending at ${cell.pendingIndex} in a range that is merged away`);
+      this.#active.set(key, cell);
+    }
+    this.#activeBytes += right.#activeBytes;
+    this.#activeHeldBytes += right.#activeHeldBytes;
+    const [own, taken] = [this.#frozen, right.#frozen];
+    if (taken !== undefined && taken !== own) {
+      this.#frozenRecords = own === undefined ? taken : new JoinedRecords(own, taken);
+      this.#frozenBytes += right.#frozenBytes;
+      this.#frozenHeldBytes += right.#frozenHeldBytes;
+    }
+    this.#sorted = undefined;
+    right.clear();
   }
 
   /** The committed records of start ≤ key < end at this moment, in order, the newest one of each key. */

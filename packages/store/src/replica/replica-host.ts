@@ -3,6 +3,7 @@ import type { Environment, ReplicaId, StoreId } from "@flotilla/base";
 import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
 import type { StoreSettings } from "../store-settings.ts";
+import type { MergeEntry } from "./merge-entry.ts";
 import type { QueuedRead } from "./read-queue.ts";
 import type { Replica } from "./replica.ts";
 import type { StateMachine } from "./state-machine.ts";
@@ -29,6 +30,11 @@ export interface ReplicaHost {
   onRoleChanged(replica: Replica, role: Role): void;
   /** A split came into force: `right` begins to live in this very step, as the counterpart `replicaId` of `left`. */
   adoptRightHalf(left: Replica, right: StateMachine, replicaId: ReplicaId): void;
+  /**
+   * A merge comes into force in `left`: in this very step its right neighbour's replica here ends and its records are the
+   * left one's. False: they would not fit together, on any store.
+   */
+  takeIn(left: Replica, merge: MergeEntry): boolean;
   /** The replica applied a configuration without itself. */
   onRemoved(replica: Replica): void;
   readonly counters: StoreCounters;

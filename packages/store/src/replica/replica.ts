@@ -2,7 +2,7 @@
  * One range's member on this store: its Raft state machine, its records, what its clients wait for. Everything is a step
  * of the store's round (store-round.ts); nothing here has a timer or a promise of its own.
  */
-import { InvariantError, MalformedError, assert, noStore, noTerm, noVersion, rangeId, version } from "@flotilla/base";
+import { InvariantError, MalformedError, assert, noTerm, noVersion, rangeId, version } from "@flotilla/base";
 import type { LogIndex, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
 import type {
@@ -19,6 +19,7 @@ import type {
 } from "@flotilla/raft";
 import { CommandQueue } from "./command-queue.ts";
 import { entryKindOf } from "./entry-format.ts";
+import type { EntryKind } from "./entry-format.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { QueuedBatch } from "./evaluator.ts";
 import { configurationChange, isMember, memberChangeRefusal, placesIn, sameMembers } from "./member-change.ts";
@@ -26,14 +27,21 @@ import type { MemberChange } from "./member-change.ts";
 import { PendingAnswers, answerApplied, answerFallen, answerNotTaken } from "./pending-answers.ts";
 import type { BatchAnswer, EntryOutcome } from "./pending-answers.ts";
 import type { ReplicaHost } from "./replica-host.ts";
+import type { RoutingRefusal } from "../clients/client-connection.ts";
 import { ReadQueue, refuseRead } from "./read-queue.ts";
 import type { QueuedRead } from "./read-queue.ts";
 import { encodeRecordsEntry, isBarrier } from "./records-entry.ts";
 import type { RecordChange } from "./records-entry.ts";
-import { decodeSplit, encodeSplit } from "./split-entry.ts";
+import { decodeMergeEntry } from "./merge-entry.ts";
+import type { MergeEntry } from "./merge-entry.ts";
+import { applyMergeStep, mergeRefusal } from "./merge-machine.ts";
+import { encodeReshape, reshapeRefusal } from "./reshape.ts";
+import type { Reshape } from "./reshape.ts";
+import { decodeSplit } from "./split-entry.ts";
 import type { SplitEntry } from "./split-entry.ts";
 import { splitMachine, splitRefusal } from "./split-machine.ts";
 import type { StateMachine } from "./state-machine.ts";
+import { Strangers } from "./strangers.ts";
 import { versionAt } from "./session-table.ts";
 
 /** Lost: not in force as far as is known; it may come into force as long as no entry of a later term is applied. */
@@ -41,8 +49,6 @@ export type RecordsOutcome = "applied" | "lost";
 
 /** A version this far ahead of the own clock, seen by a client, is refused: somebody's clock is wrong. */
 const seenAheadVersionsMax = 10_000 * 4096;
-/** Senders that are no members, as far as a replica knows. */
-const strangersMax = 16;
 
 export class Replica {
   readonly rangeId: RangeId;
@@ -53,6 +59,8 @@ export class Replica {
   dirty = false;
   /** A range snapshot is being loaded into the engine: Raft hands out nothing to apply meanwhile. */
   loading = false;
+  /** As that range snapshot has the range: after a merge it may have more keys than the replica here. */
+  incoming: RangeDescriptor | undefined = undefined;
   /** An applied configuration has it as a member no more: it applies nothing behind that. */
   removed = false;
   /** Taken out of the store: it takes no step and answers nobody. */
@@ -66,11 +74,10 @@ export class Replica {
   readonly #commands: CommandQueue;
   readonly #answers: PendingAnswers;
   readonly #reads: ReadQueue;
-  /** A split is proposed and neither applied nor lost: nothing is evaluated meanwhile, and there is no lease. */
-  #splitting = false;
+  /** A `Reshape` is proposed and neither applied nor lost: nothing is evaluated meanwhile, and there is no lease. */
+  #reshaping = false;
   #changingMembers = false;
-  /** Senders that are not in the descriptor. */
-  readonly #strangers: Map<ReplicaId, StoreId> = new Map();
+  readonly #strangers = new Strangers();
   #lastRole: Role = "follower";
   /** Called once, when the next entry without records is applied: the same moment on every replica. */
   atBarrier: (() => void) | undefined = undefined;
@@ -142,7 +149,7 @@ export class Replica {
 
   storeOf(replica: ReplicaId): StoreId {
     for (const member of this.descriptor.replicas) if (member.replicaId === replica) return member.storeId;
-    return this.#strangers.get(replica) ?? noStore;
+    return this.#strangers.storeOf(replica);
   }
 
   isMember(replica: ReplicaId): boolean {
@@ -151,9 +158,7 @@ export class Replica {
 
   /** Where a sender lives: a member that this replica has not heard of yet may lead, and wants answers. */
   noteStore(replica: ReplicaId, store: StoreId): void {
-    if (this.isMember(replica) || this.#strangers.get(replica) === store) return;
-    if (this.#strangers.size >= strangersMax) this.#strangers.clear();
-    this.#strangers.set(replica, store);
+    if (!this.isMember(replica)) this.#strangers.note(replica, store);
   }
 
   replicaOn(store: StoreId): ReplicaId | undefined {
@@ -209,7 +214,8 @@ export class Replica {
    */
   proposeMembers(change: MemberChange, settle: (outcome: EntryOutcome) => void): string | undefined {
     if (!this.#canEvaluate) return `this replica of range ${this.rangeId} does not lead it`;
-    if (this.#splitting) return `range ${this.rangeId} is being split`;
+    if (this.#reshaping) return `range ${this.rangeId} is being split or merged`;
+    if (this.sealed) return `range ${this.rangeId} is sealed`;
     const refusal = memberChangeRefusal(this.descriptor, change);
     if (refusal !== undefined) return refusal;
     const proposed = this.node.proposeConfigurationChange(this.#leaderTerm, configurationChange(change));
@@ -223,9 +229,25 @@ export class Replica {
   }
 
   /** Out of the store: what waits here is sent elsewhere, and no step follows. */
-  retire(): void {
-    if (this.#leaderTerm !== 0) this.#stepDown();
+  retire(refusal?: RoutingRefusal): void {
+    if (this.#leaderTerm !== 0) this.#stepDown(refusal);
     this.retired = true;
+  }
+
+  /** Waits for its left neighbour to take it in: it answers nobody meanwhile (rule: merge). */
+  get sealed(): boolean {
+    return this.machine.sealed !== undefined;
+  }
+
+  /**
+   * Another range's log proves that the entry of that index and term is committed here: everything up to it is applied now.
+   * False when that cannot be.
+   */
+  applyUpTo(index: LogIndex, term: Term): boolean {
+    if (this.loading || !this.node.learnCommitted(index, term)) return false;
+    this.#noteRole();
+    this.#takeReady();
+    return this.machine.appliedIndex >= index;
   }
 
   submit(queued: QueuedBatch): void {
@@ -258,13 +280,25 @@ export class Replica {
     if (this.retired) return;
     this.#noteRole();
     if (this.#canEvaluate) {
-      if (this.#commands.length > 0 && !this.#splitting) this.#evaluate();
-      if (this.#reads.startable) this.#startReads();
+      if (this.#evaluable) this.#evaluate();
+      if (this.#readable) this.#startReads();
     }
-    while (!this.removed && this.node.hasReady()) this.#ready(this.node.ready());
+    this.#takeReady();
     if (this.removed) return this.#host.onRemoved(this);
-    const evaluates = this.#commands.length > 0 && !this.#splitting;
-    if (this.#canEvaluate && (evaluates || this.#reads.startable)) this.#host.markDirty(this);
+    if (this.#canEvaluate && (this.#evaluable || this.#readable)) this.#host.markDirty(this);
+  }
+
+  #takeReady(): void {
+    while (!this.removed && !this.retired && this.node.hasReady()) this.#ready(this.node.ready());
+  }
+
+  get #evaluable(): boolean {
+    return this.#commands.length > 0 && !this.#reshaping && !this.sealed;
+  }
+
+  /** A read that is confirmed behind the seal could miss what its left neighbour has written to these keys. */
+  get #readable(): boolean {
+    return this.#reads.startable && !this.sealed;
   }
 
   persisted(persistence: Persistence): void {
@@ -308,6 +342,7 @@ export class Replica {
   /** The snapshot's content is in the engine and the machine was restored from it. */
   loaded(): void {
     this.loading = false;
+    this.incoming = undefined;
     this.node.applied(this.machine.appliedIndex);
     this.#host.markDirty(this);
   }
@@ -354,13 +389,8 @@ export class Replica {
       return false;
     }
     if (batch.seen > now + seenAheadVersionsMax) {
-      connection.refuse(
-        "commands",
-        batch.batchId,
-        "Refused",
-        `version ${batch.seen} is more than 10 s ahead of this store's clock`,
-        0,
-      );
+      const message = `version ${batch.seen} is more than 10 s ahead of this store's clock`;
+      connection.refuse("commands", batch.batchId, "Refused", message, 0);
       return false;
     }
     return true;
@@ -397,25 +427,24 @@ export class Replica {
   // ---- entries of the store itself ----
 
   /**
-   * Divides the range, as the leader; why not, or undefined when it is proposed. Until that is settled no command is
-   * evaluated and no lease is used or renewed (rule: bounds at the data).
+   * Changes which keys the range has or whether it serves them, as the leader; why not, or undefined when it is proposed.
+   * Until that is settled no command is evaluated and no lease is used or renewed (rule: bounds at the data).
    */
-  proposeSplit(part: Omit<SplitEntry, "epoch">, settle: (outcome: EntryOutcome) => void): string | undefined {
+  proposeReshape(reshape: Reshape, settle: (outcome: EntryOutcome) => void): string | undefined {
     if (!this.#canEvaluate) return `this replica of range ${this.rangeId} does not lead it`;
-    if (this.#splitting) return `range ${this.rangeId} is being split already`;
+    if (this.#reshaping) return `range ${this.rangeId} is being split or merged already`;
     if (this.configurationPending) return `range ${this.rangeId} is changing its members`;
-    const split = { ...part, epoch: this.descriptor.epoch };
-    const refusal = splitRefusal(this.machine, split);
+    const refusal = reshapeRefusal(this.machine, reshape);
     if (refusal !== undefined) return refusal;
     return this.#proposeOwn(
-      encodeSplit(split, this.#host.environment.bytes),
+      encodeReshape(reshape, this.#host.environment.bytes),
       (outcome) => {
-        this.#splitting = false;
+        this.#reshaping = false;
         this.node.suspendLease(false);
         settle(outcome);
       },
       () => {
-        this.#splitting = true;
+        this.#reshaping = true;
         this.node.suspendLease(true);
       },
     );
@@ -435,7 +464,7 @@ export class Replica {
     this.#host.markDirty(this);
   }
 
-  #stepDown(): void {
+  #stepDown(refusal: RoutingRefusal = this.#host.routingRefusal(this)): void {
     this.#leaderTerm = noTerm;
     this.#canEvaluate = false;
     this.#assigned = noVersion;
@@ -443,7 +472,6 @@ export class Replica {
     this.machine.sessions.dropPending();
     const { lastVersion } = this.machine;
     this.#answers.answerUnknown(lastVersion);
-    const refusal = this.#host.routingRefusal(this);
     this.#commands.refuseAll(refusal, lastVersion);
     for (const read of this.#reads.takeAll()) refuseRead(read, refusal);
   }
@@ -479,7 +507,7 @@ export class Replica {
     if (!sameMembers(machine.configuration, configuration))
       machine.changeMembers(
         configuration,
-        this.#readable(entry, () => placesIn(entry)),
+        this.#decoded(entry, () => placesIn(entry)),
       );
     if (!isMember(configuration, this.replicaId)) this.removed = true;
   }
@@ -491,24 +519,31 @@ export class Replica {
 
   /** False when it was evaluated on what is not so any more: then it has no effect. */
   #applyData(entry: Entry): boolean {
-    const { machine } = this;
-    const { bytes } = this.#host.environment;
-    return this.#readable(entry, () => {
-      const kind = entryKindOf(entry.data);
-      switch (kind) {
-        case "commands":
-          return machine.applyCommands(entry);
-        case "records":
-          return machine.applyRecords(entry);
-        case "split":
-          return this.#applySplit(decodeSplit(entry.data, bytes));
-        default:
-          return kind satisfies never;
-      }
-    });
+    return this.#decoded(entry, () => this.#applyKind(entry, entryKindOf(entry.data)));
   }
 
-  #readable<T>(entry: Entry, read: () => T): T {
+  #applyKind(entry: Entry, kind: EntryKind): boolean {
+    const { machine } = this;
+    const { bytes } = this.#host.environment;
+    switch (kind) {
+      case "commands":
+        return machine.applyCommands(entry);
+      case "records":
+        return machine.applyRecords(entry);
+      case "split":
+        return this.#applySplit(decodeSplit(entry.data, bytes));
+      case "seal":
+      case "unseal":
+      case "cancel":
+        return applyMergeStep(machine, kind, entry);
+      case "merge":
+        return this.#applyMerge(decodeMergeEntry(entry.data, bytes));
+      default:
+        return kind satisfies never;
+    }
+  }
+
+  #decoded<T>(entry: Entry, read: () => T): T {
     try {
       return read();
     } catch (error) {
@@ -525,6 +560,10 @@ export class Replica {
     assert(counterpart !== undefined, () => `range ${this.rangeId}: replica ${this.replicaId} splits and is no member`);
     this.#host.adoptRightHalf(this, splitMachine(this.machine, split), counterpart);
     return true;
+  }
+
+  #applyMerge(merge: MergeEntry): boolean {
+    return mergeRefusal(this.machine, merge) === undefined && this.#host.takeIn(this, merge);
   }
 
   #answer(index: number, term: Term, accepted: boolean): void {

@@ -5,6 +5,7 @@
  */
 import { version } from "@flotilla/base";
 import type { Version } from "@flotilla/base";
+import { sessionEntriesMax } from "@flotilla/storage";
 import { statusApplied, statusRepeated } from "./entry-format.ts";
 
 /** A command older than this behind the range's last version is refused, and its record may be forgotten. */
@@ -194,6 +195,32 @@ export class SessionTable {
       copy.#touch(copy.session(clientId));
     }
     return copy;
+  }
+
+  /** No client would have more numbers than a row can hold. */
+  mayAbsorb(right: SessionTable): boolean {
+    for (const { clientId, numbers } of right.#clients.values())
+      if (numbers.size + (this.#clients.get(clientId)?.numbers.size ?? 0) > sessionEntriesMax) return false;
+    return true;
+  }
+
+  /**
+   * A merge: for each client the higher floor, and of what is above it the numbers of both. One that is in both is the
+   * same in both: it was there before the ranges were split. Nothing may be under way in either.
+   */
+  absorb(right: SessionTable): void {
+    for (const { clientId, floor, lastUsed, numbers } of right.#clients.values()) {
+      if (lastUsed === 0) continue;
+      const session = this.session(clientId);
+      this.#touch(session);
+      session.lastUsed = Math.max(session.lastUsed, lastUsed);
+      session.floor = Math.max(session.floor, floor);
+      const all = new Map([...session.numbers, ...numbers]);
+      session.numbers.clear();
+      // In rising order, as floors find them.
+      for (const number of [...all.keys()].sort((a, b) => a - b))
+        if (number >= session.floor) session.numbers.set(number, all.get(number)!);
+    }
   }
 
   /** From the engine, at start or after a range snapshot. */

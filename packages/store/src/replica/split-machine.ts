@@ -14,9 +14,10 @@ const firstTerm = term(1);
 
 /** Why a split cannot come into force on what is there; undefined when it can. The same on every replica at this index. */
 export function splitRefusal(
-  { descriptor, configuration }: Pick<StateMachine, "descriptor" | "configuration">,
+  { descriptor, configuration, sealed }: Pick<StateMachine, "descriptor" | "configuration" | "sealed">,
   split: SplitEntry,
 ): string | undefined {
+  if (sealed !== undefined) return `the range is sealed, for range ${sealed.leftRangeId}`;
   const { epoch, start, end, replicas } = descriptor;
   if (split.epoch.bounds !== epoch.bounds) return `the range has bounds ${epoch.bounds}, not ${split.epoch.bounds}`;
   if (split.epoch.members !== epoch.members)

@@ -6,9 +6,12 @@ import { CorruptionError, assert, noIndex, noTerm, noVersion, logIndex, printabl
 import type { ByteOperations, Key, LogIndex, RangeDescriptor, RangeId, Term, Version } from "@flotilla/base";
 import type { Configuration, Entry } from "@flotilla/raft";
 import {
+  clearingRecordKey,
   encodeApplied,
+  encodeClearing,
   encodeConfiguration,
   encodeDescriptor,
+  encodeMerge,
   encodeSession,
   newestKey,
   rangeRecordKey,
@@ -17,7 +20,15 @@ import {
   sessionRecordKey,
   verifyRecord,
 } from "@flotilla/storage";
-import type { Engine, ReadView, SessionEntry, SessionRow } from "@flotilla/storage";
+import type {
+  ClearedInterval,
+  Engine,
+  MergedRecord,
+  ReadView,
+  SealRecord,
+  SessionEntry,
+  SessionRow,
+} from "@flotilla/storage";
 import { EntryReader, statusApplied, statusRepeated } from "./entry-format.ts";
 import { Cell, Memtable } from "./memtable.ts";
 import type { FrozenRecords } from "./memtable.ts";
@@ -51,8 +62,21 @@ export class StateMachine {
    */
   boundsIndex: LogIndex = noIndex;
   durableIndex: LogIndex = noIndex;
+  /** Nothing is written or read until its left neighbour has taken the range in, or is proven not to (rule: merge). */
+  sealed: SealRecord | undefined = undefined;
+  /** It was taken in: what is durable of it is what is durable of this one. */
+  heir: StateMachine | undefined = undefined;
+  /** The range that it took in last. */
+  merged: MergedRecord | undefined = undefined;
+  /**
+   * Ranges that it took in and that the engine still has as ranges: the next flush writes them down as to be cleared, with
+   * empty intervals, for their records stay.
+   */
+  takenIn: ClearedInterval[] = [];
   readonly memtable: Memtable;
   readonly sessions: SessionTable;
+  /** The engine has, or had, a record of merges. */
+  mergeWritten = false;
   /** Something was applied since the last flush. */
   changed = false;
   readonly #engine: Engine;
@@ -91,7 +115,7 @@ export class StateMachine {
 
   /** After a crash the engine has the bounds that the range has now; else other ranges may lie in what it has. */
   get boundsDurable(): boolean {
-    return this.boundsIndex <= this.durableIndex;
+    return this.heir === undefined ? this.boundsIndex <= this.durableIndex : this.heir.boundsDurable;
   }
 
   /** A configuration entry took effect; `stores` says where the members that it added live. */
@@ -103,7 +127,7 @@ export class StateMachine {
   /** Returns false when the entry was evaluated under other bounds: then it has no effect at all (rule: epoch at apply). */
   applyCommands(entry: Entry): boolean {
     const reader = new EntryReader(entry.data, this.#operations);
-    if (reader.bounds !== this.descriptor.epoch.bounds) {
+    if (reader.bounds !== this.descriptor.epoch.bounds || this.sealed !== undefined) {
       this.#dropPending(reader, entry);
       return false;
     }
@@ -138,7 +162,7 @@ export class StateMachine {
   /** False as for commands. */
   applyRecords(entry: Entry): boolean {
     const { bounds, version: given, effects } = decodeRecordsEntry(entry.data, this.#operations);
-    if (bounds !== this.descriptor.epoch.bounds) return false;
+    if (bounds !== this.descriptor.epoch.bounds || this.sealed !== undefined) return false;
     for (const { key, recordAt, recordLength } of effects)
       this.memtable.apply(key, entry.data, recordAt, recordLength, entry.index);
     if (effects.length > 0) this.memtable.noteEntry(entry.data.length);
@@ -210,6 +234,10 @@ export class StateMachine {
     const operations = this.#operations;
     const { changed, removed } = this.sessions.takeChanges();
     const puts = this.#ownRecords();
+    for (const interval of this.takenIn.splice(0)) {
+      const key = clearingRecordKey(interval, operations);
+      puts.push({ key, value: encodeClearing(key, interval, operations) });
+    }
     for (const session of changed) {
       const key = sessionRecordKey(range, session.clientId, operations);
       puts.push({ key, value: encodeSession(key, sessionRow(session), operations) });
@@ -230,10 +258,14 @@ export class StateMachine {
     const configuration = name(rangeRecordNames.configuration);
     const applied = name(rangeRecordNames.applied);
     const state = { index: this.appliedIndex, term: this.appliedTerm, lastVersion: this.lastVersion };
+    const merge = name(rangeRecordNames.merge);
+    const { sealed, merged } = this;
+    if (sealed !== undefined || merged !== undefined) this.mergeWritten = true;
     return [
       { key: descriptor, value: encodeDescriptor(descriptor, this.descriptor, operations) },
       { key: configuration, value: encodeConfiguration(configuration, this.configuration, operations) },
       { key: applied, value: encodeApplied(applied, state, operations) },
+      ...(this.mergeWritten ? [{ key: merge, value: encodeMerge(merge, { sealed, merged }, operations) }] : []),
     ];
   }
 }

@@ -86,9 +86,37 @@ export class ReplicaCreation {
 
   /** A living replica of another range, or one that is being made, over the same keys (hazard D2). */
   overlapped(descriptor: RangeDescriptor): RangeDescriptor | undefined {
-    for (const { descriptor: other } of this.#host.replicas()) if (overlap(other, descriptor)) return other;
+    for (const { descriptor: other, incoming } of this.#host.replicas()) {
+      if (overlap(other, descriptor)) return other;
+      if (incoming !== undefined && overlap(incoming, descriptor)) return incoming;
+    }
     for (const other of this.#under.values()) if (overlap(other, descriptor)) return other;
     return undefined;
+  }
+
+  /**
+   * A living replica is offered a range snapshot, which may cover keys that others have here: of ranges that are no more,
+   * for where the first key of a range belongs to another one with higher bounds it was merged away. These give way. Why
+   * the snapshot cannot be taken now, as a text.
+   */
+  superseded(replica: Replica, descriptor: RangeDescriptor): Replica[] | string {
+    const clearing = this.#host.clearer.overlapped(descriptor);
+    if (clearing !== undefined) return `what range ${clearing.rangeId} left here is not cleared yet`;
+    const others: Replica[] = [];
+    for (const other of this.#host.replicas()) {
+      const covered = other.incoming ?? other.descriptor;
+      if (other === replica || !(overlap(covered, descriptor) || overlap(other.descriptor, descriptor))) continue;
+      const { start, epoch } = other.descriptor;
+      const gone = descriptor.start < start && start < descriptor.end && descriptor.epoch.bounds > epoch.bounds;
+      if (gone && !other.loading) others.push(other);
+      else {
+        this.#host.suspect(other.rangeId);
+        return `it overlaps range ${other.rangeId}, which is alive here`;
+      }
+    }
+    for (const made of this.#under.values())
+      if (overlap(made, descriptor)) return `it overlaps range ${made.rangeId}, which is being made here`;
+    return others;
   }
 
   /**

@@ -6,6 +6,7 @@ import type { StoreId } from "@flotilla/base";
 import { messageBytesMax } from "@flotilla/base";
 import type { PeerMessage, SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
 import type { Peer } from "../peer-links.ts";
+import type { Replica } from "../replica/replica.ts";
 import { SnapshotReceipt, stagedPath } from "./snapshot-staging.ts";
 import type { VerifiedSnapshot } from "./snapshot-staging.ts";
 import type { SnapshotServiceHost } from "./snapshot-service.ts";
@@ -20,9 +21,11 @@ export class SnapshotReceiver {
   /** At most one a range. */
   readonly #receipts: Map<string, { readonly receipt: SnapshotReceipt; readonly from: StoreId }> = new Map();
   #received = 0;
+  readonly #noteSuperseded: (replica: Replica, others: readonly Replica[]) => void;
 
-  constructor(host: SnapshotServiceHost) {
+  constructor(host: SnapshotServiceHost, noteSuperseded: (replica: Replica, others: readonly Replica[]) => void) {
     this.#host = host;
+    this.#noteSuperseded = noteSuperseded;
   }
 
   #now(): number {
@@ -60,6 +63,10 @@ export class SnapshotReceiver {
       const refusal = this.#host.creation.refusal(offer.descriptor, offer.to, offer.term);
       if (refusal !== undefined) return refusal;
     } else if (replica.loading) return "another range snapshot is being loaded";
+    else {
+      const superseded = this.#host.creation.superseded(replica, offer.descriptor);
+      if (typeof superseded === "string") return superseded;
+    }
     let others = 0;
     for (const { receipt } of this.#receipts.values()) {
       // What is whole is not given up for something that has yet to come.
@@ -104,14 +111,14 @@ export class SnapshotReceiver {
     const replica = this.#host.replica(receipt.rangeId);
     if (replica?.replicaId !== receipt.toReplica) return this.#create(from, name, receipt, verified);
     if (replica.loading) return this.#refuse(from, name, receipt, "the replica cannot take it now");
-    const other = this.#host.creation.overlapped(descriptor);
-    if (other !== undefined)
-      return this.#refuse(from, name, receipt, `it overlaps range ${other.rangeId}, which is alive here`);
+    const before = this.#host.creation.superseded(replica, descriptor);
+    if (typeof before === "string") return this.#refuse(from, name, receipt, before);
     const path = stagedPath(receipt.rangeId, label.index, label.term);
     // What is older than the replica needs no file: Raft only says how far the replica is.
     const published = label.index > replica.node.commit && (await receipt.publish(path));
     if (!this.#holds(name, receipt)) return;
-    if (replica.retired || replica.loading || !this.#host.boundsDurable()) {
+    const superseded = this.#host.creation.superseded(replica, descriptor);
+    if (typeof superseded === "string" || replica.retired || replica.loading || !this.#host.boundsDurable()) {
       if (published) await this.#host.dependencies.files.remove(path);
       return this.#refuse(from, name, receipt, "the replica cannot take it now");
     }
@@ -120,6 +127,10 @@ export class SnapshotReceiver {
       { type: "snapshot", from: fromReplica, to: replica.replicaId, term, label },
       published,
     );
+    if (accepted) {
+      replica.incoming = descriptor;
+      this.#noteSuperseded(replica, superseded);
+    }
     if (published && !accepted) await this.#host.dependencies.files.remove(path);
     this.#drop(name, receipt);
     this.#answer(from.storeId, receipt.transferId, "done", receipt.takenBytes, "");

@@ -4,6 +4,7 @@ import type { RangeId, ReplicaId, StoreId } from "@flotilla/base";
 import type { SnapshotLabel } from "@flotilla/raft";
 import type { ReplicaAbsent, SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "@flotilla/transport";
 import type { EngineQueue } from "../engine/engine-queue.ts";
+import { clearNow } from "../engine/interval-clearer.ts";
 import type { FlushedRange, Flusher } from "../engine/flusher.ts";
 import type { Peer, PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -37,6 +38,8 @@ export interface SnapshotServiceHost {
   boundsDurable(): boolean;
   /** Tries once to make it so. */
   makeBoundsDurable(): Promise<void>;
+  /** It ends now, for a range snapshot that was accepted has the place of it: its tombstone is staged. */
+  supersede(replica: Replica): void;
   /** There is no room for what others send. */
   diskFull(): boolean;
   fail(error: unknown): void;
@@ -55,13 +58,17 @@ export class SnapshotService {
   readonly #kept: Map<number, { readonly index: number; readonly untilMs: number }> = new Map();
   /** Members that did not take one just now, until when they are left alone. */
   readonly #pauses: Map<string, number> = new Map();
+  /** By range that accepted one: whom it takes the place of. */
+  readonly #superseded: Map<RangeId, readonly Replica[]> = new Map();
   #nextTransfer = 1;
   sent = 0;
   installed = 0;
 
   constructor(host: SnapshotServiceHost) {
     this.#host = host;
-    this.#receiver = new SnapshotReceiver(host);
+    this.#receiver = new SnapshotReceiver(host, (replica, others) => {
+      if (others.length > 0) this.#superseded.set(replica.rangeId, others);
+    });
     const { environment } = host.dependencies;
     this.#rate = new ByteRate(host.settings.snapshotBytesPerSecond, environment.clock);
   }
@@ -143,9 +150,15 @@ export class SnapshotService {
     return true;
   }
 
-  /** Up to where a checkpoint of the range may go without making a snapshot useless that somebody is being sent. */
-  checkpointLimit(rangeId: number): number {
-    let limit = this.#kept.get(rangeId)?.index ?? Infinity;
+  /**
+   * Up to where a checkpoint of the range may go without making a snapshot useless that somebody is being sent. A sealed
+   * range keeps what stands behind its seal, whatever the log's size: each of its replicas has got the seal, and none may need
+   * a range snapshot when its left neighbour is about to take it in (hazard E9).
+   */
+  checkpointLimit(rangeId: number, pressing: boolean): number {
+    const sealed = this.#host.replica(rangeId)?.machine.sealed?.index ?? Infinity;
+    if (pressing) return sealed;
+    let limit = Math.min(sealed, this.#kept.get(rangeId)?.index ?? Infinity);
     for (const { replica, label } of this.#senders.values()) {
       if (replica.rangeId === rangeId && label !== undefined && label.index < limit) limit = label.index;
     }
@@ -169,13 +182,22 @@ export class SnapshotService {
 
   // ---- loading ----
 
+  /** Its install record is being staged: whom the snapshot takes the place of ends in the same frame of the log. */
+  onInstall({ rangeId }: Replica): void {
+    for (const other of this.#superseded.get(rangeId) ?? []) if (!other.retired) this.#host.supersede(other);
+  }
+
   /** The log's install record is durable: the staged file replaces what the engine has. */
   load(replica: Replica, label: SnapshotLabel): void {
+    const superseded = this.#superseded.get(replica.rangeId) ?? [];
+    this.#superseded.delete(replica.rangeId);
     const { dependencies, queue, settings } = this.#host;
     const { engine, files, environment } = dependencies;
     const path = stagedPath(replica.rangeId, label.index, label.term);
     queue
       .run(async () => {
+        for (const { rangeId, descriptor } of superseded)
+          await clearNow({ rangeId, start: descriptor.start, end: descriptor.end }, engine, environment.bytes);
         await loadSnapshot(path, loadBatchBytes(settings), { engine, files, operations: environment.bytes });
         await restoreInto(replica.machine, engine, environment.bytes);
         const { rangeId, replicaId } = replica;

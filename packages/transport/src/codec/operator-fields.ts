@@ -6,21 +6,34 @@
  *           1            list of [replica id, store id, role (0 voter, 1 learner)], list of [removed replica id]
  *           2            list of [key, range id, list of [left replica id, right replica id]]
  *           3            parts, list of [prefix]
+ *           4            left range id, its bounds, list of [left replica id, right replica id]
+ *           5            right range id, its bounds, its end, index and term of its seal, list of [left, right replica id]
+ *           6            right range id, bounds
+ *           7            left range id, its proven bounds
  *     step-outcome       operator id, step id, range id, state (0 done, 1 refused, 2 failed), reason, list of [key],
- *                        descriptor or nil
+ *                        seal [index, term] or nil, descriptor or nil
  *
- * Actions: 0 transfer-leader, 1 change-members, 2 split, 3 find-split-keys.
+ * Actions: 0 transfer-leader, 1 change-members, 2 split, 3 find-split-keys, 4 seal, 5 merge, 6 cancel-merge, 7 unseal.
  */
 import { InvariantError } from "@flotilla/base";
-import type { ByteOperations, RangeId, ReplicaId, StoreId } from "@flotilla/base";
-import type { OperatorStep, SplitPart, StepAction, StepOutcome } from "../peer-messages.ts";
+import type { ByteOperations, LogIndex, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
+import type { OperatorStep, ReplicaPair, SealLabel, SplitPart, StepAction, StepOutcome } from "../peer-messages.ts";
 import { membersMax, splitPartsMax } from "../protocol.ts";
 import { optionalDescriptorFields, readEpoch, readOptionalDescriptor } from "./descriptor-fields.ts";
 import { keyField, nameNumber } from "./field-reader.ts";
 import type { FieldReader } from "./field-reader.ts";
 import { boundedText } from "./fields.ts";
 
-const actions: readonly StepAction["kind"][] = ["transfer-leader", "change-members", "split", "find-split-keys"];
+const actions: readonly StepAction["kind"][] = [
+  "transfer-leader",
+  "change-members",
+  "split",
+  "find-split-keys",
+  "seal",
+  "merge",
+  "cancel-merge",
+  "unseal",
+];
 const addedRoles: readonly ("voter" | "learner")[] = ["voter", "learner"];
 const outcomeStates: readonly StepOutcome["state"][] = ["done", "refused", "failed"];
 
@@ -30,6 +43,10 @@ const actionLengths: Readonly<Record<StepAction["kind"], number>> = {
   "change-members": 2,
   split: 1,
   "find-split-keys": 2,
+  seal: 3,
+  merge: 6,
+  "cancel-merge": 2,
+  unseal: 2,
 };
 
 export const operatorStepLength = 7;
@@ -57,6 +74,16 @@ function actionFields(action: StepAction, operations: ByteOperations): unknown[]
       return [action.parts.map((part) => partFields(part, operations))];
     case "find-split-keys":
       return [action.parts, action.prefixes.map((prefix) => [keyField(prefix, operations)])];
+    case "seal":
+      return [action.leftRangeId, action.leftBounds, pairFields(action.replicas)];
+    case "merge": {
+      const { rightRangeId, rightBounds, end, seal, replicas } = action;
+      return [rightRangeId, rightBounds, keyField(end, operations), seal.index, seal.term, pairFields(replicas)];
+    }
+    case "cancel-merge":
+      return [action.rightRangeId, action.bounds];
+    case "unseal":
+      return [action.leftRangeId, action.provenBounds];
     default:
       throw new InvariantError(`no layout for ${(action satisfies never as StepAction).kind}`);
   }
@@ -65,8 +92,10 @@ function actionFields(action: StepAction, operations: ByteOperations): unknown[]
 const partFields = (part: SplitPart, operations: ByteOperations): unknown[] => [
   keyField(part.key, operations),
   part.rangeId,
-  part.replicas.map(({ left, right }) => [left, right]),
+  pairFields(part.replicas),
 ];
+
+const pairFields = (pairs: readonly ReplicaPair[]): unknown[] => pairs.map(({ left, right }) => [left, right]);
 
 export function readOperatorStep(fields: FieldReader): OperatorStep {
   const operatorId = fields.integer();
@@ -100,6 +129,26 @@ function readAction(kind: StepAction["kind"], fields: FieldReader): StepAction {
         parts: fields.integer(splitPartsMax),
         prefixes: fields.list(splitPartsMax, 1, "prefix", (prefix) => prefix.key()),
       };
+    case "seal":
+      return {
+        kind,
+        leftRangeId: fields.positive() as RangeId,
+        leftBounds: fields.positive(),
+        replicas: readPairs(fields),
+      };
+    case "merge":
+      return {
+        kind,
+        rightRangeId: fields.positive() as RangeId,
+        rightBounds: fields.positive(),
+        end: fields.key(),
+        seal: readSeal(fields),
+        replicas: readPairs(fields),
+      };
+    case "cancel-merge":
+      return { kind, rightRangeId: fields.positive() as RangeId, bounds: fields.positive() };
+    case "unseal":
+      return { kind, leftRangeId: fields.positive() as RangeId, provenBounds: fields.positive() };
     default:
       throw new InvariantError(`no layout for ${kind satisfies never as string}`);
   }
@@ -108,13 +157,21 @@ function readAction(kind: StepAction["kind"], fields: FieldReader): StepAction {
 const readPart = (fields: FieldReader): SplitPart => ({
   key: fields.key(),
   rangeId: fields.positive() as RangeId,
-  replicas: fields.list(membersMax, 2, "pair of replicas", (pair) => ({
-    left: pair.positive() as ReplicaId,
-    right: pair.positive() as ReplicaId,
-  })),
+  replicas: readPairs(fields),
 });
 
-export const stepOutcomeLength = 7;
+const readPairs = (fields: FieldReader): ReplicaPair[] =>
+  fields.list(membersMax, 2, "pair of replicas", (pair) => ({
+    left: pair.positive() as ReplicaId,
+    right: pair.positive() as ReplicaId,
+  }));
+
+const readSeal = (fields: FieldReader): SealLabel => ({
+  index: fields.positive() as LogIndex,
+  term: fields.positive() as Term,
+});
+
+export const stepOutcomeLength = 8;
 
 export const stepOutcomeFields = (outcome: StepOutcome, operations: ByteOperations): unknown[] => [
   outcome.operatorId,
@@ -123,6 +180,7 @@ export const stepOutcomeFields = (outcome: StepOutcome, operations: ByteOperatio
   nameNumber(outcomeStates, outcome.state),
   boundedText(outcome.reason, operations),
   outcome.keys.map((key) => [keyField(key, operations)]),
+  outcome.seal === undefined ? null : [outcome.seal.index, outcome.seal.term],
   optionalDescriptorFields(outcome.descriptor, operations),
 ];
 
@@ -134,5 +192,6 @@ export const readStepOutcome = (fields: FieldReader): StepOutcome => ({
   state: fields.oneOf(outcomeStates),
   reason: fields.text(),
   keys: fields.list(splitPartsMax, 1, "key", (key) => key.key()),
+  seal: fields.isNull() ? undefined : readSeal(fields.fields(2, "seal")),
   descriptor: readOptionalDescriptor(fields),
 });

@@ -3,7 +3,7 @@
  *
  *     replica-absent     range id, replica id, term
  *     replica-gone       range id, replica id, bounds, members
- *     replica-check      range id, replica id, bounds, members
+ *     replica-check      range id, replica id, bounds, members, start or nil
  *     replica-verdict    range id, replica id, gone, descriptor or nil
  *     store-heartbeat    wall ms, node id, address, HTTP address, descriptor of the meta range, its leader, directory revision
  *     store-directory    revision, list of [store id, node id, address, HTTP address, store key,
@@ -18,6 +18,8 @@
  *     step-outcome       see operator-fields.ts
  *     replica-hash-request  request id, range id
  *     replica-hash       request id, range id, replica id, index, checksum, keys, bytes
+ *     seal-check         range id, replica id, left range id, left replica id, bounds, index
+ *     seal-state         range id, replica id, bounds, index, ready, reason
  *     snapshot-offer     transfer id, range id, from, to, term, descriptor
  *     snapshot-answer    transfer id, state (0 more, 1 done, 2 refused), taken bytes, credit bytes, reason
  */
@@ -33,6 +35,8 @@ import type {
   ReplicaHashRequest,
   ReplicaReport,
   ReplicaVerdict,
+  SealCheck,
+  SealState,
   SnapshotAnswer,
   SnapshotOffer,
   StoreDirectory,
@@ -51,7 +55,7 @@ import {
   readEpoch,
   readOptionalDescriptor,
 } from "./descriptor-fields.ts";
-import { FieldReader, nameNumber } from "./field-reader.ts";
+import { FieldReader, keyField, nameNumber } from "./field-reader.ts";
 import { boundedText } from "./fields.ts";
 import {
   operatorStepFields,
@@ -82,6 +86,8 @@ const controlTypes: Readonly<Record<PeerControlType, true>> = {
   "step-outcome": true,
   "replica-hash-request": true,
   "replica-hash": true,
+  "seal-check": true,
+  "seal-state": true,
   "snapshot-offer": true,
   "snapshot-answer": true,
 };
@@ -97,8 +103,12 @@ export function peerControlFields(message: PeerControlMessage, operations: ByteO
     case "replica-absent":
       return [message.rangeId, message.replicaId, message.term];
     case "replica-gone":
-    case "replica-check":
       return [message.rangeId, message.replicaId, message.epoch.bounds, message.epoch.members];
+    case "replica-check": {
+      const { rangeId, replicaId, epoch, start } = message;
+      const startField = start === undefined ? null : keyField(start, operations);
+      return [rangeId, replicaId, epoch.bounds, epoch.members, startField];
+    }
     case "replica-verdict": {
       const { rangeId, replicaId, gone, descriptor } = message;
       return [rangeId, replicaId, gone, optionalDescriptorFields(descriptor, operations)];
@@ -126,6 +136,14 @@ export function peerControlFields(message: PeerControlMessage, operations: ByteO
     case "replica-hash": {
       const { requestId, rangeId, replicaId, index, checksum, keys, bytes } = message;
       return [requestId, rangeId, replicaId, index, checksum, keys, bytes];
+    }
+    case "seal-check": {
+      const { rangeId, replicaId, leftRangeId, leftReplicaId, bounds, index } = message;
+      return [rangeId, replicaId, leftRangeId, leftReplicaId, bounds, index];
+    }
+    case "seal-state": {
+      const { rangeId, replicaId, bounds, index, ready, reason } = message;
+      return [rangeId, replicaId, bounds, index, ready, boundedText(reason, operations)];
     }
     case "snapshot-offer":
       return [
@@ -215,7 +233,7 @@ export function readPeerControl(
     case "replica-gone":
       return readReplicaGone(fields(4));
     case "replica-check":
-      return readReplicaCheck(fields(4));
+      return readReplicaCheck(fields(5));
     case "replica-verdict":
       return readReplicaVerdict(fields(4));
     case "store-directory":
@@ -232,6 +250,10 @@ export function readPeerControl(
       return readHashRequest(fields(2));
     case "replica-hash":
       return readHash(fields(7));
+    case "seal-check":
+      return readSealCheck(fields(6));
+    case "seal-state":
+      return readSealState(fields(6));
     case "snapshot-offer":
       return readOffer(fields(6));
     case "snapshot-answer":
@@ -260,6 +282,7 @@ const readReplicaCheck = (fields: FieldReader): ReplicaCheck => ({
   rangeId: fields.positive() as RangeId,
   replicaId: fields.positive() as ReplicaId,
   epoch: readEpoch(fields),
+  start: fields.isNull() ? undefined : fields.key(),
 });
 
 const readReplicaVerdict = (fields: FieldReader): ReplicaVerdict => ({
@@ -361,6 +384,26 @@ const readHash = (fields: FieldReader): ReplicaHash => ({
   checksum: fields.integer(),
   keys: fields.integer(),
   bytes: fields.integer(),
+});
+
+const readSealCheck = (fields: FieldReader): SealCheck => ({
+  type: "seal-check",
+  rangeId: fields.positive() as RangeId,
+  replicaId: fields.positive() as ReplicaId,
+  leftRangeId: fields.positive() as RangeId,
+  leftReplicaId: fields.positive() as ReplicaId,
+  bounds: fields.positive(),
+  index: fields.integer() as LogIndex,
+});
+
+const readSealState = (fields: FieldReader): SealState => ({
+  type: "seal-state",
+  rangeId: fields.positive() as RangeId,
+  replicaId: fields.positive() as ReplicaId,
+  bounds: fields.positive(),
+  index: fields.integer() as LogIndex,
+  ready: fields.boolean(),
+  reason: fields.text(),
 });
 
 const readOffer = (fields: FieldReader): SnapshotOffer => ({

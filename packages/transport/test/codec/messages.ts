@@ -134,6 +134,8 @@ const labels = fc.dictionary(
   text,
   { noNullPrototype: true, maxKeys: 3 },
 );
+const pairs = fc.array(fc.record({ left: positive<ReplicaId>(), right: positive<ReplicaId>() }), { maxLength: 3 });
+const sealLabel = fc.record({ index: positive<LogIndex>(), term: positive<Term>() });
 const action: Arbitrary<StepAction> = fc.oneof(
   fc.record({ kind: fc.constant("transfer-leader" as const), to: positive<StoreId>() }),
   fc.record({
@@ -154,7 +156,7 @@ const action: Arbitrary<StepAction> = fc.oneof(
       fc.record({
         key,
         rangeId: positive<RangeId>(),
-        replicas: fc.array(fc.record({ left: positive<ReplicaId>(), right: positive<ReplicaId>() }), { maxLength: 3 }),
+        replicas: pairs,
       }),
       { maxLength: 3 },
     ),
@@ -164,6 +166,22 @@ const action: Arbitrary<StepAction> = fc.oneof(
     parts: fc.integer({ min: 0, max: 1024 }),
     prefixes: fc.array(key, { maxLength: 3 }),
   }),
+  fc.record({
+    kind: fc.constant("seal" as const),
+    leftRangeId: positive<RangeId>(),
+    leftBounds: positive(),
+    replicas: pairs,
+  }),
+  fc.record({
+    kind: fc.constant("merge" as const),
+    rightRangeId: positive<RangeId>(),
+    rightBounds: positive(),
+    end: key,
+    seal: sealLabel,
+    replicas: pairs,
+  }),
+  fc.record({ kind: fc.constant("cancel-merge" as const), rightRangeId: positive<RangeId>(), bounds: positive() }),
+  fc.record({ kind: fc.constant("unseal" as const), leftRangeId: positive<RangeId>(), provenBounds: positive() }),
 );
 const routeEntry: Arbitrary<RouteEntry> = fc.record({ descriptor, leader: integer<StoreId>() });
 /** Plain data as administrators send it. */
@@ -204,6 +222,7 @@ export const peerMessages: Generators<PeerMessage> = {
     rangeId: positive<RangeId>(),
     replicaId: positive<ReplicaId>(),
     epoch,
+    start: fc.option(key, { nil: undefined }),
   }),
   "replica-verdict": fc.record({
     type: fc.constant("replica-verdict" as const),
@@ -316,7 +335,26 @@ export const peerMessages: Generators<PeerMessage> = {
     state: fc.constantFrom("done", "refused", "failed" as const),
     reason: text,
     keys: fc.array(key, { maxLength: 3 }),
+    seal: fc.option(sealLabel, { nil: undefined }),
     descriptor: optionalDescriptor,
+  }),
+  "seal-check": fc.record({
+    type: fc.constant("seal-check" as const),
+    rangeId: positive<RangeId>(),
+    replicaId: positive<ReplicaId>(),
+    leftRangeId: positive<RangeId>(),
+    leftReplicaId: positive<ReplicaId>(),
+    bounds: positive(),
+    index,
+  }),
+  "seal-state": fc.record({
+    type: fc.constant("seal-state" as const),
+    rangeId: positive<RangeId>(),
+    replicaId: positive<ReplicaId>(),
+    bounds: positive(),
+    index,
+    ready: fc.boolean(),
+    reason: text,
   }),
   "snapshot-offer": fc.record({
     type: fc.constant("snapshot-offer" as const),
