@@ -36,6 +36,22 @@ describe("persistence acknowledgements", () => {
     ]);
   });
 
+  it("what another group proves to be committed is believed of the very entry only, and applied when it is durable", () => {
+    const lone = new Lone();
+    lone.replica.autoPersist = false;
+    lone.receive(append(2, 1, [0, 0], [entry(1, 1), entry(2, 1)]));
+    expect(lone.node.learnCommitted(at(2), inTerm(2))).toBe(false);
+    expect(lone.node.learnCommitted(at(3), inTerm(1))).toBe(false);
+    expect(lone.node.commit).toBe(0);
+    expect(lone.node.learnCommitted(at(2), inTerm(1))).toBe(true);
+    lone.pump();
+    expect([lone.node.commit, lone.replica.appliedIndex]).toEqual([2, 0]);
+    lone.replica.persist();
+    lone.pump();
+    expect(lone.replica.appliedIndex).toBe(2);
+    expect(lone.node.learnCommitted(at(1), inTerm(9))).toBe(true);
+  });
+
   it("A4 the only voter commits nothing before its own write is durable", () => {
     const lone = new Lone({ voters: [1] }).lead();
     lone.replica.autoPersist = false;

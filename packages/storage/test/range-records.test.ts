@@ -6,11 +6,13 @@ import {
   decodeConfiguration,
   decodeDescriptor,
   decodeIncarnation,
+  decodeMerge,
   decodeSession,
   encodeApplied,
   encodeConfiguration,
   encodeDescriptor,
   encodeIncarnation,
+  encodeMerge,
   encodeSession,
   rangeRecordKey,
   rangeRecordNames,
@@ -58,7 +60,22 @@ const row: SessionRow = {
   ]),
 };
 
+const merge = {
+  sealed: {
+    leftRangeId: rangeId(6),
+    leftBounds: 9,
+    index: 12 as LogIndex,
+    term: 5 as Term,
+    replicas: [
+      { right: replicaId(11), left: replicaId(21) },
+      { right: replicaId(12), left: replicaId(22) },
+    ],
+  },
+  merged: { rangeId: rangeId(8), bounds: 2 },
+};
+
 const keys = {
+  merge: rangeRecordKey(range, rangeRecordNames.merge, operations),
   descriptor: rangeRecordKey(range, rangeRecordNames.descriptor, operations),
   configuration: rangeRecordKey(range, rangeRecordNames.configuration, operations),
   applied: rangeRecordKey(range, rangeRecordNames.applied, operations),
@@ -88,6 +105,18 @@ const codecs: Record<
     value: encodeApplied(keys.applied, applied, operations),
     decode: (at, value) => decodeApplied(at, value, operations),
     decoded: applied,
+  },
+  merge: {
+    at: keys.merge,
+    value: encodeMerge(keys.merge, merge, operations),
+    decode: (at, value) => decodeMerge(at, value, operations),
+    decoded: merge,
+  },
+  unsealed: {
+    at: keys.merge,
+    value: encodeMerge(keys.merge, { sealed: undefined, merged: undefined }, operations),
+    decode: (at, value) => decodeMerge(at, value, operations),
+    decoded: { sealed: undefined, merged: undefined },
   },
   session: {
     at: keys.session,
@@ -135,7 +164,9 @@ test("the bytes of each record are those of format 1", () => {
       "configuration": "01010003000000000000000b000000000000000c000000000000000d0002000000000000000b000000000000000e0001000000000000000f0001000000000000000e6fed45da",
       "descriptor": "01000000000000000700020161000301ff000000000000000003001fffffffffffff0004000000000000000b000000000000000100000000000000000c000000000000000201000000000000000d000000000000000302000000000000000e00000000000000040354818368",
       "incarnation": "01000000000000000c34b9b544",
+      "merge": "010100000000000000060000000000000009000000000000000c00000000000000050002000000000000000b0000000000000015000000000000000c000000000000001601000000000000000800000000000000027131cd48",
       "session": "010000000000000028000000000000006300000003000000000000002881000000000000004d000000000000000700000000000000298200000000000000030000000000000008000000000000002b0200000000000000000000000000000008b6b6d42a",
+      "unsealed": "0100008b10b00a",
     }
   `);
 });

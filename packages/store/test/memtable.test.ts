@@ -125,7 +125,7 @@ describe("the memtable", () => {
   });
 });
 
-describe("a memtable that is split", () => {
+describe("a memtable that is split or merged", () => {
   test("gives each half its records, also what is being flushed, until that is written", () => {
     const table = new Memtable();
     for (const name of ["a", "m", "z"]) put(table, name, `old ${name}`, 1);
@@ -140,13 +140,36 @@ describe("a memtable that is split", () => {
     expect([...right.freeze().records.keys()].sort()).toEqual(["m", "y"]);
   });
 
-  test("agrees with a model, whatever was written, flushed and split before", () => {
+  test("takes in another one, also what is being flushed of both, until that is written", () => {
+    const left = new Memtable();
+    const right = new Memtable();
+    for (const name of ["a", "b"]) put(left, name, `old ${name}`, 1);
+    for (const name of ["m", "n"]) put(right, name, `old ${name}`, 1);
+    const frozen = [left.freeze(), right.freeze()];
+    put(left, "b", "new b", 2);
+    put(right, "n", "new n", 2);
+    left.absorb(right);
+    expect(scan(left, "a", "~")).toEqual({ a: "old a", b: "new b", m: "old m", n: "new n" });
+    expect(scan(right, "a", "~")).toEqual({});
+    for (const each of frozen) each.written = true;
+    expect(scan(left, "a", "~")).toEqual({ b: "new b", n: "new n" });
+    expect([...left.freeze().records.keys()].sort()).toEqual(["b", "n"]);
+  });
+
+  test("refuses one in which something is pending", () => {
+    const right = new Memtable();
+    pend(right, "m", 7, 70);
+    expect(() => new Memtable().absorb(right)).toThrow("a record pending at 7");
+  });
+
+  test("agrees with a model, whatever was written, flushed, split and merged before", () => {
     const names = fc.constantFrom("a", "b", "c", "d", "e", "f");
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.record({ kind: fc.constant("put" as const), name: names }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("freeze" as const), name: names }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("written" as const), name: names }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("split" as const), name: names }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("merge" as const), name: names }) },
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
@@ -172,7 +195,10 @@ describe("a memtable that is split", () => {
             finish();
             frozen = halves.map(({ table }) => table.freeze());
           } else if (kind === "written") finish();
-          else if (half.start !== name) halves.splice(at + 1, 0, { start: name, table: half.table.split(key(name)) });
+          else if (kind === "merge") {
+            const [next] = halves.splice(at + 1, 1);
+            if (next !== undefined) half.table.absorb(next.table);
+          } else if (half.start !== name) halves.splice(at + 1, 0, { start: name, table: half.table.split(key(name)) });
         }
         for (const name of "abcdef") {
           const { table } = halves.findLast(({ start }) => start <= name)!;

@@ -132,4 +132,30 @@ describe("the session table (rule: apply once)", () => {
     table.sweep(0, now);
     expect(table.admit(sessionClientsMax + 1)).toBeDefined();
   });
+
+  test("a merge takes the higher floor of each client, and the numbers of both tables above it", () => {
+    const [left, right] = [new SessionTable(), new SessionTable()];
+    for (const number of [3, 9]) left.apply(left.session(client), number, statusApplied, now, false, now, now);
+    for (const number of [4, 7, 8]) right.apply(right.session(client), number, statusApplied, now, false, now, now + 5);
+    right.applyFloor(right.session(client), 7);
+    right.apply(right.session(client + 1), 1, statusConditionFailed, 3, true, now, now);
+    expect(left.mayAbsorb(right)).toBe(true);
+    left.absorb(right);
+    const session = left.session(client);
+    expect([...session.numbers.keys()]).toEqual([7, 8, 9]);
+    expect(session).toMatchObject({ floor: 7, lastUsed: now + 5 });
+    expect(left.judge(session, 4, now, now)).toBe("below-floor");
+    expect(left.judge(left.session(client + 1), 1, now, now)).toBe("applied");
+    left.applyFloor(session, 9);
+    expect([...session.numbers.keys()]).toEqual([9]);
+    expect(left.takeChanges().changed.map(({ clientId }) => clientId)).toEqual([client, client + 1]);
+  });
+
+  test("a merge that would make a range remember too much of a client does not come into force", () => {
+    const [left, right] = [new SessionTable(), new SessionTable()];
+    for (let number = 1; number <= sessionNumbersMax; number++)
+      left.apply(left.session(client), number, statusApplied, now, false, now, now);
+    right.apply(right.session(client), sessionNumbersMax + 1, statusApplied, now, false, now, now);
+    expect(left.mayAbsorb(right)).toBe(false);
+  });
 });
