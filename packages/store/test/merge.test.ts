@@ -1,5 +1,5 @@
 /** Two neighbours become one range while they are used: what clients see, what every store keeps, what a crash leaves. */
-import { rangeId, userKey } from "@flotilla/base";
+import { rangeId } from "@flotilla/base";
 import type { RangeDescriptor, RangeId } from "@flotilla/base";
 import type { SealLabel, StepOutcome } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
