@@ -3,7 +3,11 @@ export type Scenario =
   /** Three nodes, the real store and client. */
   | "cluster"
   /** One group of the Raft core alone, whose members may change. */
-  | "group";
+  | "group"
+  /** Five nodes, whose ranges are split, moved and taken out. */
+  | "elastic";
+
+export const scenarios: readonly Scenario[] = ["cluster", "group", "elastic"];
 
 export interface SeedTask {
   readonly scenario: Scenario;
@@ -11,4 +15,4 @@ export interface SeedTask {
 }
 
 export const replayCommand = ({ scenario, seed }: SeedTask): string =>
-  `npm run sim -- ${scenario === "group" ? "--group " : ""}--from ${seed} --seeds 1`;
+  `npm run sim -- ${scenario === "cluster" ? "" : `--${scenario} `}--from ${seed} --seeds 1`;

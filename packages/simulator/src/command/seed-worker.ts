@@ -18,6 +18,10 @@ async function run({ scenario, seed }: SeedTask): Promise<SeedReport> {
       const { runSeed, seedOptionsDefault } = await import("../cluster/run-seed.ts");
       return runSeed({ ...seedOptionsDefault, seed }, watchRejections);
     }
+    case "elastic": {
+      const { runSeed, elasticSeedOptions } = await import("../cluster/run-seed.ts");
+      return runSeed({ ...elasticSeedOptions, seed }, watchRejections);
+    }
     case "group": {
       const { runGroupSeed } = await import("../group/run-group-seed.ts");
       return runGroupSeed(seed);

@@ -1,8 +1,10 @@
 /** The command line of `npm run sim`. */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { scenarios } from "./seed-task.ts";
+import type { Scenario } from "./seed-task.ts";
 
-export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --kept] [-o table|json] [--keep-going] [--jobs N]
+export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --elastic | --kept] [-o table|json] [--keep-going] [--jobs N]
 
 Runs a three-node cluster, the real code on a virtual clock, network and disk, once for each seed: clients put, delete,
 get, scan, count and add while the seed's faults hurt the cluster (lost, late and doubled messages, partitions, paused and
@@ -12,6 +14,7 @@ healed, read back and compared. One seed gives one run, always.
   --seeds N      how many (default 10)
   --from SEED    the first one (default 1); the others follow it
   --group        one group of the Raft core alone, whose members change, instead of the cluster
+  --elastic      five nodes, whose ranges are split, moved, drained and taken out meanwhile, by hand and by themselves
   --kept         the seeds that have found something before, from packages/simulator/kept-seeds.txt
   --keep-going   goes on with further seeds after one that fails
   --jobs N       threads (default: one for each core)
@@ -26,7 +29,7 @@ export interface SimArguments {
   readonly seeds: number;
   readonly from: number;
   readonly jobs: number;
-  readonly group: boolean;
+  readonly scenario: Scenario;
   readonly kept: boolean;
   readonly keepGoing: boolean;
   readonly json: boolean;
@@ -52,6 +55,7 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
         jobs: { type: "string", default: String(availableParallelism()) },
         output: { type: "string", short: "o", default: "table" },
         group: { type: "boolean", default: false },
+        elastic: { type: "boolean", default: false },
         kept: { type: "boolean", default: false },
         "keep-going": { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -63,12 +67,15 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
   if (values.help) return "help";
   if (values.output !== "table" && values.output !== "json")
     throw new UsageError(`-o is table or json, not ${values.output}`);
-  if (values.group && values.kept) throw new UsageError("--kept says for each seed what it is a seed of: no --group");
+  const named = scenarios.filter((scenario) => scenario !== "cluster" && values[scenario]);
+  if (named.length > 1) throw new UsageError("--group and --elastic are two scenarios: one at a time");
+  if (named.length > 0 && values.kept)
+    throw new UsageError(`--kept says for each seed what it is a seed of: no --${named[0]!}`);
   return {
     seeds: wholeNumber("--seeds", values.seeds, 1),
     from: wholeNumber("--from", values.from, 0),
     jobs: wholeNumber("--jobs", values.jobs, 1),
-    group: values.group,
+    scenario: named[0] ?? "cluster",
     kept: values.kept,
     keepGoing: values["keep-going"],
     json: values.output === "json",
