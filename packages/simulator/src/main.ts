@@ -43,7 +43,7 @@ async function main(given: string[]): Promise<number> {
   }
   const summary = summarize(outcomes);
   process.stdout.write(parsed.json ? JSON.stringify(summary) + "\n" : summaryText(summary));
-  return summary.failedSeeds.length === 0 ? 0 : 1;
+  return summary.failedSeeds.length + summary.changesMissed.length === 0 ? 0 : 1;
 }
 
 try {

@@ -4,8 +4,6 @@
  */
 import { isFlotillaError } from "@flotilla/client/internal";
 import type { RangeDescriptor } from "@flotilla/base";
-import type { Engine } from "@flotilla/storage";
-import type { ReplicaState } from "@flotilla/store";
 import { defaultStoreSettings } from "@flotilla/store";
 import { KvModel } from "../history/kv-model.ts";
 import { checkHistory } from "../history/linearizability.ts";
@@ -17,9 +15,8 @@ import { ClaimViolated } from "./claims.ts";
 import type { Violation } from "./claims.ts";
 import { FaultDriver } from "./fault-driver.ts";
 import type { FaultOptions } from "./fault-driver.ts";
-import { PlacementOrders } from "../placement/placement-orders.ts";
-import type { PlacementOptions } from "../placement/placement-orders.ts";
-import { PlacementWatch } from "../placement/placement-watch.ts";
+import { ElasticRun, elasticVariation } from "../placement/elastic-run.ts";
+import type { PlacementOptions, Within } from "../placement/elastic-run.ts";
 import { compareReplicas } from "./replica-comparison.ts";
 import { SimulatedCluster, simulatedClusterDefault } from "./simulated-cluster.ts";
 import type { SimulatedClusterOptions } from "./simulated-cluster.ts";
@@ -55,13 +52,11 @@ export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
 };
 
 /** More nodes than replicas; what placement does by itself happens within seconds, too. */
-export const elasticSeedOptions: Omit<SeedOptions, "seed"> = {
-  ...seedOptionsDefault,
-  nodes: 5,
-  splitAt: ["key-10"],
-  settings: { ...simulatedClusterDefault.settings, storeDownMs: 6000 },
-  placement: { thinkMsMax: 600, killChance: 0.2 },
-};
+export function elasticSeedOptions(seed: number): SeedOptions {
+  const { nodes, splitBytes, placement } = elasticVariation(seed);
+  const settings = { ...simulatedClusterDefault.settings, storeDownMs: 6000, splitBytes };
+  return { ...seedOptionsDefault, seed, nodes, splitAt: ["key-10"], settings, placement };
+}
 
 export interface SeedReport {
   readonly seed: number;
@@ -74,6 +69,8 @@ export interface SeedReport {
   /** Of the operations: writes whose fate is unknown. */
   readonly unknown: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** What became of ranges, and how often. */
+  readonly changes: Readonly<Record<string, number>>;
   readonly events: number;
   readonly traceHash: string;
   /** With a violation: the latest notes of its range. */
@@ -102,7 +99,7 @@ class SeedRun {
   readonly #cluster: SimulatedCluster;
   readonly #workload: Workload;
   readonly #faults: FaultDriver;
-  readonly #orders: PlacementOrders | undefined;
+  readonly #elastic: ElasticRun | undefined;
 
   constructor(options: SeedOptions) {
     this.#options = options;
@@ -110,19 +107,8 @@ class SeedRun {
     this.#workload = new Workload(options.workload, this.#cluster);
     this.#faults = new FaultDriver(options.faults, this.#cluster);
     const { placement, workload } = options;
-    this.#orders = placement === undefined ? undefined : new PlacementOrders(placement, this.#cluster, workload.keys);
-    if (placement !== undefined) this.#watchReplicas();
+    this.#elastic = placement === undefined ? undefined : new ElasticRun(placement, this.#cluster, workload.keys);
     if (options.lyingDisks) for (const node of this.#cluster.nodes) node.disk.faults.lies = true;
-  }
-
-  #watchReplicas(): void {
-    const { time, nodes, claims } = this.#cluster;
-    const watch = new PlacementWatch(nodes, claims);
-    const check = time.afterEvent;
-    time.afterEvent = () => {
-      watch.afterEvent(time.nowMicros);
-      check?.();
-    };
   }
 
   /** Hazard I6: a rejection that nobody hears of leaves something half dead. */
@@ -150,7 +136,7 @@ class SeedRun {
     const { time, nodes } = this.#cluster;
     const { chaosMs, chaosMsMax, healMsMax, workload } = this.#options;
     await time.complete(Promise.all(nodes.map((node) => node.start())), 30e6);
-    const work = Promise.all([this.#workload.run(), this.#orders?.run()]);
+    const work = Promise.all([this.#workload.run(), this.#elastic?.run()]);
     this.#faults.start();
     await time.runFor(chaosMs * 1000);
     await this.#untilEnoughCalls(chaosMsMax - chaosMs);
@@ -158,20 +144,25 @@ class SeedRun {
     if (!this.#enoughCalls) this.#faults.healAll();
     await this.#untilEnoughCalls(healMsMax);
     this.#workload.stop();
-    this.#orders?.stop();
+    this.#elastic?.stop();
     await time.complete(work, (workload.timeoutMs + 5000) * 1000);
     this.#checkCalls();
     this.#faults.healAll();
     const healedMicros = time.nowMicros;
+    const within: Within = (claim, condition, facts) => this.#within(claim, condition, facts);
     // Orders may still be under way, and ranges have other members than planned: those seeds claim it in another way.
-    if (this.#orders === undefined) await this.#everyRangeCommits();
+    if (this.#elastic === undefined) await this.#everyRangeCommits();
+    else await this.#elastic.everyRangeIsLed(within);
     await this.#everyNodeIsUp();
     await this.#readEverything();
     this.#checkHistory();
     this.#checkTallies();
-    if (this.#orders === undefined) await this.#compareReplicas();
-    else await this.#compareLivingReplicas();
-    this.#checkHealing(time.nowMicros - healedMicros);
+    for (const client of this.#workload.clients) await time.complete(client.close());
+    if (this.#elastic === undefined) await this.#replicasBecomeLevel();
+    const ranges = (await this.#elastic?.settle(within)) ?? this.#cluster.plan.ranges;
+    await this.#compareReplicas(ranges);
+    // What elastic seeds claim, each claim has a time of its own.
+    if (this.#elastic === undefined) this.#checkHealing(time.nowMicros - healedMicros);
   }
 
   get #enoughCalls(): boolean {
@@ -304,9 +295,8 @@ class SeedRun {
     await this.#within("every node comes up again when all is well", () => down().length === 0, facts);
   }
 
-  async #compareReplicas(): Promise<void> {
-    const { time, nodes, plan } = this.#cluster;
-    for (const client of this.#workload.clients) await time.complete(client.close());
+  async #replicasBecomeLevel(): Promise<void> {
+    const { nodes, plan } = this.#cluster;
     // The last commits reach the followers with the next heartbeats.
     const commits = (): { range: number; commits: number[] }[] =>
       plan.ranges.map(({ rangeId }) => ({ range: rangeId, commits: nodes.map((node) => node.commitOf(rangeId)) }));
@@ -315,35 +305,12 @@ class SeedRun {
       () => commits().every(({ commits: all }) => new Set(all).size === 1 && all[0] !== 0),
       () => commits().map(({ range, commits: all }) => `range ${range} is committed up to ${all.join(", ")}`),
     );
+  }
+
+  async #compareReplicas(ranges: readonly RangeDescriptor[]): Promise<void> {
+    const { time, nodes, claims } = this.#cluster;
     await time.complete(Promise.all(nodes.map((node) => node.stop(0))), 30e6);
     const engines = await time.complete(Promise.all(nodes.map((node) => node.openEngine())), 1e6);
-    await this.#compare(plan.ranges, engines);
-  }
-
-  /** Of the ranges that there are now: each one is led, and all its replicas have the same. */
-  async #compareLivingReplicas(): Promise<void> {
-    const { time, nodes } = this.#cluster;
-    for (const client of this.#workload.clients) await time.complete(client.close());
-    const living = (): Map<number, ReplicaState[]> => {
-      const byRange = new Map<number, ReplicaState[]>();
-      for (const replica of nodes.flatMap(({ store }) => store?.replicas() ?? [])) {
-        const { rangeId } = replica.descriptor;
-        byRange.set(rangeId, [...(byRange.get(rangeId) ?? []), replica]);
-      }
-      return byRange;
-    };
-    await this.#within(
-      "every range of a healed cluster is led, by its newest members",
-      () => [...living().values()].every(isSettled),
-      () => [...living().values()].filter((replicas) => !isSettled(replicas)).map((open) => JSON.stringify(open)),
-    );
-    const ranges = [...living().values()].map((replicas) => newestMembers(replicas).descriptor);
-    await time.complete(Promise.all(nodes.map((node) => node.stop(0))), 30e6);
-    await this.#compare(ranges, await time.complete(Promise.all(nodes.map((node) => node.openEngine())), 1e6));
-  }
-
-  async #compare(ranges: readonly RangeDescriptor[], engines: readonly Engine[]): Promise<void> {
-    const { time, claims } = this.#cluster;
     const difference = await time.complete(compareReplicas(ranges, engines), 60e6);
     if (difference === undefined) return;
     claims.violate("replicas that have applied the same entries are equal", difference.rangeId, difference.facts);
@@ -351,11 +318,17 @@ class SeedRun {
   }
 
   /** Lets time pass until it is so, looking ten times a second. */
-  async #within(claim: string, condition: () => boolean, facts: () => string[]): Promise<void> {
+  async #within(
+    claim: string,
+    condition: () => boolean | Promise<boolean>,
+    facts: () => string[],
+  ): Promise<void> {
     const { time, claims } = this.#cluster;
     const { healMsMax } = this.#options;
     const until = time.nowMicros + healMsMax * 1000;
-    while (!condition()) {
+    for (;;) {
+      const asked = condition();
+      if (typeof asked === "boolean" ? asked : await time.complete(asked, healMsMax * 1000)) return;
       if (time.nowMicros >= until) {
         claims.violate(claim, 0, [`not within ${healMsMax / 1000} s`, ...facts()]);
         throw new ClaimViolated();
@@ -376,34 +349,12 @@ class SeedRun {
       operations: this.#workload.operations,
       unknown: this.#workload.history.filter(({ result }) => result === "unknown").length,
       faults: this.#faults.counts,
+      changes: this.#elastic?.counts ?? {},
       events: time.eventsExecuted,
       traceHash: time.trace.digest(),
       notes: violation === undefined ? [] : time.trace.latest(notesShown, range),
     };
   }
-}
-
-/** Of the replicas of one range: the members that its newest descriptor names. */
-function newestMembers(replicas: readonly ReplicaState[]): { descriptor: RangeDescriptor; members: ReplicaState[] } {
-  const { descriptor } = replicas.reduce((a, b) => (isNewer(b.descriptor, a.descriptor) ? b : a));
-  const ids = new Set(descriptor.replicas.map(({ replicaId }) => replicaId));
-  return { descriptor, members: replicas.filter(({ replicaId }) => ids.has(replicaId)) };
-}
-
-function isNewer({ epoch: a }: RangeDescriptor, { epoch: b }: RangeDescriptor): boolean {
-  return a.bounds > b.bounds || (a.bounds === b.bounds && a.members > b.members);
-}
-
-/** One serves, all know the same members, and each of these is there with everything applied. */
-function isSettled(replicas: readonly ReplicaState[]): boolean {
-  const { descriptor, members } = newestMembers(replicas);
-  const { appliedIndex } = members[0] ?? replicas[0]!;
-  const text = JSON.stringify(descriptor);
-  return (
-    members.filter(({ serves }) => serves).length === 1 &&
-    members.length === descriptor.replicas.length &&
-    members.every((each) => each.appliedIndex === appliedIndex && JSON.stringify(each.descriptor) === text)
-  );
 }
 
 function contradictionFacts({ operations, cut }: Contradiction<KvOperation>): string[] {

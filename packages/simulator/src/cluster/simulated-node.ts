@@ -65,6 +65,8 @@ export class SimulatedNode {
   #store: StoreApi | undefined;
   #engine: MemoryEngine | undefined;
   #log: ObservedLog | undefined;
+  /** Nobody gets it started. */
+  keptDown = false;
 
   constructor(options: SimulatedNodeOptions, dependencies: SimulatedNodeDependencies) {
     this.name = nodeName(options.number);
@@ -113,6 +115,7 @@ export class SimulatedNode {
 
   /** A new process. Resolves when the store takes part; never, when the process ends before that. */
   async start(): Promise<void> {
+    if (this.keptDown) return;
     this.time.start();
     const life = this.time.life;
     this.#incarnation++;

@@ -20,7 +20,7 @@ async function run({ scenario, seed }: SeedTask): Promise<SeedReport> {
     }
     case "elastic": {
       const { runSeed, elasticSeedOptions } = await import("../cluster/run-seed.ts");
-      return runSeed({ ...elasticSeedOptions, seed }, watchRejections);
+      return runSeed(elasticSeedOptions(seed), watchRejections);
     }
     case "group": {
       const { runGroupSeed } = await import("../group/run-group-seed.ts");

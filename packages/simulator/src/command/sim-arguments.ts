@@ -18,11 +18,12 @@ healed, read back and compared. One seed gives one run, always.
   --kept         the seeds that have found something before, from packages/simulator/kept-seeds.txt
   --keep-going   goes on with further seeds after one that fails
   --jobs N       threads (default: one for each core)
-  -o json        one JSON document: seeds, failedSeeds, simulatedSeconds, operations, faults, faultCombinations,
-                 traceHash, violations
+  -o json        one JSON document: seeds, failedSeeds, simulatedSeconds, operations, faults, faultCombinations, changes,
+                 changeCombinations, changesMissed, traceHash, violations
 
 Exit code 0: nothing was violated. 1: a seed failed; its claim, the facts that contradict each other, the latest events
-and the command that repeats it are printed. 2: the arguments are wrong.
+and the command that repeats it are printed; or 200 and more elastic seeds did not reach every kind of change. 2: the
+arguments are wrong.
 `;
 
 export interface SimArguments {

@@ -1,6 +1,7 @@
 /** What many seeds have shown together. */
 import type { SeedReport } from "../cluster/run-seed.ts";
 import { printableNote, Trace } from "../time/trace.ts";
+import { changesMissed } from "../placement/elastic-coverage.ts";
 import { replayCommand } from "./seed-task.ts";
 import type { SeedTask } from "./seed-task.ts";
 
@@ -18,6 +19,12 @@ export interface SimSummary {
   readonly faults: Readonly<Record<string, number>>;
   /** Different sets of kinds that befell one seed each. */
   readonly faultCombinations: number;
+  /** Of elastic seeds: what became of ranges. */
+  readonly changes: Readonly<Record<string, number>>;
+  /** Different sets of kinds of change in one seed each. */
+  readonly changeCombinations: number;
+  /** Kinds that so many elastic seeds should have reached, and did not. */
+  readonly changesMissed: readonly string[];
   readonly traceHash: string;
   readonly violations: readonly object[];
 }
@@ -27,24 +34,32 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
   const ordered = [...outcomes].sort((a, b) => a.task.seed - b.task.seed);
   const faults: Record<string, number> = {};
   const combinations = new Set<string>();
+  const changes: Record<string, number> = {};
+  const changeCombinations = new Set<string>();
   const trace = new Trace();
   let simulatedSeconds = 0;
   let operations = 0;
-  for (const { report } of ordered) {
+  for (const { task, report } of ordered) {
     simulatedSeconds += report.simulatedSeconds;
     operations += report.operations;
     trace.foldText(report.traceHash);
     for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
     combinations.add(Object.keys(report.faults).sort().join());
+    for (const [kind, count] of Object.entries(report.changes)) changes[kind] = (changes[kind] ?? 0) + count;
+    if (task.scenario === "elastic") changeCombinations.add(Object.keys(report.changes).sort().join());
   }
+  const elasticSeeds = ordered.filter(({ task }) => task.scenario === "elastic").length;
   const failed = ordered.filter(({ report }) => report.violation !== undefined);
   return {
     seeds: ordered.length,
     failedSeeds: failed.map(({ task }) => task.seed),
     simulatedSeconds: Math.round(simulatedSeconds * 1000) / 1000,
     operations,
-    faults: Object.fromEntries(Object.entries(faults).sort(([a], [b]) => (a < b ? -1 : 1))),
+    faults: inOrder(faults),
     faultCombinations: combinations.size,
+    changes: inOrder(changes),
+    changeCombinations: changeCombinations.size,
+    changesMissed: changesMissed(elasticSeeds, changes),
     traceHash: ordered.length === 1 ? ordered[0]!.report.traceHash : trace.digest(),
     violations: failed.map(({ task, report }) => ({
       seed: task.seed,
@@ -54,14 +69,29 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
   };
 }
 
+const inOrder = (counts: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+const countLines = (counts: Readonly<Record<string, number>>, width: number): string[] =>
+  Object.entries(counts).map(([kind, count]) => `  ${kind.padEnd(width)} ${String(count).padStart(7)}`);
+
+function changesText({ changes, changeCombinations, changesMissed: missed }: SimSummary): string[] {
+  if (changeCombinations === 0) return [];
+  return [
+    `changes of ranges by kind, ${changeCombinations} different sets of kinds in one seed:`,
+    ...countLines(changes, 52),
+    ...missed.map((kind) => `not reached, though so many seeds should: ${kind}`),
+  ];
+}
+
 export function summaryText(summary: SimSummary): string {
   const { seeds, failedSeeds, simulatedSeconds, operations, faults, faultCombinations, traceHash } = summary;
   const hours = (simulatedSeconds / 3600).toFixed(2);
   const outcome = failedSeeds.length === 0 ? "all passed" : `${failedSeeds.length} failed: ${failedSeeds.join(", ")}`;
-  const kinds = Object.entries(faults).map(([kind, count]) => `  ${kind.padEnd(18)} ${String(count).padStart(7)}`);
   return [
     `faults by kind, ${faultCombinations} different sets of kinds in one seed:`,
-    ...kinds,
+    ...countLines(faults, 18),
+    ...changesText(summary),
     `${seeds} seeds, ${outcome}; ${hours} simulated hours, ${operations} operations checked; trace hash ${traceHash}`,
     "",
   ].join("\n");

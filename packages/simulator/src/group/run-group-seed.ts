@@ -310,6 +310,7 @@ class GroupRun {
       operations: this.#operations,
       unknown: 0,
       faults: this.#faults.counts,
+      changes: {},
       events: this.#time.eventsExecuted,
       traceHash: this.#time.trace.digest(),
       notes: violation === undefined ? [] : this.#time.trace.latest(notesShown),

@@ -3,34 +3,34 @@
  * transfers, scattering, nodes drained and taken out, operators cancelled. A refusal is a fine answer.
  */
 import { isFlotillaError } from "@flotilla/client/internal";
+import type { Epoch, RangeId, ReplicaDescriptor } from "@flotilla/base";
 import type { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import { keyName } from "../cluster/workload.ts";
 
-export interface PlacementOptions {
-  /** Longest pause between an answer and the next order. */
-  readonly thinkMsMax: number;
-  /** Of 1: a node is killed within a second after an order, so that steps are interrupted anywhere. */
-  readonly killChance: number;
-}
-
-interface RangeRow {
-  readonly rangeId: number;
+/** Of `range-list`. */
+export interface RangeRow {
+  readonly rangeId: RangeId;
   readonly start: string;
   readonly end: string;
   readonly system: boolean;
+  readonly epoch: Epoch;
   readonly leaderStoreId: number | null;
-  readonly replicas: readonly { readonly storeId: number }[];
+  readonly replicas: readonly ReplicaDescriptor[];
+}
+
+export interface OrdersOptions {
+  /** Longest pause between an answer and the next order. */
+  readonly thinkMsMax: number;
 }
 
 /** Beyond these none is split on order. */
 const rangesMax = 16;
 
 export class PlacementOrders {
-  /** How often each kind was taken. */
-  readonly taken: Record<string, number> = {};
-  readonly #options: PlacementOptions;
+  readonly #options: OrdersOptions;
   readonly #cluster: SimulatedCluster;
+  readonly #onTaken: () => void;
   readonly #keys: number;
   readonly #random: SeededRandom;
   readonly #client: SimulatedClient;
@@ -39,9 +39,11 @@ export class PlacementOrders {
   #leaving: number | undefined;
   #draining: number | undefined;
 
-  constructor(options: PlacementOptions, cluster: SimulatedCluster, keys: number) {
+  /** `onTaken`: an order was taken. */
+  constructor(options: OrdersOptions, cluster: SimulatedCluster, keys: number, onTaken: () => void) {
     this.#options = options;
     this.#cluster = cluster;
+    this.#onTaken = onTaken;
     this.#keys = keys;
     this.#random = cluster.random.fork("placement");
     const { client, time } = cluster.client({ timeoutMs: 2000 });
@@ -61,7 +63,6 @@ export class PlacementOrders {
       if (rows === undefined || rows.length === 0) continue;
       this.#checkPartition(rows);
       await this.#order(rows);
-      if (this.#random.chance(this.#options.killChance)) this.#interrupt();
     }
     if (this.#draining !== undefined) await this.#ask("node-drain", { nodeId: this.#draining, undo: true });
     await this.#client.close();
@@ -71,7 +72,7 @@ export class PlacementOrders {
   async #ask(name: string, argument: object): Promise<unknown> {
     try {
       const result = await this.#client.admin(name, argument);
-      this.taken[name] = (this.taken[name] ?? 0) + 1;
+      if (!name.endsWith("-list")) this.#onTaken();
       return result;
     } catch (error) {
       if (!isFlotillaError(error) || error.code === "Internal")
@@ -80,22 +81,8 @@ export class PlacementOrders {
     }
   }
 
-  /** The map that routes come from covers every key once, in whatever state the cluster is. */
   #checkPartition(rows: readonly RangeRow[]): void {
-    const users = rows.filter(({ system }) => !system);
-    let end = "";
-    for (const row of users) {
-      if (row.start === end) {
-        end = row.end;
-        continue;
-      }
-      this.#violatePartition(rows);
-      return;
-    }
-    if (end !== "" && users.length > 0) this.#violatePartition(rows);
-  }
-
-  #violatePartition(rows: readonly RangeRow[]): void {
+    if (isPartition(rows)) return;
     const facts = rows.map((row) => JSON.stringify(row));
     this.#cluster.claims.violate("the map of ranges is an exact partition of the keys", 0, facts);
   }
@@ -113,7 +100,10 @@ export class PlacementOrders {
     }
     if (kind < 12) {
       const from = random.pick(row.replicas).storeId;
-      return this.#ask("range-move", { rangeId, from, to: node });
+      const elsewhere = this.#cluster.nodes.map((_, i) => i + 1).filter((id) => !hasReplica(row, id));
+      // Now and then nonsense, too.
+      const to = random.chance(0.1) || elsewhere.length === 0 ? node : random.pick(elsewhere);
+      return this.#ask("range-move", { rangeId, from, to });
     }
     if (kind < 15) return this.#ask("range-transfer-leader", { rangeId, to: random.pick(row.replicas).storeId });
     if (kind === 15) return this.#ask("range-scatter", {});
@@ -145,17 +135,20 @@ export class PlacementOrders {
     if (running === undefined || running.length === 0) return;
     await this.#ask("operator-cancel", { operatorId: this.#random.pick(running).operatorId });
   }
+}
 
-  #interrupt(): void {
-    const { time } = this.#cluster;
-    const node = this.#random.pick(this.#cluster.nodes);
-    const startMicros = this.#random.between(100, 2000) * 1000;
-    time.after(this.#random.below(1000) * 1000, () => {
-      if (this.#stopped || !node.alive) return;
-      node.kill();
-      time.after(startMicros, () => {
-        if (!node.alive) void node.start();
-      });
-    });
+const hasReplica = ({ replicas }: RangeRow, store: number): boolean =>
+  replicas.some(({ storeId }) => storeId === store);
+
+/** The map that routes come from covers every key once, in whatever state the cluster is. */
+function isPartition(rows: readonly RangeRow[]): boolean {
+  let end = "";
+  let count = 0;
+  for (const row of rows) {
+    if (row.system) continue;
+    if (row.start !== end || (end === "" && count > 0)) return false;
+    end = row.end;
+    count++;
   }
+  return end === "";
 }

@@ -1,5 +1,9 @@
-/** What must be true of the replicas that live on each store, looked at again and again while a seed runs. */
-import type { RangeDescriptor } from "@flotilla/base";
+/**
+ * What must be true of the replicas that live on each store, looked at again and again while a seed runs; and what became
+ * of ranges meanwhile, step by step.
+ */
+import { isNewer, metaRangeId } from "@flotilla/base";
+import type { RangeDescriptor, RangeId } from "@flotilla/base";
 import type { ReplicaState } from "@flotilla/store";
 import type { Claims } from "../cluster/claims.ts";
 
@@ -11,28 +15,90 @@ export interface WatchedNode {
   readonly store: { replicas(): ReplicaState[] } | undefined;
 }
 
+/** What one replica is the first to show. */
+export type StepKind =
+  /** The range is divided. */
+  | "split"
+  | "learner added"
+  /** Two majorities are needed. */
+  | "joint members"
+  /** Any other change of members: promoted, removed, or the joint ones left. */
+  | "members changed"
+  | "leader changed"
+  | "replica made from a range snapshot"
+  | "range snapshot being loaded"
+  | "replica removed"
+  /** The placement driver works on another store than before. */
+  | "driver changed";
+
+interface NodeView {
+  /** By range: what was seen in the last look. */
+  replicas: Map<RangeId, ReplicaState>;
+  descriptors: ReadonlySet<RangeDescriptor>;
+}
+
 export class PlacementWatch {
   readonly #nodes: readonly WatchedNode[];
   readonly #claims: Claims;
+  readonly #onStep: (kind: StepKind, node: number) => void;
   /** By range and epoch: the descriptor as the first replica had it. */
   readonly #descriptors = new Map<string, { readonly text: string; readonly node: string }>();
+  readonly #newest = new Map<RangeId, RangeDescriptor>();
+  /** Of each range: the node that was last seen to serve it. */
+  readonly #leaders = new Map<RangeId, number>();
+  readonly #views: NodeView[];
   #lookedMicros = -Infinity;
 
-  constructor(nodes: readonly WatchedNode[], claims: Claims) {
+  constructor(nodes: readonly WatchedNode[], claims: Claims, onStep: (kind: StepKind, node: number) => void) {
     this.#nodes = nodes;
     this.#claims = claims;
+    this.#onStep = onStep;
+    this.#views = nodes.map(() => ({ replicas: new Map(), descriptors: new Set() }));
   }
 
   afterEvent(nowMicros: number): void {
     if (nowMicros - this.#lookedMicros < lookMicros) return;
     this.#lookedMicros = nowMicros;
-    for (const { name, store } of this.#nodes) if (store !== undefined) this.#look(name, store.replicas());
+    for (let i = 0; i < this.#nodes.length; i++) {
+      const { store } = this.#nodes[i]!;
+      if (store !== undefined) this.#look(i, store.replicas());
+    }
   }
 
-  #look(node: string, replicas: readonly ReplicaState[]): void {
+  #look(node: number, replicas: readonly ReplicaState[]): void {
+    const view = this.#views[node]!;
+    const seen = new Map<RangeId, ReplicaState>();
+    const descriptors = new Set<RangeDescriptor>();
+    let changed = false;
+    for (const replica of replicas) {
+      const { descriptor, loading } = replica;
+      seen.set(descriptor.rangeId, replica);
+      if (!loading) descriptors.add(descriptor);
+      if (!loading && !view.descriptors.has(descriptor)) changed = true;
+      this.#noteSteps(node, view.replicas.get(descriptor.rangeId), replica);
+    }
+    for (const range of view.replicas.keys()) if (!seen.has(range)) this.#onStep("replica removed", node);
+    view.replicas = seen;
+    view.descriptors = descriptors;
+    // Descriptors are replaced, never changed: nothing new can be wrong with the ones that were looked at.
+    if (changed) this.#check(node, replicas);
+  }
+
+  #noteSteps(node: number, before: ReplicaState | undefined, { descriptor, loading, serves }: ReplicaState): void {
+    const { rangeId } = descriptor;
+    if (loading && before?.loading === false) this.#onStep("range snapshot being loaded", node);
+    if (before === undefined && descriptor.epoch.members > 1) this.#onStep("replica made from a range snapshot", node);
+    if (!serves || this.#leaders.get(rangeId) === node) return;
+    const first = !this.#leaders.has(rangeId);
+    this.#leaders.set(rangeId, node);
+    if (!first) this.#onStep(rangeId === metaRangeId ? "driver changed" : "leader changed", node);
+  }
+
+  #check(node: number, replicas: readonly ReplicaState[]): void {
+    const { name } = this.#nodes[node]!;
     const living = replicas.filter(({ loading }) => !loading);
     for (const { replicaId, descriptor } of living) {
-      this.#claims.lives(node, descriptor.rangeId, replicaId);
+      this.#claims.lives(name, descriptor.rangeId, replicaId);
       this.#sameDescriptor(node, descriptor);
     }
     const ordered = living.map(({ descriptor }) => descriptor).sort((a, b) => (a.start < b.start ? -1 : 1));
@@ -40,24 +106,40 @@ export class PlacementWatch {
       const [before, next] = [ordered[i - 1]!, ordered[i]!];
       if (before.end <= next.start) continue;
       this.#claims.violate("ranges that live on one store never overlap", next.rangeId, [
-        `on ${node}: ${JSON.stringify(before)}`,
-        `on ${node}: ${JSON.stringify(next)}`,
+        `on ${name}: ${JSON.stringify(before)}`,
+        `on ${name}: ${JSON.stringify(next)}`,
       ]);
     }
   }
 
   /** Bounds and members of one epoch are the same for every replica that has applied it. */
-  #sameDescriptor(node: string, descriptor: RangeDescriptor): void {
+  #sameDescriptor(node: number, descriptor: RangeDescriptor): void {
     const { rangeId, epoch } = descriptor;
-    const name = `${rangeId} ${epoch.bounds} ${epoch.members}`;
+    const key = `${rangeId} ${epoch.bounds} ${epoch.members}`;
     const text = JSON.stringify(descriptor);
-    const known = this.#descriptors.get(name);
-    if (known === undefined) this.#descriptors.set(name, { text, node });
-    else if (known.text !== text) {
+    const { name } = this.#nodes[node]!;
+    const known = this.#descriptors.get(key);
+    if (known === undefined) {
+      this.#descriptors.set(key, { text, node: name });
+      this.#noteEpoch(node, descriptor);
+    } else if (known.text !== text) {
       this.#claims.violate("a range has one descriptor in one epoch", rangeId, [
         `${known.node}: ${known.text}`,
-        `${node}: ${text}`,
+        `${name}: ${text}`,
       ]);
     }
+  }
+
+  #noteEpoch(node: number, descriptor: RangeDescriptor): void {
+    const { rangeId, epoch, replicas } = descriptor;
+    const before = this.#newest.get(rangeId);
+    if (before !== undefined && !isNewer(descriptor, before)) return;
+    this.#newest.set(rangeId, descriptor);
+    if (before === undefined) return;
+    if (epoch.bounds > before.epoch.bounds) this.#onStep("split", node);
+    if (epoch.members === before.epoch.members) return;
+    if (replicas.some(({ role }) => role === "incoming" || role === "outgoing")) this.#onStep("joint members", node);
+    else if (replicas.length > before.replicas.length) this.#onStep("learner added", node);
+    else this.#onStep("members changed", node);
   }
 }

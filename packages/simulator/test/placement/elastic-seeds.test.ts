@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { elasticSeedOptions, runSeed } from "@flotilla/simulator";
 
 test.each([15, 22])("elastic seed %i violates nothing", async (seed) => {
-  const { violation, operations } = await runSeed({ ...elasticSeedOptions, seed });
+  const { violation, operations } = await runSeed(elasticSeedOptions(seed));
   expect(violation).toBeUndefined();
   expect(operations).toBeGreaterThan(100);
 });

@@ -1,0 +1,195 @@
+/**
+ * What a seed of the elastic scenario has beside that of a cluster: orders of an administrator, processes that end behind
+ * the steps of changes, a watch over all replicas, what must be true when all is healed, and a count of what happened.
+ */
+import { isFlotillaError } from "@flotilla/client/internal";
+import type { RangeDescriptor } from "@flotilla/base";
+import { SeededRandom } from "../time/seeded-random.ts";
+import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
+import { Interruptions } from "./interruptions.ts";
+import type { InterruptionOptions } from "./interruptions.ts";
+import { PlacementOrders } from "./placement-orders.ts";
+import type { OrdersOptions, RangeRow } from "./placement-orders.ts";
+import { PlacementWatch } from "./placement-watch.ts";
+import { isLed, isLevel, isPartition, mapDifferences, newestMembers, replicasByRange } from "./settled-ranges.ts";
+import type { LivingReplicas } from "./settled-ranges.ts";
+
+export interface PlacementOptions extends OrdersOptions, InterruptionOptions {}
+
+/** Of `operator-list`. */
+interface OperatorRow {
+  readonly kind: string;
+  readonly state: string;
+  readonly reason: string;
+}
+
+/** Lets time pass until it is so; what is not so within the time for healing violates the claim. */
+export type Within = (claim: string, condition: () => boolean | Promise<boolean>, facts: () => string[]) => Promise<void>;
+
+export class ElasticRun {
+  /** How often each kind of change happened. */
+  readonly counts: Record<string, number> = {};
+  readonly #cluster: SimulatedCluster;
+  readonly #orders: PlacementOrders;
+  readonly #interruptions: Interruptions;
+  readonly #watch: PlacementWatch;
+
+  constructor(options: PlacementOptions, cluster: SimulatedCluster, keys: number) {
+    this.#cluster = cluster;
+    const count = (what: string): void => this.#count(what);
+    const interruptions = new Interruptions(options, cluster, count);
+    this.#interruptions = interruptions;
+    this.#orders = new PlacementOrders(options, cluster, keys, () => interruptions.behind("order", undefined));
+    this.#watch = new PlacementWatch(cluster.nodes, cluster.claims, (kind, node) => {
+      count(kind);
+      interruptions.behind(kind, node);
+    });
+    const { time } = cluster;
+    const check = time.afterEvent;
+    time.afterEvent = () => {
+      this.#watch.afterEvent(time.nowMicros);
+      check?.();
+    };
+  }
+
+  #count(what: string): void {
+    this.counts[what] = (this.counts[what] ?? 0) + 1;
+  }
+
+  run(): Promise<void> {
+    this.#interruptions.planAbsence();
+    return this.#orders.run();
+  }
+
+  stop(): void {
+    this.#orders.stop();
+    this.#interruptions.stop();
+  }
+
+  #living(): LivingReplicas {
+    return replicasByRange(this.#cluster.nodes.flatMap(({ store }) => store?.replicas() ?? []));
+  }
+
+  /** Soon after healing, while operators may still be under way. */
+  async everyRangeIsLed(within: Within): Promise<void> {
+    const open = (): RangeDescriptor[] =>
+      [...this.#living().values()].filter((each) => !isLed(each)).map((each) => newestMembers(each).descriptor);
+    await within(
+      "every range of a healed cluster is led",
+      () => open().length === 0,
+      () => open().map((descriptor) => JSON.stringify(descriptor)),
+    );
+  }
+
+  /** Returns the ranges that there are in the end. */
+  async settle(within: Within): Promise<RangeDescriptor[]> {
+    await within(
+      "the members of every range of a healed cluster become level",
+      () => [...this.#living().values()].every(isLevel),
+      () => [...this.#living().values()].filter((each) => !isLevel(each)).map((each) => JSON.stringify(each)),
+    );
+    const { client } = this.#cluster.client({ timeoutMs: 2000 });
+    await this.#mapIsTrue(client, within);
+    await this.#strangersGo(client, within);
+    await this.#countOperators(client, within);
+    await this.#cluster.time.complete(client.close());
+    return [...this.#living().values()].map((replicas) => newestMembers(replicas).descriptor);
+  }
+
+  /** The map of the placement driver is what replicas know, at the highest epochs. */
+  async #mapIsTrue(client: SimulatedClient, within: Within): Promise<void> {
+    let differences: string[] = [];
+    await within(
+      "the map of a healed cluster is an exact partition of the keys, at the highest epochs",
+      async () => {
+        const rows = (await ask(client, "range-list", {})) as RangeRow[] | undefined;
+        const newest = [...this.#living().values()].map((replicas) => newestMembers(replicas).descriptor);
+        if (rows === undefined) differences = ["nobody answers"];
+        else differences = mapDifferences(rows, newest);
+        if (!isPartition(newest)) differences.push(`no partition: ${JSON.stringify(newest)}`);
+        return differences.length === 0;
+      },
+      () => differences,
+    );
+  }
+
+  /** Hazard E15; a store that is out of the cluster is told nothing any more. */
+  async #strangersGo(client: SimulatedClient, within: Within): Promise<void> {
+    let facts: string[] = [];
+    await within(
+      "a replica that is a member no more is removed from a healed cluster",
+      async () => {
+        const nodes = (await ask(client, "node-list", {})) as { nodeId: number; state: string }[] | undefined;
+        const out = new Set(nodes?.filter(({ state }) => state === "decommissioned").map(({ nodeId }) => nodeId));
+        const living = this.#living();
+        facts = [];
+        for (const [i, { name, store }] of this.#cluster.nodes.entries()) {
+          for (const replica of out.has(i + 1) ? [] : (store?.replicas() ?? [])) {
+            const { descriptor, strangers } = newestMembers(living.get(replica.descriptor.rangeId)!);
+            if (strangers.some(({ replicaId }) => replicaId === replica.replicaId))
+              facts.push(`${name} has ${JSON.stringify(replica)}, the range is ${JSON.stringify(descriptor)}`);
+          }
+        }
+        return nodes !== undefined && facts.length === 0;
+      },
+      () => facts,
+    );
+  }
+
+  async #countOperators(client: SimulatedClient, within: Within): Promise<void> {
+    let rows: OperatorRow[] | undefined;
+    let nodes: { readonly state: string }[] | undefined;
+    await within(
+      "the placement driver of a healed cluster answers",
+      async () => {
+        rows = (await ask(client, "operator-list", { all: true })) as OperatorRow[] | undefined;
+        nodes = (await ask(client, "node-list", {})) as { readonly state: string }[] | undefined;
+        return rows !== undefined && nodes !== undefined;
+      },
+      () => [],
+    );
+    for (const { kind, state, reason } of rows ?? []) {
+      if (state === "running" || state === "cancelling") continue;
+      this.#count(state === "done" ? `${kind}: ${whyOf(reason)}` : `${kind} ends: ${state}`);
+    }
+    for (const { state } of nodes ?? []) if (state === "decommissioned") this.#count("node taken out");
+  }
+}
+
+function whyOf(reason: string): string {
+  if (reason === "asked for") return "ordered";
+  if (reason.includes("decommission")) return "of a node that leaves";
+  if (reason.includes("drain")) return "of a node that is drained";
+  return "decided";
+}
+
+async function ask(client: SimulatedClient, name: string, argument: object): Promise<unknown> {
+  try {
+    return await client.admin(name, argument);
+  } catch (error) {
+    if (!isFlotillaError(error) || error.code === "Internal") throw error;
+    return undefined;
+  }
+}
+
+/** How elastic seeds differ: in the number of nodes, in how large a range gets before it is split, and so on. */
+export interface ElasticVariation {
+  readonly nodes: number;
+  readonly splitBytes: number;
+  readonly placement: PlacementOptions;
+}
+
+export function elasticVariation(seed: number): ElasticVariation {
+  const random = new SeededRandom(seed).fork("variation");
+  return {
+    nodes: random.pick([4, 5, 5, 5, 6]),
+    splitBytes: random.pick([2 * 1024, 4 * 1024, 12 * 1024, 1 << 30]),
+    placement: {
+      thinkMsMax: random.pick([200, 600, 1500]),
+      killChance: random.pick([0, 0.05, 0.15, 0.3]),
+      absenceChance: 0.5,
+      absenceMsMin: 8000,
+      absenceMsMax: 16_000,
+    },
+  };
+}
