@@ -194,7 +194,9 @@ export class Raft {
       return;
     }
     this.#electionElapsed++;
-    if (this.#electionElapsed < this.#electionTimeout || !this.#isPromotable()) return;
+    if (this.#electionElapsed < this.#electionTimeout) return;
+    if (!this.members.isVoter(this.id)) this.forgetLeader();
+    if (!this.#isPromotable()) return;
     // A promise that is about to end is waited for; whatever else stands in the way is tried again after a timeout.
     if (this.#promise.forbids(this.id)) return;
     this.#electionElapsed = 0;
@@ -207,6 +209,7 @@ export class Raft {
     this.#leadership?.wake();
   }
 
+  /** Also of a learner that hears nothing: it never campaigns, and may have been removed without hearing of it. */
   forgetLeader(): void {
     if (this.#role === "follower" && this.#leader !== noReplica) this.#hear(noReplica);
   }

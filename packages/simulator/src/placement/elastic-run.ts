@@ -3,9 +3,11 @@
  * the steps of changes, a watch over all replicas, what must be true when all is healed, and a count of what happened.
  */
 import { isFlotillaError } from "@flotilla/client/internal";
+import { metaRangeId } from "@flotilla/base";
 import type { RangeDescriptor } from "@flotilla/base";
 import { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
+import type { SimulatedNode } from "../cluster/simulated-node.ts";
 import { Interruptions } from "./interruptions.ts";
 import type { InterruptionOptions } from "./interruptions.ts";
 import { PlacementOrders } from "./placement-orders.ts";
@@ -102,7 +104,7 @@ export class ElasticRun {
     await within(
       "the map of a healed cluster is an exact partition of the keys, at the highest epochs",
       async () => {
-        const rows = (await ask(client, "range-list", {})) as RangeRow[] | undefined;
+        const rows = (await this.#ask(client, "range-list", {})) as RangeRow[] | undefined;
         const newest = [...this.#living().values()].map((replicas) => newestMembers(replicas).descriptor);
         if (rows === undefined) differences = ["nobody answers"];
         else differences = mapDifferences(rows, newest);
@@ -119,7 +121,7 @@ export class ElasticRun {
     await within(
       "a replica that is a member no more is removed from a healed cluster",
       async () => {
-        const nodes = (await ask(client, "node-list", {})) as { nodeId: number; state: string }[] | undefined;
+        const nodes = (await this.#ask(client, "node-list", {})) as { nodeId: number; state: string }[] | undefined;
         const out = new Set(nodes?.filter(({ state }) => state === "decommissioned").map(({ nodeId }) => nodeId));
         const living = this.#living();
         facts = [];
@@ -136,14 +138,29 @@ export class ElasticRun {
     );
   }
 
+  /** The store that leads the meta range; undefined when none answers now. */
+  async #ask(client: SimulatedClient, name: string, argument: object): Promise<unknown> {
+    const { nodes } = this.#cluster;
+    const drives = (node: SimulatedNode): boolean =>
+      node.store?.replicas().some(({ descriptor, serves }) => descriptor.rangeId === metaRangeId && serves) === true;
+    const driver = nodes.findIndex(drives);
+    if (driver < 0) return undefined;
+    try {
+      return await client.admin(name, argument, { storeId: driver + 1 });
+    } catch (error) {
+      if (!isFlotillaError(error) || error.code === "Internal") throw error;
+      return undefined;
+    }
+  }
+
   async #countOperators(client: SimulatedClient, within: Within): Promise<void> {
     let rows: OperatorRow[] | undefined;
     let nodes: { readonly state: string }[] | undefined;
     await within(
       "the placement driver of a healed cluster answers",
       async () => {
-        rows = (await ask(client, "operator-list", { all: true })) as OperatorRow[] | undefined;
-        nodes = (await ask(client, "node-list", {})) as { readonly state: string }[] | undefined;
+        rows = (await this.#ask(client, "operator-list", { all: true })) as OperatorRow[] | undefined;
+        nodes = (await this.#ask(client, "node-list", {})) as { readonly state: string }[] | undefined;
         return rows !== undefined && nodes !== undefined;
       },
       () => [],
@@ -161,15 +178,6 @@ function whyOf(reason: string): string {
   if (reason.includes("decommission")) return "of a node that leaves";
   if (reason.includes("drain")) return "of a node that is drained";
   return "decided";
-}
-
-async function ask(client: SimulatedClient, name: string, argument: object): Promise<unknown> {
-  try {
-    return await client.admin(name, argument);
-  } catch (error) {
-    if (!isFlotillaError(error) || error.code === "Internal") throw error;
-    return undefined;
-  }
 }
 
 /** How elastic seeds differ: in the number of nodes, in how large a range gets before it is split, and so on. */

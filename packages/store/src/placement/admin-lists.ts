@@ -1,5 +1,5 @@
 /** Lists of nodes, stores and ranges, and the cluster's state in short. What nobody has reported is null. */
-import { metaRangeId, noStore, userKeyOf, userPrefix } from "@flotilla/base";
+import { Failure, metaRangeId, noStore, userKeyOf, userPrefix } from "@flotilla/base";
 import type { Key, NodeId, RangeId, StoreId } from "@flotilla/base";
 import type { StoreEntry, StoreReport, StoreStatus } from "@flotilla/transport";
 import type { AdminHost } from "./admin-service.ts";
@@ -118,6 +118,11 @@ export class AdminLists {
     const { directory } = this.#host;
     const live = this.#live(reports);
     const all = await this.#host.descriptors();
+    // A store that has no replica of the meta range, and knows of no driver: it was taken out, or hears nobody.
+    if (all.length === 0)
+      throw new Failure("NoQuorum", `store ${this.#host.storeId} knows neither ranges nor a placement driver`, {
+        hint: "ask another node",
+      });
     const shown = only === undefined ? all : all.filter((descriptor) => descriptor.rangeId === only);
     return shown.map((descriptor) => {
       const report = newest.get(descriptor.rangeId);
