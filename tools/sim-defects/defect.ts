@@ -12,13 +12,16 @@ import { join } from "node:path";
 import { parsePatch } from "./patch.ts";
 import type { FilePatch } from "./patch.ts";
 
+export const defectScenarios = ["cluster", "group", "elastic"] as const;
+export type DefectScenario = (typeof defectScenarios)[number];
+
 export interface Defect {
   readonly id: string;
   /** Path of the patch. */
   readonly path: string;
   /** In words, the hazard's id in front where there is one. */
   readonly title: string;
-  readonly scenario: "cluster" | "group";
+  readonly scenario: DefectScenario;
   readonly seed: number;
   readonly files: readonly FilePatch[];
 }
@@ -31,8 +34,9 @@ export function parseDefect(id: string, path: string, text: string): Defect {
     if (value === undefined) throw new Error(`${path} has no line "${name}: …"`);
     return value;
   };
-  const scenario = header("Scenario");
-  if (scenario !== "cluster" && scenario !== "group") throw new Error(`${path}: no scenario is called ${scenario}`);
+  const named = header("Scenario");
+  const scenario = defectScenarios.find((known) => known === named);
+  if (scenario === undefined) throw new Error(`${path}: no scenario is called ${named}`);
   const seed = Number(header("Seed"));
   if (!Number.isSafeInteger(seed) || seed < 1) throw new Error(`${path}: the seed is no number from 1`);
   return { id, path, title: header("Defect"), scenario, seed, files: parsePatch(path, text) };

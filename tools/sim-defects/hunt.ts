@@ -24,7 +24,7 @@ export async function hunt(root: string, build: BrokenBuild, { from, seeds }: Hu
   const preload = pathToFileURL(join(root, "tools/dist/sim-defects/replace-modules.js")).href;
   const main = join(root, "packages/simulator/dist/main.js");
   const args = ["--from", String(from), "--seeds", String(seeds), "--jobs", "1", "-o", "json"];
-  if (build.defect.scenario === "group") args.push("--group");
+  if (build.defect.scenario !== "cluster") args.push(`--${build.defect.scenario}`);
   const env = { ...process.env, FLOTILLA_REPLACED_MODULES: JSON.stringify(build.modules) };
   const child = spawn(process.execPath, ["--import", preload, main, ...args], { cwd: root, env });
   const output: Buffer[] = [];

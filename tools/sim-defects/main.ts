@@ -15,7 +15,7 @@ import { testingPage, withTable } from "./table.ts";
 const help = `Usage: npm run sim:defects -- [--recorded | --record] [-o table|json] [ID...]
 
 Puts each defect of test/defects into a copy of the sources, builds it, and runs seeds of the simulator, from 1 on, until
-one finds it: at most 300 of a cluster, 3000 of a group. The exit code is 1 when one is not found, or its patch does not
+one finds it: at most 300 of a cluster, elastic or not, 3000 of a group. The exit code is 1 when one is not found, or its patch does not
 apply or build any more.
 
   --recorded  only the seed that is written down in each patch
@@ -23,7 +23,7 @@ apply or build any more.
   -o json     one JSON document: passed, failed, failures
 `;
 
-const seedsMax = { cluster: 300, group: 3000 } as const;
+const seedsMax = { cluster: 300, group: 3000, elastic: 300 } as const;
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 interface Outcome {

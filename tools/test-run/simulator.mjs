@@ -9,12 +9,12 @@ const simulatorMain = join(root, "packages", "simulator", "dist", "main.js");
 const defectsMain = join(root, "tools", "dist", "sim-defects", "main.js");
 
 /**
- * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" }} options
+ * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" | "elastic" }} options
  * @returns {Promise<import("./stage.mjs").StageResult>}
  */
 export function runSeeds({ from, seeds, timeoutMs, scenario = "cluster" }) {
   const args = ["--seeds", String(seeds), "--from", String(from), "-o", "json"];
-  if (scenario === "group") args.push("--group");
+  if (scenario !== "cluster") args.push(`--${scenario}`);
   return runProgram(simulatorMain, args, timeoutMs, (report, exitCode) => countSeeds(report, seeds, exitCode));
 }
 

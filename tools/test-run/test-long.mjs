@@ -67,10 +67,12 @@ function parts(seeds) {
       runVitest("vitest.config.ts", { filters, timeoutMs, env });
     all.push({ name: `unit ${folder}`, budgetSeconds: 300, run });
   }
-  for (let from = 1; from <= seeds; from += seedsPerPart) {
-    const count = Math.min(seedsPerPart, seeds - from + 1);
-    const run = /** @param {number} timeoutMs */ (timeoutMs) => runSeeds({ from, seeds: count, timeoutMs });
-    all.push({ name: `seeds ${from}-${from + count - 1}`, budgetSeconds: 300, run });
+  for (const scenario of /** @type {const} */ (["cluster", "elastic"])) {
+    for (let from = 1; from <= seeds; from += seedsPerPart) {
+      const count = Math.min(seedsPerPart, seeds - from + 1);
+      const run = /** @param {number} timeoutMs */ (timeoutMs) => runSeeds({ from, seeds: count, timeoutMs, scenario });
+      all.push({ name: `${scenario} seeds ${from}-${from + count - 1}`, budgetSeconds: 300, run });
+    }
   }
   const runGroups = /** @param {number} timeoutMs */ (timeoutMs) =>
     runSeeds({ from: 1, seeds: groupSeeds, timeoutMs, scenario: "group" });

@@ -169,6 +169,18 @@ describe("elections", () => {
     expect(lone.node.role).toBe("follower");
   });
 
+  it("E15 a learner that hears nothing for an election timeout knows no leader any more", () => {
+    const lone = new Lone({ configuration: configurationOf([2, 3], { learners: [1] }) });
+    lone.receive(heartbeat(2, 4));
+    lone.tick(5);
+    lone.receive(heartbeat(2, 4));
+    expect(lone.node.leader).toBe(2);
+    lone.tick(100);
+    expect(lone.node.status()).toMatchObject({ role: "follower", term: 4, leader: 0 });
+    lone.receive(heartbeat(2, 4));
+    expect(lone.node.leader).toBe(2);
+  });
+
   it("A18 a thousand groups that start in the same moment all elect within five timeouts", () => {
     for (let seed = 1; seed <= 1000; seed++) {
       const group = new Group([1, 2, 3], { setup: (replica) => ({ seed: seed * 3 + replica }) });

@@ -417,4 +417,18 @@ describe("a replica that missed its removal", () => {
     expect(group(gone)!.tombstone).toBe(id + 1);
     expect(gone.halted).toBeUndefined();
   });
+
+  // Elastic seed 15: it never campaigns, so it was never without a leader, and never asked.
+  test("E15 asks as a learner, too", async () => {
+    const { cluster, free } = await four();
+    const id = 905;
+    await grow(cluster, free, id, "learner");
+    await level(cluster, free);
+    filter(cluster, (message) => message.type !== "raft" || message.message.to !== id);
+    await shrink(cluster, id);
+    await cluster.runFor(500);
+    expect(lives(free)).toBe(true);
+    cluster.network.intercept = undefined;
+    await cluster.world.until("it is gone", () => !lives(free), 60_000);
+  });
 });

@@ -57,6 +57,14 @@ interface Fact {
   readonly atMicros: number;
 }
 
+interface AppliedSplit {
+  readonly node: string;
+  readonly left: RangeId;
+  /** Of the left half's epoch since. */
+  readonly bounds: number;
+  readonly right: RangeId;
+}
+
 /** Of a range, from the beginning of the run: bounded by its length. */
 interface RangeFacts {
   readonly leaders: Map<Term, Fact>;
@@ -75,6 +83,8 @@ export class Claims {
   readonly #ranges = new Map<RangeId, RangeFacts>();
   /** By node and range: lowest id that may live there, as far as it is durable. */
   readonly #tombstones = new Map<string, ReplicaId>();
+  /** By node and right range: splits that the node has applied, while both halves are what they made them. */
+  readonly #splits = new Map<string, AppliedSplit>();
 
   constructor(nowMicros: () => number) {
     this.#nowMicros = nowMicros;
@@ -126,6 +136,32 @@ export class Claims {
   buried(node: string, range: RangeId, lowestAllowed: ReplicaId): void {
     const name = `${node} ${range}`;
     this.#tombstones.set(name, Math.max(lowestAllowed, this.#tombstones.get(name) ?? 0) as ReplicaId);
+  }
+
+  /** A node has divided a range, and has both halves. */
+  divided(node: string, left: RangeId, bounds: number, right: RangeId): void {
+    this.#splits.set(`${node} ${right}`, { node, left, bounds, right });
+  }
+
+  /** One of the halves has another origin there from now on, or none: a range snapshot, a death. */
+  replaced(node: string, range: RangeId): void {
+    for (const [name, split] of this.#splits)
+      if (split.node === node && (split.left === range || split.right === range)) this.#splits.delete(name);
+  }
+
+  /** `boundsOf`: of the range's epoch as the engine has it when a node starts; undefined = it has nothing of the range. */
+  halvesFound(node: string, boundsOf: (range: RangeId) => number | undefined): void {
+    for (const [name, { node: on, left, bounds, right }] of this.#splits) {
+      if (on !== node) continue;
+      const found = boundsOf(left);
+      // The split has yet to be applied again.
+      if (found === undefined || found < bounds) this.#splits.delete(name);
+      else if (boundsOf(right) === undefined)
+        this.violate("an engine has both halves of a split, or the whole", right, [
+          `${node} divided range ${left} into itself and range ${right}`,
+          `after a restart its engine has range ${left} in bounds ${found}, and nothing of range ${right}`,
+        ]);
+    }
   }
 
   /** A node has this replica. */

@@ -206,11 +206,15 @@ export class ObservedLog extends ForwardingLog {
 
   override install(range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
     if (this.inner.group(range)?.replicaId !== replica) this.#born(range, replica);
+    this.#claims.replaced(this.#node, range);
     super.install(range, replica, index, term);
   }
 
   override tombstone(range: RangeId, lowestAllowed: ReplicaId): void {
-    this.#stagedTombstones.set(range, lowestAllowed);
+    // Whoever lives there now, dies.
+    const dying = this.inner.group(range)?.replicaId ?? 0;
+    this.#stagedTombstones.set(range, Math.max(lowestAllowed, dying + 1) as ReplicaId);
+    this.#claims.replaced(this.#node, range);
     this.#commits.delete(range);
     this.#durability.delete(range);
     super.tombstone(range, lowestAllowed);

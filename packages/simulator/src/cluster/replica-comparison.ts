@@ -1,5 +1,12 @@
 /** Replicas of a range at one applied index hold the same bytes: records, sessions, everything of the range. */
-import { newestKey, decodeApplied, rangeRecordKey, rangeRecordNames, rangeRecordsEnd } from "@flotilla/storage";
+import {
+  newestKey,
+  decodeApplied,
+  decodeDescriptor,
+  rangeRecordKey,
+  rangeRecordNames,
+  rangeRecordsEnd,
+} from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import { printableKey } from "@flotilla/base";
 import type { LogIndex, RangeDescriptor, RangeId } from "@flotilla/base";
@@ -41,6 +48,13 @@ export function appliedIndex(range: RangeId, engine: Engine): LogIndex | undefin
   const key = rangeRecordKey(range, rangeRecordNames.applied, nodeByteOperations);
   const bytes = engine.getNow(key);
   return bytes === undefined ? undefined : decodeApplied(key, bytes, nodeByteOperations).index;
+}
+
+/** Of the range's epoch; undefined as above. */
+export function boundsIn(range: RangeId, engine: Engine): number | undefined {
+  const key = rangeRecordKey(range, rangeRecordNames.descriptor, nodeByteOperations);
+  const bytes = engine.getNow(key);
+  return bytes === undefined ? undefined : decodeDescriptor(key, bytes, nodeByteOperations).epoch.bounds;
 }
 
 async function contentOf(range: RangeDescriptor, engine: Engine): Promise<Map<string, string>> {

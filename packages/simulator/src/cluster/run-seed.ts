@@ -318,11 +318,7 @@ class SeedRun {
   }
 
   /** Lets time pass until it is so, looking ten times a second. */
-  async #within(
-    claim: string,
-    condition: () => boolean | Promise<boolean>,
-    facts: () => string[],
-  ): Promise<void> {
+  async #within(claim: string, condition: () => boolean | Promise<boolean>, facts: () => string[]): Promise<void> {
     const { time, claims } = this.#cluster;
     const { healMsMax } = this.#options;
     const until = time.nowMicros + healMsMax * 1000;

@@ -23,7 +23,7 @@ import type { VirtualTime } from "../time/virtual-time.ts";
 import type { Claims } from "./claims.ts";
 import { observedCodec } from "./observed-codec.ts";
 import { ObservedLog } from "./observed-log.ts";
-import { appliedIndex } from "./replica-comparison.ts";
+import { appliedIndex, boundsIn } from "./replica-comparison.ts";
 
 export interface SimulatedNodeOptions {
   readonly number: number;
@@ -142,6 +142,7 @@ export class SimulatedNode {
       const applied = appliedIndex(rangeId, engine);
       if (applied !== undefined) claims.engineOpened(this.name, rangeId, replicaId, applied);
     }
+    claims.halvesFound(this.name, (rangeId) => boundsIn(rangeId, engine));
     const codec = createCodec(nodeByteOperations);
     const endpoint = network.endpoint(this.name, this.time);
     const planned = plan.stores[number - 1]!;

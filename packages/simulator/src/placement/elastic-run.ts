@@ -26,7 +26,11 @@ interface OperatorRow {
 }
 
 /** Lets time pass until it is so; what is not so within the time for healing violates the claim. */
-export type Within = (claim: string, condition: () => boolean | Promise<boolean>, facts: () => string[]) => Promise<void>;
+export type Within = (
+  claim: string,
+  condition: () => boolean | Promise<boolean>,
+  facts: () => string[],
+) => Promise<void>;
 
 export class ElasticRun {
   /** How often each kind of change happened. */

@@ -88,10 +88,20 @@ export class PlacementWatch {
     const { rangeId } = descriptor;
     if (loading && before?.loading === false) this.#onStep("range snapshot being loaded", node);
     if (before === undefined && descriptor.epoch.members > 1) this.#onStep("replica made from a range snapshot", node);
+    if (before !== undefined && !before.loading && !loading) this.#noteSplit(node, before.descriptor, descriptor);
     if (!serves || this.#leaders.get(rangeId) === node) return;
     const first = !this.#leaders.has(rangeId);
     this.#leaders.set(rangeId, node);
     if (!first) this.#onStep(rangeId === metaRangeId ? "driver changed" : "leader changed", node);
+  }
+
+  /** Only when nothing came between: a range snapshot brings other bounds, too. */
+  #noteSplit(node: number, before: RangeDescriptor, now: RangeDescriptor): void {
+    if (now.end === before.end || now.epoch.bounds !== before.epoch.bounds + 1) return;
+    const { name, store } = this.#nodes[node]!;
+    const right = store?.replicas().find(({ descriptor }) => descriptor.start === now.end)?.descriptor;
+    if (right?.epoch.members === 1 && right.epoch.bounds === now.epoch.bounds)
+      this.#claims.divided(name, now.rangeId, now.epoch.bounds, right.rangeId);
   }
 
   #check(node: number, replicas: readonly ReplicaState[]): void {
