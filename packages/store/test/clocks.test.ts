@@ -31,6 +31,10 @@ describe("a store whose clock is far from the others'", () => {
       await client.admin("transfer-leader", { rangeId: firstRange, to: 1 });
       await cluster.runFor(2000);
       expect(wrong.leads).toBe(0);
+      // A client that comes to it is told who leads; were it told to come back, it would for ever.
+      const stray = await cluster.connect(wrong);
+      const [answer] = await stray.write(stray.batch(firstRange, [put(2, "b", "1")]));
+      expect(answer).toMatchObject({ reason: "not-leader" });
       wrong.process.wallAheadMs = 0;
       await cluster.world.until("it leads again", () => wrong.leads > 0, 60_000);
       expect(wrong.logged("the clock agrees")).toHaveLength(1);

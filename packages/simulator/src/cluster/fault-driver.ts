@@ -42,6 +42,8 @@ export interface FaultOptions {
 
 /** Of a disk that is not full. */
 const diskBytes = 1e12;
+/** Of a wall clock, at most. More than what keeps a store from leading (10 s). */
+const clockErrorMsMax = 12_000;
 
 export class FaultDriver {
   /** How often each was done. */
@@ -96,6 +98,8 @@ export class FaultDriver {
     for (const node of this.#cluster.nodes) {
       node.time.resume();
       node.time.drift(0);
+      // As a time service does. A store whose clock stays wrong leads nothing, and that is as it should be.
+      node.time.jumpWall(-node.time.wallErrorMs);
       node.disk.faults.slowness = 1;
       node.disk.faults.failingSyncs = 0;
       node.disk.faults.capacityBytes = diskBytes;
@@ -103,6 +107,13 @@ export class FaultDriver {
       if (!node.alive) void node.start();
     }
     this.#cluster.note("all faults are healed");
+  }
+
+  /** Far enough to be noticed; the versions made by then are overtaken by true time before a healed cluster must answer. */
+  #jumpClock(node: SimulatedNode, milliseconds: number): void {
+    const error = node.time.wallErrorMs;
+    const wanted = Math.max(-clockErrorMsMax, Math.min(clockErrorMsMax, error + milliseconds));
+    node.time.jumpWall(wanted - error);
   }
 
   /** Ends by itself after a while, or with `healAll`. */
@@ -165,7 +176,7 @@ export class FaultDriver {
           node.disk.faults.capacityBytes = diskBytes;
         });
       case "clockJump":
-        node.time.jumpWall(this.#random.between(-5000, 5000));
+        this.#jumpClock(node, this.#random.between(-5000, 5000));
         return;
       case "clockDrift":
         node.time.drift(((this.#random.below(201) - 100) / 100) * driftPartsMax);

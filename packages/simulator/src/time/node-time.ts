@@ -56,6 +56,7 @@ export class NodeTime {
   readonly #time: VirtualTime;
   readonly #random: SeededRandom;
   readonly #wall: SkewedClock;
+  readonly #trueWall: SkewedClock;
   #monotonic: SkewedClock;
   /** Rises at each crash and stop: what was meant for an earlier life is dropped. */
   #life = 1;
@@ -71,6 +72,7 @@ export class NodeTime {
     this.#time = time;
     this.#random = random;
     this.#wall = new SkewedClock(time, wallStartMs);
+    this.#trueWall = new SkewedClock(time, wallStartMs);
     this.#monotonic = new SkewedClock(time, 1000);
     this.clock = {
       monotonicMs: () => this.#monotonic.read(),
@@ -156,6 +158,11 @@ export class NodeTime {
     const held = this.#held;
     this.#held = [];
     for (const run of held) this.deliver(0, run);
+  }
+
+  /** How far ahead of true time the wall clock is, ms. */
+  get wallErrorMs(): number {
+    return this.#wall.read() - this.#trueWall.read();
   }
 
   /** The wall clock alone jumps. */

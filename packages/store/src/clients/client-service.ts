@@ -193,12 +193,6 @@ export class ClientService {
   }
 
   #commands(connection: ClientConnection, batch: CommandBatch): void {
-    const refusal = this.#host.writeRefusal();
-    if (refusal !== undefined) {
-      this.#host.counters.commandsRefused += batch.commands.length;
-      connection.refuse("commands", batch.batchId, refusal.code, refusal.message, refusal.retryAfterMs);
-      return;
-    }
     const { valueBytesMax } = this.#host.settings;
     let bytes = 0;
     for (const { key, value } of batch.commands) {
@@ -220,8 +214,13 @@ export class ClientService {
       }
     }
     const replica = this.#host.replica(batch.rangeId);
-    if (replica === undefined) connection.refuseRouting("commands", batch.batchId, this.#absentRange(batch.rangeId));
-    else replica.submit({ connection, batch, bytes, next: 0 });
+    if (replica === undefined)
+      return connection.refuseRouting("commands", batch.batchId, this.#absentRange(batch.rangeId));
+    // Who does not lead says who does, whatever is the matter with it: a client comes back to a store that is busy.
+    const refusal = replica.node.role === "leader" ? this.#host.writeRefusal() : undefined;
+    if (refusal === undefined) return replica.submit({ connection, batch, bytes, next: 0 });
+    this.#host.counters.commandsRefused += batch.commands.length;
+    connection.refuse("commands", batch.batchId, refusal.code, refusal.message, refusal.retryAfterMs);
   }
 
   #reads(connection: ClientConnection, batch: ReadBatch): void {
