@@ -5,6 +5,7 @@ import type { ClientCore } from "./client-core.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import { Operation } from "./operation.ts";
 import type { OperationOwner } from "./operation.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** How long to wait before looking again when others have filled the client's queue. */
 const queueWaitMs = 20;
@@ -34,8 +35,9 @@ export class BulkRunner implements OperationOwner {
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
 
-  /** Whether `submit` may be called now without waiting. */
+  /** Whether `submit` may be called now without waiting; never after the call was cancelled, which `room` then says. */
   get hasRoom(): boolean {
+    if (this.#signal?.aborted === true) return false;
     const { bulkInFlightMax, bulkInFlightBytesMax } = this.#core.settings;
     if (this.#inFlight >= bulkInFlightMax || this.#inFlightBytes >= bulkInFlightBytesMax) return false;
     return this.#core.hasRoom || (this.#inFlight === 0 && this.#core.hasQueueRoom);
@@ -52,10 +54,17 @@ export class BulkRunner implements OperationOwner {
   }
 
   check(): void {
-    if (this.#signal?.aborted === true) {
-      throw new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal.reason });
-    }
+    if (this.#signal?.aborted === true) throw this.#cancelled();
     if (this.#core.isClosed) throw new FlotillaError("Closed", `${this.#what}: the client is closed`);
+  }
+
+  #cancelled(): FlotillaError {
+    return new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal?.reason });
+  }
+
+  /** What the source yields, until the call is cancelled. */
+  following<T>(source: AsyncIterable<T>): AsyncIterable<T> {
+    return this.#signal === undefined ? source : untilAborted(source, this.#signal, () => this.#cancelled());
   }
 
   /** To be filled in and given to `submit`. */

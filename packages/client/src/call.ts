@@ -62,15 +62,18 @@ export class Call {
     this.#deadlineMs = this.#core.nowMs() + this.#timeoutMs;
   }
 
+  throwIfCancelled(): void {
+    if (this.#signal?.aborted !== true) return;
+    throw new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal.reason });
+  }
+
   /**
    * Throws when the call has to end. `missing` says what it still waits for, in `range` if it has come so far; `needsCluster`
    * false: a node without one will do.
    */
   check(missing: string, range?: CachedRange, needsCluster: boolean = true): void {
     if (this.#core.isClosed) throw new FlotillaError("Closed", `${this.#what}: the client is closed`);
-    if (this.#signal?.aborted === true) {
-      throw new FlotillaError("Cancelled", `${this.#what}: the call was cancelled`, { cause: this.#signal.reason });
-    }
+    this.throwIfCancelled();
     const nowMs = this.#core.nowMs();
     const unreachable = this.#core.links.unreachable(nowMs, nowMs < this.#deadlineMs, needsCluster);
     if (unreachable !== undefined) {

@@ -254,19 +254,22 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
     try {
       if (Symbol.iterator in records) {
         for (const record of records) {
-          if (!runner.hasRoom) await runner.room();
+          if (!runner.hasRoom && failure === undefined) await runner.room();
           if (failure !== undefined) break;
           put(record);
         }
       } else {
-        for await (const record of records) {
-          if (!runner.hasRoom) await runner.room();
+        for await (const record of runner.following(records)) {
+          if (!runner.hasRoom && failure === undefined) await runner.room();
           if (failure !== undefined) break;
           put(record);
         }
       }
       await runner.drain();
-      runner.check();
+      if (failure === undefined) runner.check();
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) throw error;
+      failure ??= error;
     } finally {
       runner.finish();
     }
@@ -296,7 +299,7 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
         page = await scanner.nextPage()
       ) {
         for (const { key } of page) {
-          if (!runner.hasRoom) await runner.room();
+          if (!runner.hasRoom && failure === undefined) await runner.room();
           if (failure !== undefined) break;
           const operation = runner.operation();
           operation.kind = "delete";
@@ -306,6 +309,9 @@ export class Keyspace<KC extends KeyCodecOption = undefined, VC extends ValueCod
         }
       }
       await runner.drain();
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) throw error;
+      failure ??= error;
     } finally {
       scanner.close();
       runner.finish();

@@ -71,6 +71,7 @@ export class Scanner {
   async nextPage(): Promise<readonly ScanRecord[] | undefined> {
     this.#call.enter();
     try {
+      this.#call.throwIfCancelled();
       for (;;) {
         const cursor = this.#current ?? (await this.#open());
         if (cursor === undefined) return undefined;
