@@ -19,7 +19,7 @@ afterEach(() => rmSync(directory, { recursive: true }));
 function cluster(httpAddress: string, dataDir: string): FakeCluster {
   const fake = new FakeCluster();
   fake.answers.set("cluster-status", { clusterId });
-  fake.answers.set("node-list", [{ httpAddress }]);
+  fake.answers.set("node-list", [{ nodeId: 1, httpAddress }]);
   fake.answers.set("store-list", [{ dataDir }]);
   for (const name of ["range-list", "operator-list", "scheduler-list"]) fake.answers.set(name, []);
   return fake;
@@ -57,7 +57,7 @@ test("a bundle holds what the cluster, the nodes and the directories on this mac
   server.close();
   expect(ran).toMatchObject({ exitCode: 0 });
   const report = JSON.parse(ran.out) as { path: string; sizeBytes: number; failures: unknown[] };
-  expect(report).toMatchObject({ path: join(directory, "b.tar.gz"), failures: [] });
+  expect(report).toMatchObject({ path: join(directory, "b.tar.gz"), failures: [], unreached: [] });
   expect(statSync(report.path)).toMatchObject({ size: report.sizeBytes });
   expect(statSync(report.path).mode & 0o777).toBe(0o600);
 
@@ -97,6 +97,23 @@ test("with nobody there a bundle is made of the rest: exit code 1, and what is n
   expect(out).toMatch(/not in it: cluster\/node-list\.json: /);
   expect(out).toMatch(/not in it: directories\/2\/files\.json: .*no-such/);
   expect((await unpack("b.tar.gz"))("directories/1/log.jsonl")).toContain("third");
+});
+
+test("a node that does not answer is named with its number and address, beside those that do: exit code 1", async () => {
+  const server = await listening();
+  const fake = cluster(server.address, makeDataDir());
+  fake.answers.set("node-list", [
+    { nodeId: 1, httpAddress: server.address },
+    { nodeId: 2, httpAddress: "127.0.0.1:1" },
+  ]);
+  const { exitCode, out } = await run(["debug", "bundle", "--file", "b.tar.gz"], { cluster: fake, directory });
+  server.close();
+  expect(exitCode).toBe(1);
+  expect(out).toContain("not reached: node 2, http 127.0.0.1:1\n");
+  expect(out).not.toContain("not reached: node 1");
+  const read = await unpack("b.tar.gz");
+  expect(JSON.parse(read("bundle.json"))).toMatchObject({ unreached: [{ nodeId: 2, httpAddress: "127.0.0.1:1" }] });
+  expect(read(`http/${server.address.replace(":", "_")}/metrics.txt`)).toBe("answer to /metrics");
 });
 
 test("of a log the last whole lines are kept, and a bundle says that it is not all", async () => {

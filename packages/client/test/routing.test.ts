@@ -17,6 +17,41 @@ describe("routing", () => {
     expect(cluster.applied).toHaveLength(51);
   });
 
+  it("E28 with a placement driver that answers nothing, 50 leadership changes and splits are followed as well", async () => {
+    const { client, cluster, run, world } = harness();
+    await run(client.put("m", "0"));
+    cluster.silentRoutes = true;
+    const beganMs = world.nowMs;
+    for (let i = 1; i <= 50; i++) {
+      if (i % 5 === 0) cluster.split(String.fromCharCode(97 + (i % 26)) + i);
+      cluster.moveLeader(1 + (i % 3));
+      await run(client.put("m", String(i)));
+      expect(text(await run(client.get("m")))).toBe(String(i));
+    }
+    expect(cluster.applied).toHaveLength(51);
+    expect(world.nowMs - beganMs).toBeLessThan(50 * 200);
+  });
+
+  it("goes on while every store in turn is started again: no call fails, each command is applied once", async () => {
+    const { client, cluster, run } = harness();
+    await run(client.put("k", "0"));
+    let written = 1;
+    for (const round of [1, 2, 3]) {
+      for (const { id, address } of [...cluster.stores.values()]) {
+        const next = 1 + (id % 3);
+        cluster.network.down.add(address);
+        cluster.network.break(address);
+        const meanwhile = Array.from({ length: 20 }, (_, i) => client.put(`k${i}`, `${round}.${id}`));
+        cluster.moveLeader(next);
+        await run(Promise.all(meanwhile));
+        cluster.network.down.delete(address);
+        written += meanwhile.length;
+        expect(text(await run(client.get("k7")))).toBe(`${round}.${id}`);
+      }
+    }
+    expect(cluster.applied).toHaveLength(written);
+  });
+
   it("E28 two replicas that name each other are not asked in a tight loop", async () => {
     const { client, cluster, run, failure } = harness();
     await run(client.put("m", "0"));

@@ -4,6 +4,7 @@ import type { PeerMessage, SnapshotChunk } from "@flotilla/transport";
 import type { Engine } from "@flotilla/storage";
 import { describe, expect, test } from "vitest";
 import type { MemoryStream } from "./support/memory-network.ts";
+import { defaultStoreSettings } from "../src/store-settings.ts";
 import { ifVersion, isRefusal, put } from "./support/raw-client.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
 import type { TestClusterOptions, TestStore } from "./support/test-cluster.ts";
@@ -97,6 +98,22 @@ describe("a follower that the log cannot serve", () => {
     expect(truncatedIndex).toBeGreaterThan(12);
     expect(leader.log!.reader(firstRange).term(truncatedIndex) ?? truncatedTerm).toBe(truncatedTerm);
     expect(leader.halted ?? behind.halted).toBeUndefined();
+  });
+
+  test("gets a key and a value of exactly the largest size in it, bit by bit", async () => {
+    const { cluster, leader, behind } = await left();
+    const client = await cluster.connect(leader);
+    const key = "k".repeat(4096);
+    const value = Uint8Array.from({ length: defaultStoreSettings.valueBytesMax }, (_, i) => (i * 31) & 0xff);
+    expect(await client.write(client.batch(firstRange, [put(1, key, value)]))).toMatchObject([{ status: "applied" }]);
+    await cluster.fill(client, 10, 8000, { number: 100, key: "later" });
+    cluster.network.heal();
+    await cluster.world.until("the snapshot is installed", () => installed(behind) === 1);
+    await level(cluster, leader, behind);
+    const reader = await cluster.connect(behind);
+    const read = await reader.read(reader.reads(firstRange, [key], { consistency: "stale" }));
+    if (isRefusal(read)) throw new Error(read.reason);
+    expect(Buffer.compare(read.results[0]!.value, value)).toBe(0);
   });
 
   test("is sent it at the rate that is set, while its range takes writes, and both stores say that it is under way", async () => {

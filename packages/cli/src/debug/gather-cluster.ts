@@ -20,6 +20,8 @@ const httpPaths = [
 const httpMsMax = 5_000;
 
 export interface KnownNode {
+  /** `null`: this is about a store, whose node is another entry. */
+  readonly nodeId: number | null;
   readonly httpAddress: string | undefined;
   /** As its own process sees it, which may be another machine's. */
   readonly dataDir: string | undefined;
@@ -36,13 +38,17 @@ export async function gatherCluster(contents: BundleContents, client: ClusterCli
   const answers = await Promise.all(
     questions.map((name) => contents.json(`cluster/${name}.json`, () => client.admin(name, {}, { readOnly: true }))),
   );
-  const listed = (name: (typeof questions)[number], field: string): (string | undefined)[] => {
+  const rows = (name: (typeof questions)[number]): readonly unknown[] => {
     const answer = answers[questions.indexOf(name)];
-    return (Array.isArray(answer) ? (answer as unknown[]) : []).map((row) => textField(row, field));
+    return Array.isArray(answer) ? (answer as unknown[]) : [];
   };
   const nodes = [
-    ...listed("node-list", "httpAddress").map((httpAddress) => ({ httpAddress, dataDir: undefined })),
-    ...listed("store-list", "dataDir").map((dataDir) => ({ httpAddress: undefined, dataDir })),
+    ...rows("node-list").map((row) => ({
+      nodeId: numberField(row, "nodeId"),
+      httpAddress: textField(row, "httpAddress"),
+      dataDir: undefined,
+    })),
+    ...rows("store-list").map((row) => ({ nodeId: null, httpAddress: undefined, dataDir: textField(row, "dataDir") })),
   ];
   return { clusterId: textField(answers[0], "clusterId"), nodes };
 }
@@ -53,8 +59,15 @@ export function textField(row: unknown, name: string): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-export async function gatherHttp(contents: BundleContents, httpAddress: string, signal: AbortSignal): Promise<void> {
-  await Promise.all(
+export function numberField(row: unknown, name: string): number | null {
+  if (typeof row !== "object" || row === null) return null;
+  const value = (row as Record<string, unknown>)[name];
+  return typeof value === "number" ? value : null;
+}
+
+/** Resolves with whether anything was answered there. */
+export async function gatherHttp(contents: BundleContents, httpAddress: string, signal: AbortSignal): Promise<boolean> {
+  const answers = await Promise.all(
     httpPaths.map(([path, name]) =>
       contents.gather(
         `http/${httpAddress.replace(/[^A-Za-z0-9.-]/g, "_")}/${name}`,
@@ -63,6 +76,7 @@ export async function gatherHttp(contents: BundleContents, httpAddress: string, 
       ),
     ),
   );
+  return answers.some((answer) => answer !== undefined);
 }
 
 /** Any status is an answer: a node that is not well says why with 503. */

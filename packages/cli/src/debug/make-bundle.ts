@@ -7,7 +7,7 @@ import { cliVersion } from "../cli-version.ts";
 import type { ClusterClient } from "../cluster-client.ts";
 import { BundleContents } from "./bundle-contents.ts";
 import type { BundleFailure, BundleFile } from "./bundle-contents.ts";
-import { gatherCluster, gatherHttp, textField } from "./gather-cluster.ts";
+import { gatherCluster, gatherHttp, numberField, textField } from "./gather-cluster.ts";
 import type { KnownNode } from "./gather-cluster.ts";
 import { gatherDirectory, publicIdentity } from "./gather-directory.ts";
 
@@ -22,11 +22,18 @@ export interface BundleOptions {
   note(text: string): void;
 }
 
+export interface UnreachedNode {
+  readonly nodeId: number | null;
+  readonly httpAddress: string;
+}
+
 export interface BundleReport {
   readonly path: string;
   readonly sizeBytes: number;
   readonly files: readonly BundleFile[];
   readonly failures: readonly BundleFailure[];
+  /** Nodes that said nothing over HTTP: their own metrics and health are not in it. */
+  readonly unreached: readonly UnreachedNode[];
 }
 
 export async function makeBundle(client: ClusterClient, options: BundleOptions): Promise<BundleReport> {
@@ -41,27 +48,36 @@ export async function makeBundle(client: ClusterClient, options: BundleOptions):
     const root = basename(path).replace(/(\.tar)?\.gz$|\.tgz$/, "") || "flotilla-debug";
     await mkdir(join(scratch, root));
     const contents = new BundleContents(join(scratch, root), options.note);
-    await gather(contents, client, options);
+    const unreached = await gather(contents, client, options);
     signal.throwIfAborted();
     const { files, failures } = contents;
-    await writeFile(join(scratch, root, "bundle.json"), JSON.stringify(provenance(files, failures), null, 1) + "\n");
+    const about = { ...provenance(), files, failures, unreached };
+    await writeFile(join(scratch, root, "bundle.json"), JSON.stringify(about, null, 1) + "\n");
     const sizeBytes = await pack(scratch, root, unfinished, path);
-    return { path, sizeBytes, files, failures };
+    return { path, sizeBytes, files, failures, unreached };
   } finally {
     await rm(scratch, { recursive: true, force: true });
     await rm(unfinished, { force: true });
   }
 }
 
-async function gather(contents: BundleContents, client: ClusterClient, options: BundleOptions): Promise<void> {
+async function gather(
+  contents: BundleContents,
+  client: ClusterClient,
+  options: BundleOptions,
+): Promise<readonly UnreachedNode[]> {
   const { currentDirectory, dataDirs, logBytesMax, signal } = options;
   const [{ clusterId, nodes }, entries] = await Promise.all([
     gatherCluster(contents, client),
     entriesOf(currentDirectory),
   ]);
   const known = [...entries, ...nodes];
-  const httpAddresses = new Set(known.flatMap(({ httpAddress }) => httpAddress ?? []));
-  await Promise.all([...httpAddresses].map((address) => gatherHttp(contents, address, signal)));
+  const nodeIds = new Map<string, number | null>();
+  for (const { httpAddress, nodeId } of known) if (httpAddress !== undefined) nodeIds.set(httpAddress, nodeId);
+  const asked = [...nodeIds].map(async ([httpAddress, nodeId]) =>
+    (await gatherHttp(contents, httpAddress, signal)) ? [] : { nodeId, httpAddress },
+  );
+  const unreached = (await Promise.all(asked)).flat();
   const local = new Set(dataDirs.map((dataDir) => resolve(currentDirectory, dataDir)));
   for (const { dataDir } of known) {
     // The same path may be another store's on this machine.
@@ -72,6 +88,7 @@ async function gather(contents: BundleContents, client: ClusterClient, options: 
     signal.throwIfAborted();
     await gatherDirectory(contents, { path, name: `directories/${++number}` }, logBytesMax);
   }
+  return unreached;
 }
 
 /** What `flotilla dev` says of its nodes: known even when none of them runs. */
@@ -86,7 +103,7 @@ async function entriesOf(directory: string): Promise<readonly KnownNode[]> {
   return (rows as unknown[]).map((row) => {
     const path = textField(row, "path");
     const dataDir = path === undefined ? undefined : resolve(directory, path);
-    return { httpAddress: textField(row, "httpAddress"), dataDir };
+    return { nodeId: numberField(row, "node"), httpAddress: textField(row, "httpAddress"), dataDir };
   });
 }
 
@@ -99,7 +116,7 @@ async function belongsTo(path: string, clusterId: string | undefined): Promise<b
   }
 }
 
-const provenance = (files: readonly BundleFile[], failures: readonly BundleFailure[]): object => ({
+const provenance = (): object => ({
   madeAt: new Date().toISOString(),
   cliVersion,
   machine: {
@@ -112,8 +129,6 @@ const provenance = (files: readonly BundleFile[], failures: readonly BundleFailu
     freeMemoryBytes: freemem(),
     loadAverage: loadavg(),
   },
-  files,
-  failures,
 });
 
 /** Resolves with the size of the archive. Only its owner may read it. */

@@ -40,7 +40,11 @@ export const verb: Verb = {
     );
     await writeObject(io, format, report, () => {
       const left = report.failures.map(({ name, message }) => `not in it: ${name}: ${message}\n`);
-      return `${report.path}  ${formatBytes(report.sizeBytes)}, ${report.files.length} files\n${left.join("")}`;
+      const silent = report.unreached.map(
+        ({ nodeId, httpAddress }) => `not reached: node ${nodeId ?? "?"}, http ${httpAddress}\n`,
+      );
+      const archive = `${report.path}  ${formatBytes(report.sizeBytes)}, ${report.files.length} files\n`;
+      return archive + silent.join("") + left.join("");
     });
     return report.failures.length === 0 ? exitDone : exitNotDone;
   },

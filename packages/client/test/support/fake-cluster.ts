@@ -87,6 +87,8 @@ export class FakeCluster {
   readonly payloads: Map<StoreId, ClientMessage[][]> = new Map();
   /** What route questions are answered with; undefined = the truth. */
   frozenRoutes: RouteEntry[] | undefined;
+  /** Nobody says any more where ranges are: the placement driver stands still, and stores know only what they lead. */
+  silentRoutes = false;
   /** Decides about each answer: true = it is lost. */
   dropAnswer: (store: FakeStore, message: ServerMessage) => boolean = () => false;
   /** Answers a command without applying it. */
@@ -269,6 +271,7 @@ export class FakeCluster {
           if (cursor.stream === stream && cursor.request.scanId === message.scanId) this.cursors.delete(cursor);
         break;
       case "route": {
+        if (this.silentRoutes) break;
         const meta = { descriptor: this.descriptor(systemPrefix, userPrefix, 1, 1, metaRangeId), leader: storeId(1) };
         const known = [meta, ...(this.frozenRoutes ?? this.entries())];
         const ranges = known
