@@ -7,7 +7,10 @@ export interface ClientSettings {
   readonly endpoints: readonly string[];
   /** How long a call may take. */
   readonly timeoutMs: number;
-  /** A client that reached no endpoint at all for so long says `ConnectFailed` instead of waiting for the call's timeout. */
+  /**
+   * A client that all endpoints have turned away for so long says `ConnectFailed` instead of waiting for the call's timeout.
+   * While one of them just does not answer, it goes on: that node may be slow.
+   */
   readonly connectTimeoutMs: number;
   /** Operations on their way; more wait in the queue. */
   readonly inFlightMax: number;

@@ -67,6 +67,8 @@ export interface RequestListener {
 export interface LinkFailure {
   readonly code: ErrorCode | undefined;
   readonly message: string;
+  /** Nothing came at all: the node may be gone, or slow. */
+  readonly silent: boolean;
 }
 
 export class StoreLink {
@@ -211,7 +213,7 @@ export class StoreLink {
   abandonDial(): void {
     this.#attempt++;
     this.#dial?.cancel();
-    this.#failed(undefined, `${this.address} did not answer within ${this.#context.settings.dialTimeoutMs} ms`);
+    this.#failed(undefined, `${this.address} did not answer within ${this.#context.settings.dialTimeoutMs} ms`, true);
   }
 
   /** Ends the stream from this side, because it is of no use; the link may dial again after its back-off. */
@@ -230,7 +232,7 @@ export class StoreLink {
     this.state = "idle";
   }
 
-  #failed(code: ErrorCode | undefined, message: string): void {
+  #failed(code: ErrorCode | undefined, message: string, silent: boolean = false): void {
     const { environment, settings, owner } = this.#context;
     const wasOpen = this.state === "open";
     this.state = "idle";
@@ -239,7 +241,7 @@ export class StoreLink {
     this.#outbox = [];
     this.#outboxBytes = [];
     this.failures++;
-    this.lastFailure = { code, message };
+    this.lastFailure = { code, message, silent };
     const wait = backoffMs(environment.random, this.failures, settings.backoffMinMs * 5, settings.backoffMaxMs * 4);
     this.retryAtMs = environment.clock.monotonicMs() + wait;
     const scans = [...this.scans.values()];

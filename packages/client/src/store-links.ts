@@ -156,7 +156,7 @@ export class StoreLinks {
 
   /**
    * Why nothing at all can be reached: no stream is open, and every address failed since. With `patient` only when that is
-   * certain enough to end calls before their time: every address refuses for good, or none has ever answered for long.
+   * certain enough to end calls before their time: every address refuses for good, or each has refused for long.
    * A node without a cluster is as good as none, unless it is what the call is for (`needsCluster` false).
    */
   unreachable(nowMs: number, patient: boolean, needsCluster: boolean = true): FlotillaError | undefined {
@@ -164,6 +164,7 @@ export class StoreLinks {
     const failures: Record<string, string> = {};
     let permanent: StoreLink | undefined;
     let everyPermanent = true;
+    let anySilent = false;
     for (const link of this.#links.values()) {
       if (needsCluster && link.state === "open" && !inCluster(link)) {
         permanent = link;
@@ -171,6 +172,7 @@ export class StoreLinks {
         continue;
       }
       if (link.failures === 0) return undefined;
+      if (link.lastFailure?.silent === true) anySilent = true;
       failures[link.address] = link.lastFailure?.message ?? "";
       if (isPermanent(link)) permanent = link;
       else everyPermanent = false;
@@ -183,6 +185,8 @@ export class StoreLinks {
       });
     }
     if (patient) {
+      // A node that does not answer yet, on a machine with much to do, is no node that cannot be reached.
+      if (anySilent) return undefined;
       const waitedMs = this.#everOpen || this.#firstDialMs === undefined ? 0 : nowMs - this.#firstDialMs;
       if (waitedMs < this.#context.settings.connectTimeoutMs) return undefined;
     }

@@ -204,6 +204,19 @@ describe("routing", () => {
     expect((await failure(client.count({ timeoutMs: 200 }))).code).toBe("ConnectFailed");
   });
 
+  it("keeps on while endpoints are only slow to answer, and says ConnectFailed when the call's time is over", async () => {
+    const { client, cluster, run, failure, world } = harness();
+    for (const address of cluster.endpoints) cluster.network.hanging.add(address);
+    const patient = client.put("a", "1");
+    const hasty = failure(client.put("a", "2", { timeoutMs: 5_000 }));
+    await world.pass(7_000);
+    expect([(await hasty).code, (await hasty).outcome]).toEqual(["ConnectFailed", "not-applied"]);
+    expect((await hasty).message).toContain("did not answer within");
+    cluster.network.hanging.clear();
+    await run(patient);
+    expect(cluster.applied).toHaveLength(1);
+  });
+
   it("H8 says WrongCluster at once when another cluster has taken all addresses", async () => {
     const { client, cluster, run, failure, world } = harness();
     await run(client.routes());
