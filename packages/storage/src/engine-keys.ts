@@ -8,7 +8,7 @@
  *
  * A range is its `02 rangeId` and its interval in `03` (and later `04`), nothing else.
  */
-import { writeUint53 } from "@flotilla/base";
+import { keyBytesMax, writeUint53 } from "@flotilla/base";
 import type { ByteOperations, Key, RangeId } from "@flotilla/base";
 
 export function storeRecordKey(name: string, operations: ByteOperations): Uint8Array {
@@ -31,6 +31,37 @@ export function rangeRecordsEnd(range: RangeId, operations: ByteOperations): Uin
 
 export function newestKey(logical: Key, operations: ByteOperations): Uint8Array {
   return prefixed(3, logical, operations);
+}
+
+/** Newest keys one after the other, in memory that each takes from the one before: for who hands them on at once. */
+export class NewestKeys {
+  readonly #operations: ByteOperations;
+  #bytes: Uint8Array;
+  /** By length of the logical key. */
+  #views: (Uint8Array | undefined)[] = [];
+
+  constructor(operations: ByteOperations) {
+    this.#operations = operations;
+    this.#bytes = operations.allocate(2 + keyBytesMax);
+    this.#bytes[0] = 3;
+  }
+
+  /** `source[start, start + length)` is the logical key. Valid until the next call. */
+  of(source: Uint8Array, start: number, length: number): Uint8Array {
+    const view = (this.#views[length] ??= this.#view(length));
+    for (let i = 0; i < length; i++) view[1 + i] = source[start + i]!;
+    return view;
+  }
+
+  #view(length: number): Uint8Array {
+    // System keys may be longer than any user's.
+    if (length >= this.#bytes.length) {
+      this.#bytes = this.#operations.allocate(2 * length);
+      this.#bytes[0] = 3;
+      this.#views = [];
+    }
+    return this.#bytes.subarray(0, 1 + length);
+  }
 }
 
 export function logicalKeyOf(engineKey: Uint8Array, operations: ByteOperations): Key {

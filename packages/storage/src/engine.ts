@@ -52,6 +52,7 @@ export interface EngineIterator {
   close(): Promise<void>;
 }
 
+/** Takes copies: what is given to it may change afterwards. */
 export interface EngineBatch {
   put(key: Uint8Array, value: Uint8Array): void;
   delete(key: Uint8Array): void;

@@ -80,7 +80,7 @@ const value = (name: string): string | undefined => {
   if (cell === undefined) return undefined;
   return isDelete(cell)
     ? "deleted"
-    : Buffer.from(cell.bytes!.subarray(cell.offset + 11, cell.offset + cell.length - 4)).toString();
+    : Buffer.from(cell.bytes.subarray(cell.offset + 11, cell.offset + cell.length - 4)).toString();
 };
 
 describe("evaluating commands", () => {
@@ -147,9 +147,10 @@ describe("evaluating commands", () => {
     const before = evaluate([command(1, "a")], 10, now)!;
     evaluate([command(2, "a"), command(3, "c")], 11, now + 10);
     evaluator.undo();
-    expect(machine.memtable.activeCell(userKey("a"))).toMatchObject({ pendingIndex: 10, pendingVersion: now });
-    expect(machine.memtable.activeCell(userKey("c"))).toBeUndefined();
-    expect([...machine.sessions.session(5).numbers.keys()]).toEqual([1]);
+    expect(machine.memtable.pending.find(userKey("a"))).toBe(now);
+    expect(machine.memtable.pending.find(userKey("c"))).toBeUndefined();
+    const { numbers } = machine.sessions.session(5);
+    expect([numbers.size, numbers.at(0)]).toEqual([1, 1]);
     apply(before, 10);
     expect(value("a")).toBe("value 1");
   });
@@ -175,17 +176,19 @@ describe("evaluating commands", () => {
     for (let number = 1; number <= 100; number++) {
       const condition = { condition: "if-version", expected: version(5) } as const;
       const evaluated = evaluate([command(number, `k${number}`, condition)], 9 + number, now + number)!;
-      expect(machine.memtable.activeCell(userKey(`k${number}`))).toBeUndefined();
+      expect(machine.memtable.pending.entries).toBe(0);
       apply(evaluated, 9 + number);
-      expect(machine.memtable.activeCell(userKey(`k${number}`))).toBeUndefined();
+      expect(machine.memtable.committed(userKey(`k${number}`))).toBeUndefined();
+      expect(machine.memtable.bytes).toBe(0);
     }
   });
 
   test("H9 commands that Raft does not take leave nothing in the memtable", () => {
     evaluate([command(1, "a"), command(2, "b")], 10, now);
-    expect(machine.memtable.activeCell(userKey("a"))).toBeDefined();
+    expect(machine.memtable.pending.find(userKey("a"))).toBe(now);
     evaluator.undo();
-    expect(machine.memtable.activeCell(userKey("a"))).toBeUndefined();
+    expect(machine.memtable.pending.find(userKey("a"))).toBeUndefined();
+    expect(machine.memtable.pending.entries).toBe(0);
     const taken = evaluate([command(3, "a")], 10, now)!;
     apply(taken, 10);
     evaluate([command(4, "a")], 11, now + 1);
@@ -229,10 +232,10 @@ describe("evaluating commands", () => {
       const flush = of.beginFlush()!;
       return {
         puts: flush.puts,
-        records: [...flush.frozen.records].map(([name, cell]) => [
-          name,
-          Buffer.from(cell.bytes!.subarray(cell.offset, cell.offset + cell.length)).toString("hex"),
-        ]),
+        records: flush.frozen.table.sortedKeys(nodeByteOperations).map((name) => {
+          const cell = flush.frozen.table.find(name)!;
+          return [name, Buffer.from(cell.bytes.subarray(cell.offset, cell.offset + cell.length)).toString("hex")];
+        }),
       };
     };
     expect(flushed(other)).toEqual(flushed(machine));

@@ -16,10 +16,12 @@ const entry = encodeRecordsEntry(changes, 7, version(99), operations);
 
 describe("an entry of records", () => {
   test("reads back as what was written, each record with its own checksum", () => {
-    const { bounds, version: given, effects } = decodeRecordsEntry(entry, operations);
+    const { bounds, version: given, effects } = decodeRecordsEntry(entry);
     expect([bounds, given]).toEqual([7, 99]);
-    expect(effects.map((effect) => effect.key)).toEqual(changes.map((change) => change.key));
-    for (const [i, { key: name, recordAt, recordLength }] of effects.entries()) {
+    const names = effects.map(({ keyAt, keyLength }) => operations.binaryString(entry, keyAt, keyAt + keyLength));
+    expect(names).toEqual(changes.map((change) => change.key));
+    for (const [i, { recordAt, recordLength }] of effects.entries()) {
+      const name = changes[i]!.key;
       expect(verifyRecord(name, entry, recordAt, recordLength, operations)).toBe(true);
       expect(recordVersion(entry, recordAt)).toBe(99);
       expect(recordKind(entry, recordAt)).toBe(changes[i]!.value === undefined ? "delete" : "value");
@@ -29,12 +31,12 @@ describe("an entry of records", () => {
 
   test("cut short, lengthened or of another kind it is malformed", () => {
     for (let length = 0; length < entry.length; length++)
-      expect(() => decodeRecordsEntry(entry.subarray(0, length), operations)).toThrow();
-    expect(() => decodeRecordsEntry(new Uint8Array([...entry, 0]), operations)).toThrow(MalformedError);
+      expect(() => decodeRecordsEntry(entry.subarray(0, length))).toThrow();
+    expect(() => decodeRecordsEntry(new Uint8Array([...entry, 0]))).toThrow(MalformedError);
     for (const at of [0, 1]) {
       const other = Uint8Array.from(entry);
       other[at]! += 1;
-      expect(() => decodeRecordsEntry(other, operations)).toThrow(MalformedError);
+      expect(() => decodeRecordsEntry(other)).toThrow(MalformedError);
     }
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { statusApplied, statusConditionFailed, statusRepeated } from "../src/replica/entry-format.ts";
+import type { SessionNumbers } from "../src/replica/session-numbers.ts";
 import {
   SessionTable,
   sessionClientsMax,
@@ -9,6 +10,8 @@ import {
 
 const now = 400_000_000_000_000;
 const client = 77;
+
+const listed = (numbers: SessionNumbers): number[] => Array.from({ length: numbers.size }, (_, i) => numbers.at(i));
 
 describe("the session table (rule: apply once)", () => {
   test("H1 a command applied once is recognized by its number, on any replica that applied the entry", () => {
@@ -54,7 +57,7 @@ describe("the session table (rule: apply once)", () => {
     for (let number = 1; number <= 10; number++)
       table.apply(session, number, statusApplied, now + number, false, now, now + number);
     table.applyFloor(session, 8);
-    expect([...session.numbers.keys()]).toEqual([8, 9, 10]);
+    expect(listed(session.numbers)).toEqual([8, 9, 10]);
     expect(table.judge(session, 7, now, now)).toBe("below-floor");
     table.applyFloor(session, 3);
     expect(table.judge(session, 7, now, now)).toBe("below-floor");
@@ -142,12 +145,12 @@ describe("the session table (rule: apply once)", () => {
     expect(left.mayAbsorb(right)).toBe(true);
     left.absorb(right);
     const session = left.session(client);
-    expect([...session.numbers.keys()]).toEqual([7, 8, 9]);
+    expect(listed(session.numbers)).toEqual([7, 8, 9]);
     expect(session).toMatchObject({ floor: 7, lastUsed: now + 5 });
     expect(left.judge(session, 4, now, now)).toBe("below-floor");
     expect(left.judge(left.session(client + 1), 1, now, now)).toBe("applied");
     left.applyFloor(session, 9);
-    expect([...session.numbers.keys()]).toEqual([9]);
+    expect(listed(session.numbers)).toEqual([9]);
     expect(left.takeChanges().changed.map(({ clientId }) => clientId)).toEqual([client, client + 1]);
   });
 

@@ -121,7 +121,7 @@ class HashWalk {
     const name = operations.allocate(key.length);
     operations.writeBinaryString(name, key, 0);
     const seed = operations.crc32(name, 0, name.length, this.checksum);
-    this.checksum = operations.crc32(cell.bytes!, cell.offset, cell.offset + cell.length, seed);
+    this.checksum = operations.crc32(cell.bytes, cell.offset, cell.offset + cell.length, seed);
     this.keys++;
     this.bytes += key.length + cell.length;
   }

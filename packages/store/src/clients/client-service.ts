@@ -281,8 +281,8 @@ export class ClientService {
           return;
         }
         results.push({
-          version: recordVersion(cell.bytes!, cell.offset),
-          value: recordValue(cell.bytes!, cell.offset, cell.length),
+          version: recordVersion(cell.bytes, cell.offset),
+          value: recordValue(cell.bytes, cell.offset, cell.length),
         });
       }
     }

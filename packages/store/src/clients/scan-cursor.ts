@@ -139,8 +139,8 @@ export class ScanCursor {
         (key, cell) => {
           this.#count++;
           if (request.countOnly) return;
-          const value = request.keysOnly ? nothing : recordValue(cell.bytes!, cell.offset, cell.length);
-          records.push({ key, version: recordVersion(cell.bytes!, cell.offset), value });
+          const value = request.keysOnly ? nothing : recordValue(cell.bytes, cell.offset, cell.length);
+          records.push({ key, version: recordVersion(cell.bytes, cell.offset), value });
           bytes += key.length + value.length + recordOverheadBytes;
         },
         () => bytes < this.#pageBytes,

@@ -9,11 +9,10 @@
 import { logIndex } from "@flotilla/base";
 import type { Environment, LogIndex, RangeId, ReplicaId } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
-import { newestKey } from "@flotilla/storage";
+import { NewestKeys, recordKind } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import type { EngineQueue } from "./engine-queue.ts";
 import type { Replica } from "../replica/replica.ts";
-import { isDelete } from "../replica/state-machine.ts";
 import type { RangeFlush } from "../replica/state-machine.ts";
 
 /** Records put into a batch in one turn: about a millisecond of work. */
@@ -41,6 +40,7 @@ export class Flusher {
   readonly #log: SharedLog;
   readonly #queue: EngineQueue;
   readonly #environment: Environment;
+  readonly #engineKeys: NewestKeys;
   #underWay = false;
   #notes: CheckpointNote[] = [];
   /** What is durable and the log was not told, for somebody's sake. */
@@ -62,6 +62,7 @@ export class Flusher {
     this.#log = dependencies.log;
     this.#queue = dependencies.queue;
     this.#environment = dependencies.environment;
+    this.#engineKeys = new NewestKeys(dependencies.environment.bytes);
   }
 
   get underWay(): boolean {
@@ -100,7 +101,6 @@ export class Flusher {
   }
 
   async #write(captured: readonly { readonly replica: Replica; readonly flush: RangeFlush }[]): Promise<void> {
-    const operations = this.#environment.bytes;
     const batch = this.#engine.batch();
     const flushed: FlushedRange[] = [];
     let inSlice = 0;
@@ -108,12 +108,15 @@ export class Flusher {
       let bytes = 0;
       for (const key of flush.deletes) batch.delete(key);
       for (const { key, value } of flush.puts) batch.put(key, value);
-      for (const [key, cell] of flush.frozen.records) {
-        if (cell.bytes === undefined) continue;
-        const engineKey = newestKey(key, operations);
-        if (isDelete(cell)) batch.delete(engineKey);
-        else batch.put(engineKey, cell.bytes.subarray(cell.offset, cell.offset + cell.length));
-        bytes += engineKey.length + cell.length;
+      const { table } = flush.frozen;
+      for (let row = 0; row < table.size; row++) {
+        const entry = table.bytes(row);
+        const recordAt = table.recordAt(row);
+        const engineKey = this.#engineKeys.of(entry, table.keyAt(row), table.keyLength(row));
+        const end = recordAt + table.recordLength(row);
+        if (recordKind(entry, recordAt) === "delete") batch.delete(engineKey);
+        else batch.put(engineKey, entry.subarray(recordAt, end));
+        bytes += engineKey.length + end - recordAt;
         this.records++;
         if (++inSlice < recordsPerSlice) continue;
         inSlice = 0;

@@ -34,7 +34,7 @@ export async function scanMeta(
   const records: { key: Key; value: Uint8Array }[] = [];
   for (const [key, cell] of cells) {
     machine.check(key, cell);
-    if (!isDelete(cell)) records.push({ key, value: recordValue(cell.bytes!, cell.offset, cell.length) });
+    if (!isDelete(cell)) records.push({ key, value: recordValue(cell.bytes, cell.offset, cell.length) });
   }
   return records;
 }

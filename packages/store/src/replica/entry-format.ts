@@ -171,23 +171,22 @@ export class EntryReader {
   existed = false;
   found = 0;
   effects = 0;
-  // … and the current effect: the record is bytes[recordAt, recordAt + recordLength).
-  key: Key = "" as Key;
+  // … and the current effect: the key is bytes[keyAt, keyAt + keyLength), the record bytes[recordAt, recordAt + recordLength).
+  keyAt = 0;
+  keyLength = 0;
   recordAt = 0;
   recordLength = 0;
 
   readonly #view: DataView;
   #offset: number = entryHeaderBytes;
-  readonly #operations: ByteOperations;
 
-  constructor(bytes: Uint8Array, operations: ByteOperations) {
+  constructor(bytes: Uint8Array) {
     if (bytes.length < entryHeaderBytes || bytes[0] !== entryFormat || bytes[1] !== entryKinds.commands) {
       throw new MalformedError(
         `not a commands entry of format ${entryFormat}: ${bytes.length} bytes, first ${bytes[0]}, ${bytes[1]}`,
       );
     }
     this.bytes = bytes;
-    this.#operations = operations;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.bounds = this.#uint53(2);
     this.firstVersion = this.#uint53(10);
@@ -226,10 +225,9 @@ export class EntryReader {
 
   nextEffect(): void {
     const at = this.#take(effectHeaderBytes);
-    const keyLength = this.#view.getUint16(at);
+    this.keyLength = this.#view.getUint16(at);
     this.recordLength = this.#view.getUint32(at + 2);
-    const keyAt = this.#take(keyLength);
-    this.key = this.#operations.binaryString(this.bytes, keyAt, keyAt + keyLength) as Key;
+    this.keyAt = this.#take(this.keyLength);
     this.recordAt = this.#take(this.recordLength);
   }
 }

@@ -8,7 +8,6 @@ import { recordBytes, recordVersion, writeRecord } from "@flotilla/storage";
 import type { Command, CommandBatch, CommandResult } from "@flotilla/transport";
 import type { ClientConnection } from "../clients/client-connection.ts";
 import { EntryWriter, commandBytesMax, statusApplied, statusConditionFailed, statusRepeated } from "./entry-format.ts";
-import type { Cell } from "./memtable.ts";
 import type { BatchAnswer } from "./pending-answers.ts";
 import type { ClientSession } from "./session-table.ts";
 import { isDelete } from "./state-machine.ts";
@@ -36,11 +35,9 @@ const emptyValue = new Uint8Array(0);
 export class Evaluator {
   readonly #machine: StateMachine;
   readonly #operations: ByteOperations;
-  /** Undo list of the entry being built: cells with what was pending in them before. */
-  #touched: Cell[] = [];
-  #keys: Key[] = [];
-  #before: number[] = [];
-  #noted: { session: ClientSession; number: number }[] = [];
+  /** Undo list of the entry being built: the numbers that were noted, with their sessions. */
+  readonly #notedSessions: ClientSession[] = [];
+  readonly #notedNumbers: number[] = [];
 
   constructor(machine: StateMachine, operations: ByteOperations) {
     this.#machine = machine;
@@ -57,10 +54,9 @@ export class Evaluator {
     index: number,
     firstVersion: Version,
   ): Evaluated | undefined {
-    this.#touched = [];
-    this.#keys = [];
-    this.#before = [];
-    this.#noted = [];
+    this.#machine.memtable.pending.begin(index);
+    this.#notedSessions.length = 0;
+    this.#notedNumbers.length = 0;
     const writer = new EntryWriter(
       measure(queue, bytesTarget),
       this.#machine.descriptor.epoch.bounds,
@@ -86,7 +82,7 @@ export class Evaluator {
           break;
         }
         queued.next++;
-        const refusal = this.#one(command, batch, session, writer, answer, index, firstVersion + writer.commands);
+        const refusal = this.#one(command, batch, session, writer, answer, firstVersion + writer.commands);
         if (refusal !== undefined) refused.push(refusal);
       }
       if (refused.length > 0) queued.connection.answerCommands(batch.batchId, this.#machine.lastVersion, refused);
@@ -100,13 +96,9 @@ export class Evaluator {
 
   /** Raft did not take the entry: as if it had never been evaluated. */
   undo(): void {
-    for (let i = this.#touched.length - 1; i >= 0; i--) {
-      const cell = this.#touched[i]!;
-      cell.pendingIndex = this.#before[2 * i]!;
-      cell.pendingVersion = this.#before[2 * i + 1]!;
-      this.#machine.memtable.forgetIfEmpty(this.#keys[i]!);
-    }
-    for (const { session, number } of this.#noted) session.numbers.delete(number);
+    this.#machine.memtable.pending.takeBack();
+    for (let i = this.#notedNumbers.length - 1; i >= 0; i--)
+      this.#notedSessions[i]!.numbers.delete(this.#notedNumbers[i]!);
   }
 
   #one(
@@ -115,7 +107,6 @@ export class Evaluator {
     session: ClientSession,
     writer: EntryWriter,
     answer: BatchAnswer,
-    index: number,
     commandVersion: number,
   ): CommandResult | undefined {
     const machine = this.#machine;
@@ -134,7 +125,8 @@ export class Evaluator {
     }
     writer.beginGroup(batch.clientId, batch.floor);
     machine.sessions.notePending(session, command.number, command.firstSent);
-    this.#noted.push({ session, number: command.number });
+    this.#notedSessions.push(session);
+    this.#notedNumbers.push(command.number);
     const blind = command.kind === "put" && command.condition === "none";
     const found = blind ? noVersion : this.#foundVersion(key);
     const holds =
@@ -152,12 +144,7 @@ export class Evaluator {
       const recordAt = writer.effect(key, recordBytes(value.length));
       const keyAt = recordAt - key.length;
       writeRecord(writer.bytes, recordAt, keyAt, key.length, kind, version(commandVersion), value, this.#operations);
-      const cell = machine.memtable.cellForWrite(key);
-      this.#touched.push(cell);
-      this.#keys.push(key);
-      this.#before.push(cell.pendingIndex, cell.pendingVersion);
-      cell.pendingIndex = index;
-      cell.pendingVersion = isPut ? commandVersion : 0;
+      machine.memtable.pending.add(key, isPut ? commandVersion : 0);
     }
     answer.results.push(result(command.number, "applied", version(commandVersion), found !== 0));
     return undefined;
@@ -165,11 +152,11 @@ export class Evaluator {
 
   /** The version that a condition meets: pending before committed before the engine; 0 = no record. */
   #foundVersion(key: Key): number {
-    const cell = this.#machine.memtable.activeCell(key);
-    if (cell !== undefined && cell.pendingIndex !== 0) return cell.pendingVersion;
+    const pending = this.#machine.memtable.pending.find(key);
+    if (pending !== undefined) return pending;
     const committed = this.#machine.newest(key);
     if (committed === undefined || isDelete(committed)) return 0;
-    return recordVersion(committed.bytes!, committed.offset);
+    return recordVersion(committed.bytes, committed.offset);
   }
 }
 

@@ -2,68 +2,95 @@
  * A range's records that are not in the engine yet: committed and applied ones, and in front of them the leader's
  * pending ones, which only conditions see (rules: one synchronous step, memtable).
  *
- * One Map from key to a cell. A flush freezes it: the frozen map stays readable until its batch is written, while new
- * records go into a fresh one. Reads go active → frozen → engine.
+ * One table from key to where its record stands. A flush freezes it: the frozen table stays readable until its batch is
+ * written, while new records go into a fresh one. Reads go active → frozen → engine.
  */
 import { assert } from "@flotilla/base";
-import type { Key } from "@flotilla/base";
+import type { ByteOperations, Key } from "@flotilla/base";
+import { PendingRecords } from "./pending-records.ts";
+import { RecordTable, rowBytes } from "./record-table.ts";
+import type { Cell } from "./record-table.ts";
 
-/** Bytes that a cell costs beside its key and record; an estimate for back-pressure. */
-const cellBytes = 120;
+export type { Cell } from "./record-table.ts";
+
 /** How much memory records may keep for each byte of their own, before a flush is worth while for that alone. */
 const heldFactor = 2;
 
-export class Cell {
-  /** The newest committed record is bytes[offset, offset + length); undefined = none here. */
-  bytes: Uint8Array | undefined = undefined;
-  offset = 0;
-  length = 0;
-  /** Log index of the newest pending record; 0 = none. */
-  pendingIndex = 0;
-  /** Version of the newest pending record, 0 when it is a delete. Only with pendingIndex. */
-  pendingVersion = 0;
+/** What a flush under way writes, as reads see it. */
+interface FrozenRecords {
+  /** The batch is in the engine: nobody looks in here any more. */
+  readonly written: boolean;
+  find(key: Key): Cell | undefined;
+  sortedKeys(operations: ByteOperations): readonly Key[];
 }
 
 /**
  * What a flush under way writes. Both halves share it when the range is split meanwhile, each looking only for its own
  * keys; so whoever wrote it says so here, and not to one memtable.
  */
-export interface FrozenRecords {
-  readonly records: ReadonlyMap<Key, Cell>;
-  /** The keys, sorted when somebody asked for that. */
-  sorted: Key[] | undefined;
-  /** The batch is in the engine: nobody looks in here any more. */
-  written: boolean;
+export class FrozenTable implements FrozenRecords {
+  readonly table: RecordTable;
+  written = false;
+  #sorted: readonly Key[] | undefined;
+
+  /** `sorted`: its keys, when somebody has asked for them. */
+  constructor(table: RecordTable, sorted: readonly Key[] | undefined) {
+    this.table = table;
+    this.#sorted = sorted;
+  }
+
+  find(key: Key): Cell | undefined {
+    return this.table.find(key);
+  }
+
+  sortedKeys(operations: ByteOperations): readonly Key[] {
+    this.#sorted ??= this.table.sortedKeys(operations);
+    return this.#sorted;
+  }
 }
 
-/** Of two ranges that were merged while a flush of both was under way. Their keys are different ones. */
+/** Of two ranges that were merged while a flush of both was under way. A key that is in both has the same record there. */
 class JoinedRecords implements FrozenRecords {
-  readonly records: ReadonlyMap<Key, Cell>;
-  sorted: Key[] | undefined = undefined;
-  readonly #parts: readonly FrozenRecords[];
+  readonly #left: FrozenRecords;
+  readonly #right: FrozenRecords;
+  #sorted: readonly Key[] | undefined = undefined;
 
   constructor(left: FrozenRecords, right: FrozenRecords) {
-    this.records = new Map([...left.records, ...right.records]);
-    this.#parts = [left, right];
+    this.#left = left;
+    this.#right = right;
   }
 
   get written(): boolean {
-    return this.#parts.every(({ written }) => written);
+    return this.#left.written && this.#right.written;
+  }
+
+  find(key: Key): Cell | undefined {
+    return this.#left.find(key) ?? this.#right.find(key);
+  }
+
+  sortedKeys(operations: ByteOperations): readonly Key[] {
+    this.#sorted ??= [...new Set([...this.#left.sortedKeys(operations), ...this.#right.sortedKeys(operations)])].sort();
+    return this.#sorted;
   }
 }
 
 export class Memtable {
-  /** Invariant: cells of `#active` with pendingIndex > 0 belong to entries of the current term. */
-  #active: Map<Key, Cell> = new Map();
+  /** Of entries of the current term that this leader proposed. */
+  readonly pending: PendingRecords = new PendingRecords();
+  readonly #operations: ByteOperations;
+  #active: RecordTable = new RecordTable();
   #frozenRecords: FrozenRecords | undefined = undefined;
   #activeBytes = 0;
   #frozenBytes = 0;
   /** Bytes of the entries applied: each record keeps the memory of its whole entry. */
   #activeHeldBytes = 0;
   #frozenHeldBytes = 0;
-  /** Sorted keys of #active, valid while its size is #sortedSize. */
+  /** Sorted keys of #active, valid while its size is that of the list. */
   #sorted: Key[] | undefined = undefined;
-  #sortedSize = 0;
+
+  constructor(operations: ByteOperations) {
+    this.#operations = operations;
+  }
 
   get #frozen(): FrozenRecords | undefined {
     if (this.#frozenRecords?.written === true) this.#forgetFrozen();
@@ -94,98 +121,40 @@ export class Memtable {
 
   /** The newest committed record, or undefined: look into the engine. */
   committed(key: Key): Cell | undefined {
-    const cell = this.#active.get(key);
-    if (cell !== undefined && cell.bytes !== undefined) return cell;
-    return this.#frozen?.records.get(key);
+    return this.#active.find(key) ?? this.#frozen?.find(key);
   }
 
-  /** The cell of a key that is being written: made on first write. */
-  cellForWrite(key: Key): Cell {
-    let cell = this.#active.get(key);
-    if (cell === undefined) {
-      cell = new Cell();
-      this.#active.set(key, cell);
-    }
-    return cell;
-  }
-
-  /** What was written there is taken back. */
-  forgetIfEmpty(key: Key): void {
-    const cell = this.#active.get(key);
-    if (cell !== undefined && cell.bytes === undefined && cell.pendingIndex === 0) {
-      this.#active.delete(key);
-      this.#sorted = undefined;
-    }
-  }
-
-  /** The active cell, if there is one: tells of pending records. */
-  activeCell(key: Key): Cell | undefined {
-    return this.#active.get(key);
-  }
-
-  /** An applied entry's effect: becomes the newest committed record. */
-  apply(key: Key, bytes: Uint8Array, offset: number, length: number, index: number): void {
-    let cell = this.#active.get(key);
-    if (cell === undefined) {
-      cell = new Cell();
-      this.#active.set(key, cell);
-      this.#activeBytes += cellBytes + key.length;
-    } else if (cell.bytes === undefined) this.#activeBytes += cellBytes + key.length;
-    this.#activeBytes += length - cell.length;
-    cell.bytes = bytes;
-    cell.offset = offset;
-    cell.length = length;
-    if (cell.pendingIndex === index) cell.pendingIndex = 0;
-  }
-
-  /** The entry at `index` was rejected: what it would have written is not pending any more. */
-  dropPendingOf(key: Key, index: number): void {
-    const cell = this.#active.get(key);
-    if (cell?.pendingIndex !== index) return;
-    cell.pendingIndex = 0;
-    this.forgetIfEmpty(key);
-  }
-
-  /** The term ended: nothing pending may be seen any more. */
-  dropPending(): void {
-    for (const [key, cell] of this.#active) {
-      if (cell.bytes === undefined) this.#active.delete(key);
-      else cell.pendingIndex = 0;
-    }
-    this.#sorted = undefined;
+  /** An applied entry's effect becomes the newest committed record. Key and record stay where they stand in `bytes`. */
+  apply(bytes: Uint8Array, keyAt: number, keyLength: number, recordAt: number, recordLength: number): void {
+    const before = this.#active.put(bytes, keyAt, keyLength, recordAt, recordLength);
+    this.#activeBytes += before < 0 ? rowBytes + keyLength + recordLength : recordLength - before;
   }
 
   /** Begins a flush. What is given to the caller stays readable until the caller marks it as written. */
-  freeze(): FrozenRecords {
+  freeze(): FrozenTable {
     assert(this.#frozen === undefined, "a memtable is frozen while another flush of it is under way");
-    const frozen = this.#active;
-    const active = new Map<Key, Cell>();
-    for (const [key, cell] of frozen) {
-      if (cell.pendingIndex === 0) continue;
-      const moved = new Cell();
-      moved.pendingIndex = cell.pendingIndex;
-      moved.pendingVersion = cell.pendingVersion;
-      active.set(key, moved);
-      if (cell.bytes === undefined) frozen.delete(key);
-    }
-    const sorted = this.#sortedSize === frozen.size ? this.#sorted : undefined;
-    const frozenRecords: FrozenRecords = { records: frozen, sorted, written: false };
-    this.#frozenRecords = frozenRecords;
+    const table = this.#active;
+    const sorted = this.#sorted?.length === table.size ? this.#sorted : undefined;
+    const frozenTable = new FrozenTable(table, sorted);
+    this.#frozenRecords = frozenTable;
     this.#frozenBytes = this.#activeBytes;
     this.#frozenHeldBytes = this.#activeHeldBytes;
+    // As many as before, or nearly, are likely to come.
+    this.#begin(new RecordTable(Math.floor(table.size / 2)));
+    return frozenTable;
+  }
+
+  #begin(active: RecordTable): void {
     this.#active = active;
     this.#activeBytes = 0;
     this.#activeHeldBytes = 0;
     this.#sorted = undefined;
-    return frozenRecords;
   }
 
   /** The state machine is replaced (range snapshot) or gone. A batch under way may still write what was frozen. */
   clear(): void {
-    this.#active = new Map();
-    this.#activeBytes = 0;
-    this.#activeHeldBytes = 0;
-    this.#sorted = undefined;
+    this.#begin(new RecordTable());
+    this.pending.clear();
     this.#forgetFrozen();
   }
 
@@ -194,33 +163,41 @@ export class Memtable {
    * stays readable in both until it is written. Nothing may be pending from there on.
    */
   split(key: Key): Memtable {
-    const right = new Memtable();
-    const before = this.#active.size;
-    let movedBytes = 0;
-    for (const [each, cell] of this.#active) {
-      if (each < key) continue;
-      assert(cell.pendingIndex === 0, () => `a record pending at ${cell.pendingIndex} in the right half of a split`);
-      this.#active.delete(each);
-      right.#active.set(each, cell);
-      movedBytes += cellBytes + each.length + cell.length;
+    assert(!this.pending.anyFrom(key), "a record is pending in the right half of a split");
+    const right = new Memtable(this.#operations);
+    const whole = this.#active;
+    const heldBytes = this.#activeHeldBytes;
+    this.#begin(new RecordTable());
+    for (let row = 0; row < whole.size; row++) {
+      const half = whole.key(row, this.#operations) < key ? this : right;
+      half.apply(
+        whole.bytes(row),
+        whole.keyAt(row),
+        whole.keyLength(row),
+        whole.recordAt(row),
+        whole.recordLength(row),
+      );
     }
     // Of what the records keep in memory, each half gets its share by their number.
-    const movedHeldBytes = before === 0 ? 0 : Math.round((this.#activeHeldBytes * right.#active.size) / before);
-    this.#activeBytes -= movedBytes;
-    this.#activeHeldBytes -= movedHeldBytes;
-    right.#activeBytes = movedBytes;
+    const movedHeldBytes = whole.size === 0 ? 0 : Math.round((heldBytes * right.#active.size) / whole.size);
+    this.#activeHeldBytes = heldBytes - movedHeldBytes;
     right.#activeHeldBytes = movedHeldBytes;
     right.#frozenRecords = this.#frozen;
-    this.#sorted = undefined;
     return right;
   }
 
   /** A merge: everything of `right`, whose keys are other ones, which is left empty. Nothing may be pending there. */
   absorb(right: Memtable): void {
-    for (const [key, cell] of right.#active) {
-      assert(cell.pendingIndex === 0, () => `a record pending at ${cell.pendingIndex} in a range that is merged away`);
-      this.#active.set(key, cell);
-    }
+    assert(right.pending.entries === 0, "a record is pending in a range that is merged away");
+    const table = right.#active;
+    for (let row = 0; row < table.size; row++)
+      this.#active.put(
+        table.bytes(row),
+        table.keyAt(row),
+        table.keyLength(row),
+        table.recordAt(row),
+        table.recordLength(row),
+      );
     this.#activeBytes += right.#activeBytes;
     this.#activeHeldBytes += right.#activeHeldBytes;
     const [own, taken] = [this.#frozen, right.#frozen];
@@ -235,16 +212,11 @@ export class Memtable {
 
   /** The committed records of start ≤ key < end at this moment, in order, the newest one of each key. */
   snapshot(start: Key, end: Key): { readonly keys: Key[]; readonly cells: Cell[] } {
-    if (this.#sorted === undefined || this.#sortedSize !== this.#active.size) {
-      this.#sorted = [...this.#active.keys()].sort();
-      this.#sortedSize = this.#active.size;
-    }
-    const frozenRecords = this.#frozen;
-    if (frozenRecords !== undefined) frozenRecords.sorted ??= [...frozenRecords.records.keys()].sort();
+    if (this.#sorted?.length !== this.#active.size) this.#sorted = this.#active.sortedKeys(this.#operations);
     const keys: Key[] = [];
     const cells: Cell[] = [];
     const active = this.#sorted;
-    const frozen = frozenRecords?.sorted ?? [];
+    const frozen = this.#frozen?.sortedKeys(this.#operations) ?? [];
     let a = lowerBound(active, start);
     let f = lowerBound(frozen, start);
     for (;;) {
@@ -254,15 +226,8 @@ export class Memtable {
       if (key === undefined) return { keys, cells };
       if (key === frozenKey) f++;
       if (key === activeKey) a++;
-      const cell = this.committed(key);
-      if (cell === undefined || cell.bytes === undefined) continue;
-      // A copy: the cell goes on changing while the scan reads.
-      const kept = new Cell();
-      kept.bytes = cell.bytes;
-      kept.offset = cell.offset;
-      kept.length = cell.length;
       keys.push(key);
-      cells.push(kept);
+      cells.push(this.committed(key)!);
     }
   }
 }

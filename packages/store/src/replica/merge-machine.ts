@@ -104,7 +104,7 @@ export function mergeMachines(left: StateMachine, right: StateMachine, merge: Me
     () => `range ${taken.rangeId} is not sealed at ${merge.sealIndex}: ${JSON.stringify(sealed)}`,
   );
   // The right range's terms end here: whatever was under way in one of them stands behind its seal and has no effect.
-  right.memtable.dropPending();
+  right.memtable.pending.clear();
   right.sessions.dropPending();
   if (!left.sessions.mayAbsorb(right.sessions)) return false;
   left.memtable.absorb(right.memtable);

@@ -25,9 +25,10 @@ export interface RecordChange {
   readonly value: Uint8Array | undefined;
 }
 
-/** Where the key's record stands in the entry. */
+/** Where a key and its record stand in the entry. */
 export interface RecordEffect {
-  readonly key: Key;
+  readonly keyAt: number;
+  readonly keyLength: number;
   readonly recordAt: number;
   readonly recordLength: number;
 }
@@ -68,7 +69,7 @@ export function encodeRecordsEntry(
 }
 
 /** Throws `MalformedError`, before anything of the entry is applied. */
-export function decodeRecordsEntry(bytes: Uint8Array, operations: ByteOperations): RecordsEntry {
+export function decodeRecordsEntry(bytes: Uint8Array): RecordsEntry {
   const reader = new BinaryReader(bytes);
   const format = reader.uint8();
   const kind = reader.uint8();
@@ -81,8 +82,8 @@ export function decodeRecordsEntry(bytes: Uint8Array, operations: ByteOperations
   for (let i = 0; i < count; i++) {
     const keyLength = reader.uint16();
     const recordLength = reader.uint32();
-    const key = reader.binaryString(keyLength, operations) as Key;
-    effects.push({ key, recordAt: reader.take(recordLength), recordLength });
+    const keyAt = reader.take(keyLength);
+    effects.push({ keyAt, keyLength, recordAt: reader.take(recordLength), recordLength });
   }
   if (reader.remaining > 0) throw new MalformedError(`${reader.remaining} bytes behind the last effect`);
   return { bounds, version, effects };

@@ -468,7 +468,7 @@ export class Replica {
     this.#leaderTerm = noTerm;
     this.#canEvaluate = false;
     this.#assigned = noVersion;
-    this.machine.memtable.dropPending();
+    this.machine.memtable.pending.clear();
     this.machine.sessions.dropPending();
     const { lastVersion } = this.machine;
     this.#answers.answerUnknown(lastVersion);

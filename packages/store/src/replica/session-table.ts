@@ -7,6 +7,8 @@ import { version } from "@flotilla/base";
 import type { Version } from "@flotilla/base";
 import { sessionEntriesMax } from "@flotilla/storage";
 import { statusApplied, statusRepeated } from "./entry-format.ts";
+import { SessionNumbers } from "./session-numbers.ts";
+import type { AppliedCommand } from "./session-numbers.ts";
 
 /** A command older than this behind the range's last version is refused, and its record may be forgotten. */
 export const sessionWindowVersions: number = 10 * 60 * 1000 * 4096;
@@ -17,15 +19,6 @@ export const sessionNumbersMax = 65_536;
 /** Clients that a range remembers; while there are as many, others are answered Busy. */
 export const sessionClientsMax = 200_000;
 
-export interface AppliedCommand {
-  /** 0 = under way in this leader's term, not applied; else as in the entry. */
-  status: number;
-  /** Of the record written; for a failed condition of the record found. */
-  version: number;
-  existed: boolean;
-  firstSent: number;
-}
-
 export class ClientSession {
   readonly clientId: number;
   /** Never falls. Every number below it is settled. */
@@ -33,7 +26,7 @@ export class ClientSession {
   /** Version of its last command applied. */
   lastUsed = 0;
   /** Numbers ≥ floor (lower ones only while under way). */
-  readonly numbers: Map<number, AppliedCommand> = new Map();
+  readonly numbers: SessionNumbers = new SessionNumbers();
   /** Differs from what the engine has. */
   dirty = false;
 
@@ -72,8 +65,8 @@ export class SessionTable {
   /** What the leader does with a command that arrives, pending ones included. */
   judge(session: ClientSession, number: number, firstSent: number, lastVersion: number): SessionVerdict {
     if (number < session.floor) return "below-floor";
-    const known = session.numbers.get(number);
-    if (known !== undefined) return known.status === 0 ? "pending" : "applied";
+    const known = session.numbers.find(number);
+    if (known >= 0) return session.numbers.statusAt(known) === 0 ? "pending" : "applied";
     if (firstSent < lastVersion - sessionWindowVersions) return "too-old";
     if (session.numbers.size >= sessionNumbersMax) return "too-many";
     return "new";
@@ -81,20 +74,20 @@ export class SessionTable {
 
   /** The leader gave the command to Raft. */
   notePending(session: ClientSession, number: number, firstSent: number): void {
-    session.numbers.set(number, { status: 0, version: 0, existed: false, firstSent });
+    session.numbers.set(number, 0, 0, false, firstSent);
   }
 
   /** The entry that the command was in was rejected. */
   dropPendingOf(clientId: number, number: number): void {
     const session = this.#clients.get(clientId);
-    if (session?.numbers.get(number)?.status === 0) session.numbers.delete(number);
+    if (session === undefined) return;
+    const known = session.numbers.find(number);
+    if (known >= 0 && session.numbers.statusAt(known) === 0) session.numbers.delete(number);
   }
 
   /** The term ended: what is not applied is forgotten. Rare, so it looks at everything. */
   dropPending(): void {
-    for (const session of this.#clients.values()) {
-      for (const [number, command] of session.numbers) if (command.status === 0) session.numbers.delete(number);
-    }
+    for (const { numbers } of this.#clients.values()) numbers.retain((i) => numbers.statusAt(i) !== 0);
   }
 
   /** One command of an applied entry; `commandVersion` is its own, `kept` what its answer carries. */
@@ -110,15 +103,7 @@ export class SessionTable {
     this.#touch(session);
     session.lastUsed = commandVersion;
     if (status === statusRepeated) return;
-    const known = session.numbers.get(number);
-    if (known === undefined) {
-      session.numbers.set(number, { status, version: kept, existed, firstSent });
-      return;
-    }
-    known.status = status;
-    known.version = kept;
-    known.existed = existed;
-    known.firstSent = firstSent;
+    session.numbers.set(number, status, kept, existed, firstSent);
   }
 
   /** The floor that stood in an applied entry: what is below is settled and dropped. */
@@ -126,10 +111,7 @@ export class SessionTable {
     if (floor <= session.floor) return;
     this.#touch(session);
     session.floor = floor;
-    for (const [number, command] of session.numbers) {
-      if (number >= floor) break;
-      if (command.status !== 0) session.numbers.delete(number);
-    }
+    session.numbers.dropAppliedBelow(floor);
   }
 
   /**
@@ -140,18 +122,19 @@ export class SessionTable {
     if (Math.floor(previous / sweepVersions) === Math.floor(last / sweepVersions)) return;
     const oldest = last - sessionWindowVersions;
     for (const session of this.#clients.values()) {
+      const { numbers } = session;
+      const before = numbers.size;
       let applied = 0;
-      for (const [number, command] of session.numbers) {
-        if (command.status === 0) continue;
+      numbers.retain((i) => {
+        const status = numbers.statusAt(i);
+        if (status === 0) return true;
         // A failed condition has no version of its own: its client's last one is not older.
-        const own = command.status === statusApplied ? command.version : session.lastUsed;
-        if (command.firstSent >= oldest || own >= oldest) {
-          applied++;
-          continue;
-        }
-        session.numbers.delete(number);
-        this.#touch(session);
-      }
+        const own = status === statusApplied ? numbers.versionAt(i) : session.lastUsed;
+        const keeps = numbers.firstSentAt(i) >= oldest || own >= oldest;
+        if (keeps) applied++;
+        return keeps;
+      });
+      if (numbers.size < before) this.#touch(session);
       if (applied === 0 && session.lastUsed < oldest) this.#forget(session);
     }
   }
@@ -185,13 +168,7 @@ export class SessionTable {
     const copy = new SessionTable();
     for (const { clientId, floor, lastUsed, numbers } of this.#clients.values()) {
       if (lastUsed === 0) continue;
-      const applied = [...numbers].filter(([, { status }]) => status !== 0);
-      copy.restore(
-        clientId,
-        floor,
-        lastUsed,
-        applied.map(([number, command]) => [number, { ...command }] as const),
-      );
+      copy.restore(clientId, floor, lastUsed, appliedOf(numbers));
       copy.#touch(copy.session(clientId));
     }
     return copy;
@@ -215,11 +192,9 @@ export class SessionTable {
       this.#touch(session);
       session.lastUsed = Math.max(session.lastUsed, lastUsed);
       session.floor = Math.max(session.floor, floor);
-      const all = new Map([...session.numbers, ...numbers]);
-      session.numbers.clear();
-      // In rising order, as floors find them.
-      for (const number of [...all.keys()].sort((a, b) => a - b))
-        if (number >= session.floor) session.numbers.set(number, all.get(number)!);
+      session.numbers.dropAppliedBelow(session.floor);
+      for (const [number, { status, version: kept, existed, firstSent }] of appliedOf(numbers))
+        if (number >= session.floor) session.numbers.set(number, status, kept, existed, firstSent);
     }
   }
 
@@ -233,13 +208,21 @@ export class SessionTable {
     const session = this.session(clientId);
     session.floor = floor;
     session.lastUsed = lastUsed;
-    for (const [number, command] of numbers) session.numbers.set(number, command);
+    for (const [number, { status, version: kept, existed, firstSent }] of numbers)
+      session.numbers.set(number, status, kept, existed, firstSent);
   }
 
   clear(): void {
     this.#clients.clear();
     this.#dirty = [];
     this.#removed = [];
+  }
+}
+
+function* appliedOf(numbers: SessionNumbers): Iterable<readonly [number, AppliedCommand]> {
+  for (let i = 0; i < numbers.size; i++) {
+    const number = numbers.at(i);
+    if (numbers.statusAt(i) !== 0) yield [number, numbers.get(number)!];
   }
 }
 

@@ -30,22 +30,22 @@ import type {
   SessionRow,
 } from "@flotilla/storage";
 import { EntryReader, statusApplied, statusRepeated } from "./entry-format.ts";
-import { Cell, Memtable } from "./memtable.ts";
-import type { FrozenRecords } from "./memtable.ts";
+import { Memtable } from "./memtable.ts";
+import type { Cell, FrozenTable } from "./memtable.ts";
 import { withMembers } from "./member-change.ts";
 import type { MemberPlace } from "./member-change.ts";
 import { decodeRecordsEntry } from "./records-entry.ts";
 import { SessionTable } from "./session-table.ts";
 import type { ClientSession } from "./session-table.ts";
 
-/** What a flush writes for one range, captured at one instant: its own records as bytes, its keys' as frozen cells. */
+/** What a flush writes for one range, captured at one instant: its own records as bytes, its keys' as a frozen table. */
 export interface RangeFlush {
   readonly rangeId: RangeId;
   readonly appliedIndex: LogIndex;
   readonly deletes: readonly Uint8Array[];
   readonly puts: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[];
   /** Marked as written by whoever has written them. */
-  readonly frozen: FrozenRecords;
+  readonly frozen: FrozenTable;
 }
 
 export class StateMachine {
@@ -89,7 +89,7 @@ export class StateMachine {
     engine: Engine,
     operations: ByteOperations,
     content: { readonly memtable: Memtable; readonly sessions: SessionTable } = {
-      memtable: new Memtable(),
+      memtable: new Memtable(operations),
       sessions: new SessionTable(),
     },
   ) {
@@ -126,9 +126,9 @@ export class StateMachine {
 
   /** Returns false when the entry was evaluated under other bounds: then it has no effect at all (rule: epoch at apply). */
   applyCommands(entry: Entry): boolean {
-    const reader = new EntryReader(entry.data, this.#operations);
-    if (reader.bounds !== this.descriptor.epoch.bounds || this.sealed !== undefined) {
-      this.#dropPending(reader, entry);
+    const reader = new EntryReader(entry.data);
+    if (reader.bounds !== this.descriptor.epoch.bounds) {
+      this.#dropPending(reader);
       return false;
     }
     const { memtable, sessions } = this;
@@ -144,7 +144,7 @@ export class StateMachine {
         effects += reader.effects;
         for (let e = 0; e < reader.effects; e++) {
           reader.nextEffect();
-          memtable.apply(reader.key, reader.bytes, reader.recordAt, reader.recordLength, entry.index);
+          memtable.apply(reader.bytes, reader.keyAt, reader.keyLength, reader.recordAt, reader.recordLength);
         }
         commandVersion++;
       }
@@ -161,10 +161,10 @@ export class StateMachine {
 
   /** False as for commands. */
   applyRecords(entry: Entry): boolean {
-    const { bounds, version: given, effects } = decodeRecordsEntry(entry.data, this.#operations);
+    const { bounds, version: given, effects } = decodeRecordsEntry(entry.data);
     if (bounds !== this.descriptor.epoch.bounds || this.sealed !== undefined) return false;
-    for (const { key, recordAt, recordLength } of effects)
-      this.memtable.apply(key, entry.data, recordAt, recordLength, entry.index);
+    for (const { keyAt, keyLength, recordAt, recordLength } of effects)
+      this.memtable.apply(entry.data, keyAt, keyLength, recordAt, recordLength);
     if (effects.length > 0) this.memtable.noteEntry(entry.data.length);
     if (given > this.lastVersion) {
       this.sessions.sweep(this.lastVersion, given);
@@ -174,16 +174,13 @@ export class StateMachine {
   }
 
   /** What a leader noted when it proposed the entry is not under way any more: a retry is a new command. */
-  #dropPending(reader: EntryReader, entry: Entry): void {
+  #dropPending(reader: EntryReader): void {
     for (let g = 0; g < reader.groups; g++) {
       reader.nextGroup();
       for (let c = 0; c < reader.commands; c++) {
         reader.nextCommand();
         if (reader.status !== statusRepeated) this.sessions.dropPendingOf(reader.clientId, reader.number);
-        for (let e = 0; e < reader.effects; e++) {
-          reader.nextEffect();
-          this.memtable.dropPendingOf(reader.key, entry.index);
-        }
+        for (let e = 0; e < reader.effects; e++) reader.nextEffect();
       }
     }
   }
@@ -194,6 +191,7 @@ export class StateMachine {
     this.appliedIndex = logIndex(entry.index);
     this.appliedTerm = entry.term;
     this.changed = true;
+    this.memtable.pending.settle(entry.index);
   }
 
   /**
@@ -202,7 +200,7 @@ export class StateMachine {
    */
   newest(key: Key): Cell | undefined {
     let cell = this.memtable.committed(key);
-    if (cell === undefined || cell.bytes === undefined) {
+    if (cell === undefined) {
       const bytes = this.#engine.getNow(newestKey(key, this.#operations));
       if (bytes === undefined) return undefined;
       cell = recordCell(bytes);
@@ -212,7 +210,7 @@ export class StateMachine {
   }
 
   check(key: Key, cell: Cell): void {
-    if (!verifyRecord(key, cell.bytes!, cell.offset, cell.length, this.#operations)) {
+    if (!verifyRecord(key, cell.bytes, cell.offset, cell.length, this.#operations)) {
       throw new CorruptionError(
         "data",
         cell.offset,
@@ -272,24 +270,23 @@ export class StateMachine {
 
 function sessionRow(session: ClientSession): SessionRow {
   const entries = new Map<number, SessionEntry>();
-  for (const [number, command] of session.numbers) {
-    if (command.status === 0 || number < session.floor) continue;
+  const { numbers } = session;
+  for (let i = 0; i < numbers.size; i++) {
+    const number = numbers.at(i);
+    const status = numbers.statusAt(i);
+    if (status === 0 || number < session.floor) continue;
     entries.set(number, {
-      status: command.status === statusApplied ? "applied" : "condition-failed",
-      version: version(command.version),
-      existed: command.existed,
-      firstSent: version(command.firstSent),
+      status: status === statusApplied ? "applied" : "condition-failed",
+      version: version(numbers.versionAt(i)),
+      existed: numbers.existedAt(i),
+      firstSent: version(numbers.firstSentAt(i)),
     });
   }
   return { floor: session.floor, lastUsed: version(session.lastUsed), entries };
 }
 
 export function recordCell(bytes: Uint8Array): Cell {
-  const cell = new Cell();
-  cell.bytes = bytes;
-  cell.offset = 0;
-  cell.length = bytes.length;
-  return cell;
+  return { bytes, offset: 0, length: bytes.length };
 }
 
-export const isDelete = (cell: Cell): boolean => recordKind(cell.bytes!, cell.offset) === "delete";
+export const isDelete = (cell: Cell): boolean => recordKind(cell.bytes, cell.offset) === "delete";
