@@ -53,9 +53,10 @@ export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
 
 /** More nodes than replicas; what placement does by itself happens within seconds, too. */
 export function elasticSeedOptions(seed: number): SeedOptions {
-  const { nodes, splitBytes, placement } = elasticVariation(seed);
-  const settings = { ...simulatedClusterDefault.settings, storeDownMs: 6000, splitBytes };
-  return { ...seedOptionsDefault, seed, nodes, splitAt: ["key-10"], settings, placement };
+  const { nodes, splitBytes, faultGapMsMax, placement } = elasticVariation(seed);
+  const faults = { ...seedOptionsDefault.faults, gapMsMax: faultGapMsMax };
+  const settings = { ...simulatedClusterDefault.settings, storeDownMs: 3000, splitBytes };
+  return { ...seedOptionsDefault, seed, nodes, splitAt: ["key-10"], settings, faults, placement };
 }
 
 export interface SeedReport {

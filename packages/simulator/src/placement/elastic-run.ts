@@ -188,6 +188,8 @@ function whyOf(reason: string): string {
 export interface ElasticVariation {
   readonly nodes: number;
   readonly splitBytes: number;
+  /** Longest pause between two faults: where everything fails all the time, little is placed. */
+  readonly faultGapMsMax: number;
   readonly placement: PlacementOptions;
 }
 
@@ -196,8 +198,9 @@ export function elasticVariation(seed: number): ElasticVariation {
   return {
     nodes: random.pick([4, 5, 5, 5, 6]),
     splitBytes: random.pick([2 * 1024, 4 * 1024, 12 * 1024, 1 << 30]),
+    faultGapMsMax: random.pick([1500, 4000, 10_000]),
     placement: {
-      thinkMsMax: random.pick([200, 600, 1500]),
+      thinkMsMax: random.pick([100, 400, 1000]),
       killChance: random.pick([0, 0.05, 0.15, 0.3]),
       absenceChance: 0.5,
       absenceMsMin: 8000,
