@@ -15,10 +15,10 @@ async function mostAtOnce(gate: JobGate, jobs: number): Promise<number> {
 }
 
 describe("reads in the pool", () => {
-  test("I5 leave threads for the log, a batch and a settle", async () => {
-    expect(await mostAtOnce(new JobGate(8, 1), 50)).toBe(4);
+  test("I5 leave threads for the log, a batch, a settle and a reader", async () => {
+    expect(await mostAtOnce(new JobGate(8, 1), 50)).toBe(3);
     expect(await mostAtOnce(new JobGate(4, 1), 50)).toBe(1);
-    expect(await mostAtOnce(new JobGate(16, 3), 50)).toBe(2);
+    expect(await mostAtOnce(new JobGate(16, 2), 50)).toBe(4);
   });
 
   test("a job that fails makes room for the next", async () => {

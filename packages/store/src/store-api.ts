@@ -5,6 +5,7 @@ import type { SharedLog } from "@flotilla/raft-log";
 import type { Engine } from "@flotilla/storage";
 import type { Codec, Dialer, ListenerFactory, StoreStatus } from "@flotilla/transport";
 import type { NodeId, StoreId } from "@flotilla/base";
+import type { SnapshotJobs } from "./snapshot/snapshot-jobs.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 export interface StoreOptions {
@@ -35,6 +36,8 @@ export interface StoreDependencies {
   readonly files: Files;
   readonly log: SharedLog;
   readonly engine: Engine;
+  /** On that engine and those files. */
+  readonly snapshotJobs: SnapshotJobs;
   readonly codec: Codec;
   readonly dialer: Dialer;
   readonly listeners: ListenerFactory;
@@ -81,7 +84,7 @@ export interface StoreApi {
   statistics(): StoreStatistics;
   /** All that live here at this moment, in no order. */
   replicas(): ReplicaState[];
-  /** Hands leaderships over (bounded by `transferMs`), flushes, settles, closes log and engine. */
+  /** Hands leaderships over (bounded by `transferMs`), flushes, settles, closes snapshot jobs, log and engine. */
   stop(options: { readonly transferMs: number }): Promise<void>;
 }
 

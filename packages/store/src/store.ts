@@ -452,7 +452,8 @@ class Store implements StoreApi, ReplicaHost {
     await this.#queue.run(() => Promise.resolve());
     if (this.#halted) return;
     this.#halted = true;
-    const { log, engine } = this.#dependencies;
+    const { log, engine, snapshotJobs } = this.#dependencies;
+    await snapshotJobs.close();
     await log.close();
     await engine.close();
   }

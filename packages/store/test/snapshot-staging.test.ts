@@ -13,6 +13,8 @@ import type { EngineRecord } from "@flotilla/storage";
 import { describe, expect, test } from "vitest";
 import { SnapshotReceipt, recoverStaging, stagedPath } from "../src/snapshot/snapshot-staging.ts";
 import { SnapshotEncoder } from "../src/snapshot/snapshot-stream.ts";
+import { verifySnapshot } from "../src/snapshot/verify-snapshot.ts";
+import type { VerifiedSnapshot } from "../src/snapshot/verify-snapshot.ts";
 import { MemoryDisk } from "./support/memory-disk.ts";
 import { VirtualProcess, VirtualWorld } from "./support/virtual-world.ts";
 
@@ -47,6 +49,11 @@ function chunks(parts: readonly (readonly EngineRecord[])[]): Uint8Array[] {
   return [header, ...parts.map((records) => encoder.chunk(records)), encoder.trailer()];
 }
 
+const check =
+  (disk: MemoryDisk) =>
+  (staged: string): Promise<VerifiedSnapshot | undefined> =>
+    verifySnapshot(staged, range, disk, operations);
+
 async function setUp(): Promise<{ world: VirtualWorld; disk: MemoryDisk; receipt: SnapshotReceipt }> {
   const world = new VirtualWorld();
   const process = new VirtualProcess(world);
@@ -59,10 +66,10 @@ async function setUp(): Promise<{ world: VirtualWorld; disk: MemoryDisk; receipt
 }
 
 async function verified(parts: readonly (readonly EngineRecord[])[]): Promise<boolean> {
-  const { world, receipt } = await setUp();
+  const { world, disk, receipt } = await setUp();
   const stream = chunks(parts);
   for (let i = 0; i < stream.length; i++) await world.settled("a chunk", receipt.take(i, stream[i]!));
-  return (await world.settled("the verdict", receipt.verify(operations))) !== undefined;
+  return (await world.settled("the verdict", receipt.verify(check(disk)))) !== undefined;
 }
 
 describe("a transfer that is received", () => {
@@ -73,7 +80,7 @@ describe("a transfer that is received", () => {
       const { world, disk, receipt } = await setUp();
       const whole = async (): Promise<string> => {
         for (let i = 0; i < stream.length; i++) if (!(await receipt.take(i, stream[i]!))) return "given up";
-        if ((await receipt.verify(operations)) === undefined) return "given up";
+        if ((await receipt.verify(check(disk))) === undefined) return "given up";
         return (await receipt.publish(path)) ? "published" : "given up";
       };
       const result = whole();
@@ -113,7 +120,7 @@ describe("a transfer that is received", () => {
     const { world, disk, receipt } = await setUp();
     const stream = chunks([own(), [data("\x01c")]]);
     for (let i = 0; i < stream.length; i++) await world.settled("a chunk", receipt.take(i, stream[i]!));
-    await world.settled("the verdict", receipt.verify(operations));
+    await world.settled("the verdict", receipt.verify(check(disk)));
     expect(await world.settled("publishing", receipt.publish(path))).toBe(true);
     const bytes = disk.size(path);
     disk.losePower();

@@ -24,6 +24,7 @@ import { isUnspecified, parseAddress } from "../settings/address.ts";
 import { filesOf } from "./delayed-sync-files.ts";
 import { LoopMeter } from "./loop-meter.ts";
 import { toPlainError } from "./plain-error.ts";
+import { SnapshotPool } from "../snapshots/snapshot-pool.ts";
 import type { FromStoreThread, StoreThreadData, ToStoreThread } from "./store-thread-messages.ts";
 import { createThreadLogger } from "./thread-logger.ts";
 import { ThreadSockets } from "./thread-sockets.ts";
@@ -131,6 +132,7 @@ class StoreWorker {
         files,
         log,
         engine,
+        snapshotJobs: new SnapshotPool({ dataDir: data.dataDir, engineDirectory: engine.directory }),
         codec,
         dialer: new GrpcDialer({}, { bytes, logger }),
         listeners,

@@ -10,7 +10,7 @@ import { FileSharedLog } from "@flotilla/raft-log";
 import type { FileSharedLogOptions, SharedLog } from "@flotilla/raft-log";
 import { MemoryEngineDisk } from "@flotilla/storage";
 import type { MemoryEngine } from "@flotilla/storage";
-import { openStore } from "@flotilla/store";
+import { InlineSnapshotJobs, openStore } from "@flotilla/store";
 import type { StoreApi, StoreSettings } from "@flotilla/store";
 import { createCodec } from "@flotilla/transport";
 import type { Codec } from "@flotilla/transport";
@@ -167,6 +167,7 @@ export class SimulatedNode {
         files,
         log,
         engine,
+        snapshotJobs: new InlineSnapshotJobs(engine, files, nodeByteOperations),
         codec: observedCodec(this.#options.wrapCodec?.(codec) ?? codec, this.name, log, claims),
         dialer: endpoint,
         listeners: endpoint,

@@ -1,7 +1,7 @@
 /**
  * LevelDB's asynchronous reads each take a thread of libuv's pool, and the shared log's write and fdatasync need one too: a
  * log that waits behind scans would stall every range of the store (hazard I5). So only so many reads are under way at a
- * time; beside them an engine has at most one batch and one settle.
+ * time; beside them an engine has at most one batch, one settle and one read of a `LevelReader`.
  */
 export class JobGate {
   #free: number;
@@ -9,7 +9,7 @@ export class JobGate {
 
   /** `poolThreads` of the process, shared by `engines` engines. */
   constructor(poolThreads: number, engines: number) {
-    this.#free = Math.max(1, Math.floor((poolThreads - 2) / engines) - 2);
+    this.#free = Math.max(1, Math.floor((poolThreads - 2) / engines) - 3);
   }
 
   async run<T>(job: () => Promise<T>): Promise<T> {

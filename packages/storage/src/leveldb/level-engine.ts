@@ -1,5 +1,4 @@
 import { ClassicLevel } from "classic-level";
-import { assert } from "@flotilla/base";
 import { EngineLife } from "../engine-life.ts";
 import { OrderedWrites } from "../ordered-writes.ts";
 import type { Engine, EngineBatch, EngineIterator, IterateOptions, ReadView } from "../engine.ts";
@@ -9,8 +8,8 @@ import { LevelBatch, NativeBatchPool } from "./level-batch.ts";
 import type { NativeBatch } from "./level-batch.ts";
 import { directoryFailure, levelFailure } from "./level-failure.ts";
 import { deleteLogFiles, logFiles, prepareDirectory, refuseLostCurrent, syncDirectory } from "./level-files.ts";
-import { LevelIterator, pageBytes } from "./level-iterator.ts";
-import type { NativeIterator } from "./level-iterator.ts";
+import { LevelReadView, asBytes, iterateLevel, snapshotOf } from "./level-reads.ts";
+import type { Level } from "./level-reads.ts";
 
 export interface LevelEngineOptions {
   /** Covers the directory: opening deletes files, which nobody else may have open. */
@@ -23,10 +22,6 @@ export interface LevelEngineOptions {
   readonly enginesInProcess?: number;
 }
 
-type Level = ClassicLevel<Uint8Array, Uint8Array>;
-
-/** Encodings that the library passes through; fixed objects, so that it does not copy options for each call. */
-const asBytes = { keyEncoding: "view", valueEncoding: "view" } as const;
 const withoutSync = { sync: false } as const;
 
 /** Above every key: a compaction from here touches no table, but flushes the memtable first. */
@@ -66,7 +61,7 @@ export class LevelEngine implements Engine {
         compression: true,
         writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
         cacheSize: options.cacheBytes ?? 64 * 1024 * 1024,
-        multithreading: true,
+        multithreading: true, // For a `LevelReader` on another thread.
       });
       await level.open();
       await syncDirectory(real).catch(async (error: unknown) => {
@@ -106,21 +101,7 @@ export class LevelEngine implements Engine {
 
   iterate(options: IterateOptions): EngineIterator {
     this.#life.check();
-    const range = {
-      ...asBytes,
-      gte: options.start,
-      lt: options.end,
-      reverse: options.reverse ?? false,
-      highWaterMarkBytes: pageBytes,
-      ...(options.view === undefined ? {} : { snapshot: snapshotOf(options.view) }),
-    };
-    const native: NativeIterator = options.keysOnly === true ? this.#level.keys(range) : this.#level.iterator(range);
-    return new LevelIterator(
-      native,
-      this.#reads,
-      () => this.#life.check(),
-      (error) => this.#readFailure(error),
-    );
+    return iterateLevel(this.#level, options, this.#reads, this.#life, (error) => this.#readFailure(error));
   }
 
   batch(): EngineBatch {
@@ -194,46 +175,4 @@ export class LevelEngine implements Engine {
   #readFailure(error: unknown): Error {
     return levelFailure("read", this.directory, error);
   }
-}
-
-class LevelReadView implements ReadView {
-  readonly #level: Level;
-  readonly #life: EngineLife;
-  readonly #failure: (error: unknown) => Error;
-  readonly #options: { keyEncoding: "view"; valueEncoding: "view"; snapshot: Snapshot };
-  #closed = false;
-
-  constructor(level: Level, life: EngineLife, failure: (error: unknown) => Error) {
-    this.#level = level;
-    this.#life = life;
-    this.#failure = failure;
-    this.#options = { ...asBytes, snapshot: level.snapshot() };
-  }
-
-  get snapshot(): Snapshot {
-    assert(!this.#closed, "the read view is closed");
-    return this.#options.snapshot;
-  }
-
-  getNow(key: Uint8Array): Uint8Array | undefined {
-    this.#life.check();
-    assert(!this.#closed, "the read view is closed");
-    try {
-      return this.#level.getSync(key, this.#options);
-    } catch (error) {
-      throw this.#failure(error);
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#options.snapshot.close();
-  }
-}
-
-type Snapshot = ReturnType<Level["snapshot"]>;
-
-function snapshotOf(view: ReadView): Snapshot {
-  assert(view instanceof LevelReadView, "a read view of another engine");
-  return view.snapshot;
 }

@@ -8,7 +8,8 @@ import type { PeerMessage, SnapshotAnswer, SnapshotChunk, SnapshotOffer } from "
 import type { Peer } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import { SnapshotReceipt, stagedPath } from "./snapshot-staging.ts";
-import type { VerifiedSnapshot } from "./snapshot-staging.ts";
+import type { VerifiedSnapshot } from "./verify-snapshot.ts";
+import { isClosed } from "./snapshot-jobs.ts";
 import type { SnapshotServiceHost } from "./snapshot-service.ts";
 
 /** Transfers under way at once; further ones wait for Raft to ask again. */
@@ -83,8 +84,9 @@ export class SnapshotReceiver {
     receipt.touchedMs = this.#now();
     this.#take(from, name, receipt, chunk).catch((error: unknown) => {
       // A full disk is no failure: the old replica is untouched, and the sender tries again later.
-      if (!isDiskFull(error)) return this.#host.fail(error);
-      this.#refuse(from, name, receipt, "the disk is full");
+      if (isDiskFull(error)) this.#refuse(from, name, receipt, "the disk is full");
+      else if (isClosed(error)) this.#refuse(from, name, receipt, "the store stops");
+      else this.#host.fail(error);
     });
   }
 
@@ -97,7 +99,8 @@ export class SnapshotReceiver {
     if (!taken) return this.#refuse(from, name, receipt, "a chunk is missing");
     this.#answer(from.storeId, receipt.transferId, "more", receipt.takenBytes, "");
     if (!chunk.last) return;
-    const verified = await receipt.verify(this.#host.dependencies.environment.bytes);
+    const { snapshotJobs } = this.#host.dependencies;
+    const verified = await receipt.verify((path) => snapshotJobs.verify(path, receipt.rangeId));
     if (!this.#holds(name, receipt)) return;
     if (verified === undefined) return this.#refuse(from, name, receipt, "the range snapshot is not whole");
     await this.#complete(from, name, receipt, verified);

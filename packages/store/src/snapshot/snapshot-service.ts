@@ -110,7 +110,7 @@ export class SnapshotService {
     const { dependencies, settings, links } = this.#host;
     const sender = new SnapshotSender(this.#nextTransfer++, replica, to, store, {
       environment: dependencies.environment,
-      engine: dependencies.engine,
+      jobs: dependencies.snapshotJobs,
       chunkBytes: settings.snapshotChunkBytes,
       rate: this.#rate,
       flush: () => this.#flush(),

@@ -5,35 +5,10 @@
  * Files under `staging/`: `*.part` while receiving (removed at start), `range-R-I-T.snapshot` when whole, where R is the
  * range and I, T the label. After a crash between the log's install record and the end of loading, the file is loaded again.
  */
-import { MalformedError, compareBytes, equalBytes } from "@flotilla/base";
-import type {
-  ByteOperations,
-  Files,
-  LogIndex,
-  OpenFile,
-  RangeDescriptor,
-  RangeId,
-  ReplicaId,
-  Term,
-} from "@flotilla/base";
-import type { Configuration, SnapshotLabel } from "@flotilla/raft";
-import {
-  decodeApplied,
-  decodeConfiguration,
-  decodeDescriptor,
-  newestKey,
-  rangeRecordKey,
-  rangeRecordNames,
-  rangeRecordsEnd,
-} from "@flotilla/storage";
-import { SnapshotDecoder } from "./snapshot-stream.ts";
+import type { Files, LogIndex, OpenFile, RangeId, ReplicaId, Term } from "@flotilla/base";
+import type { VerifiedSnapshot } from "./verify-snapshot.ts";
 
 const directory = "staging";
-
-export interface VerifiedSnapshot {
-  readonly label: SnapshotLabel;
-  readonly descriptor: RangeDescriptor;
-}
 
 export const stagedPath = (range: RangeId, index: LogIndex, term: Term): string =>
   `${directory}/range-${range}-${index}-${term}.snapshot`;
@@ -111,12 +86,12 @@ export class SnapshotReceipt {
     });
   }
 
-  /** Reads everything that has come; undefined when anything in it does not hold. */
-  verify(operations: ByteOperations): Promise<VerifiedSnapshot | undefined> {
+  /** Has everything that came read by `check`, which gets the file's path; undefined when it does not hold. */
+  verify(check: (path: string) => Promise<VerifiedSnapshot | undefined>): Promise<VerifiedSnapshot | undefined> {
     this.completing = true;
     return this.#behind(async () => {
       if (this.#cancelled || this.#file === undefined) return undefined;
-      return verifySnapshot(this.#file, this.rangeId, operations);
+      return check(this.#path);
     });
   }
 
@@ -148,57 +123,6 @@ export class SnapshotReceipt {
 }
 
 const ignore = (): void => {};
-
-/** Reads the whole file; undefined when anything in it does not hold. */
-async function verifySnapshot(
-  file: OpenFile,
-  range: RangeId,
-  operations: ByteOperations,
-): Promise<VerifiedSnapshot | undefined> {
-  const decoder = new SnapshotDecoder((offset, length) => file.read(offset, length), operations);
-  try {
-    const header = await decoder.header();
-    if (header.rangeId !== range) return undefined;
-    const keys = {
-      descriptor: rangeRecordKey(range, rangeRecordNames.descriptor, operations),
-      configuration: rangeRecordKey(range, rangeRecordNames.configuration, operations),
-      applied: rangeRecordKey(range, rangeRecordNames.applied, operations),
-    };
-    const ownEnd = rangeRecordsEnd(range, operations);
-    let descriptor: RangeDescriptor | undefined;
-    let configuration: Configuration | undefined;
-    let appliedHolds = false;
-    let interval: { readonly start: Uint8Array; readonly end: Uint8Array } | undefined;
-    for (;;) {
-      const records = await decoder.records();
-      if (records === undefined) break;
-      for (const { key, value } of records) {
-        if (interval === undefined && key[0] === 2) {
-          if (!within(key, rangeRecordKey(range, "", operations), ownEnd)) return undefined;
-          if (equalBytes(key, keys.descriptor)) descriptor = decodeDescriptor(key, value, operations);
-          else if (equalBytes(key, keys.configuration)) configuration = decodeConfiguration(key, value, operations);
-          else if (equalBytes(key, keys.applied)) {
-            const applied = decodeApplied(key, value, operations);
-            appliedHolds = applied.index === header.index && applied.term === header.term;
-          }
-          continue;
-        }
-        // The range's own records are through, so its bounds are known: whatever else comes lies between them.
-        if (descriptor === undefined) return undefined;
-        interval ??= { start: newestKey(descriptor.start, operations), end: newestKey(descriptor.end, operations) };
-        if (!within(key, interval.start, interval.end)) return undefined;
-      }
-    }
-    if (descriptor?.rangeId !== range || configuration === undefined || !appliedHolds) return undefined;
-    return { label: { index: header.index, term: header.term, configuration }, descriptor };
-  } catch (error) {
-    if (error instanceof MalformedError) return undefined;
-    throw error;
-  }
-}
-
-const within = (key: Uint8Array, start: Uint8Array, end: Uint8Array): boolean =>
-  compareBytes(key, start) >= 0 && compareBytes(key, end) < 0;
 
 /**
  * Whole snapshots found at start; what was never finished is removed. Makes the directory, durably: a file in it is only

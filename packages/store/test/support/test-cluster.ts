@@ -11,7 +11,7 @@ import type { Engine, MemoryEngineOptions } from "@flotilla/storage";
 import { createCodec } from "@flotilla/transport";
 import type { Dialer, Hello } from "@flotilla/transport";
 import { vi } from "vitest";
-import { defaultStoreSettings, openStore } from "../../src/index.ts";
+import { InlineSnapshotJobs, defaultStoreSettings, openStore } from "../../src/index.ts";
 import type { StoreApi, StoreSettings } from "../../src/index.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 import { MemoryNetwork } from "./memory-network.ts";
@@ -135,6 +135,7 @@ export class TestStore {
           files: this.disk,
           log: this.log,
           engine: this.engine,
+          snapshotJobs: new InlineSnapshotJobs(this.engine, this.disk, nodeByteOperations),
           codec: createCodec(nodeByteOperations),
           dialer: endpoint,
           listeners: endpoint,

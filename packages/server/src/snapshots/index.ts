@@ -1,0 +1,2 @@
+/** For tests, which need the build: the pool's thread runs a file of it. */
+export { SnapshotPool } from "./snapshot-pool.ts";
