@@ -10,7 +10,7 @@ import type { Client } from "@flotilla/client";
 import { NodeFiles, nodeRandom } from "@flotilla/platform";
 import { makeCluster, planCluster } from "@flotilla/server/identity";
 import { Fleet, closeAllFleets } from "./fleet.ts";
-import { until } from "./harness.ts";
+import { isLong, until } from "./harness.ts";
 import type { CommandResult } from "./harness.ts";
 import { RawCall, sendBytes } from "./raw-client.ts";
 
@@ -128,6 +128,13 @@ describe("files", () => {
     ]);
     expect(missing).toMatchObject({ exitCode: 2, message: expect.stringContaining("nowhere.jsonl") });
     expect(directory).toMatchObject({ exitCode: 2, hint: expect.stringContaining("import dir") });
+    if (!isLong) return;
+    await chmod(fleet.directory, 0o755);
+    const secret = join(fleet.directory, "secret.jsonl");
+    await writeFile(secret, '{"key":"s","value":"1"}\n', { mode: 0o000 });
+    // As another user, whom the mode of the file stops.
+    const denied = await fleet.spawn(["import", "jsonl", secret, "--endpoints", fleet.addresses[0]!], {}, 65534).ended;
+    expect(denied).toMatchObject({ exitCode: 2, notes: expect.stringMatching(/secret\.jsonl[\s\S]*permission/i) });
   });
 });
 

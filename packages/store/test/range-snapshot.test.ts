@@ -166,7 +166,7 @@ describe("a follower that the log cannot serve", () => {
     await level(cluster, await cluster.leader(), behind);
   });
 
-  test("D8 knows the commands that were applied before: a retry to it is not applied again", async () => {
+  test("D8 H3 knows the commands that were applied before: a retry to it is not applied again", async () => {
     const { cluster, leader, behind } = await left();
     const client = await cluster.connect(leader);
     const counter = client.batch(firstRange, [put(1, "counter", "1", { condition: "if-absent" })]);

@@ -316,6 +316,30 @@ describe("every command has exactly one answer", () => {
     expect(statuses([await next()])).toEqual(["applied"]);
   });
 
+  test("H6 a follower whose disk stands still for 10 s catches up by itself, and nobody waited for it", async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const slow = cluster.others(leader)[0]!;
+    const client = await cluster.connect(leader);
+    await cluster.fill(client, 20, 1000, { number: 1 });
+    slow.disk.stuck = true;
+    slow.disk.stuckWrites = true;
+    const beganMs = cluster.world.nowMs;
+    for (let number = 21; cluster.world.nowMs - beganMs < 10_000; number += 10) {
+      const startedMs = cluster.world.nowMs;
+      await cluster.fill(client, 10, 1000, { number });
+      expect(cluster.world.nowMs - startedMs).toBeLessThan(200);
+      await cluster.runFor(200);
+    }
+    expect(await cluster.leader()).toBe(leader);
+    const { lastIndex } = leader.log!.group(firstRange)!;
+    expect(slow.log!.group(firstRange)!.lastIndex).toBeLessThan(lastIndex);
+    slow.disk.release();
+    await cluster.world.until("it is level", () => slow.log!.group(firstRange)!.lastIndex >= lastIndex, 5_000);
+    expect(slow.halted).toBeUndefined();
+    expect(await cluster.leader()).toBe(leader);
+  });
+
   test("H9 a follower whose engine hangs takes no more than its bound, and catches up later", async () => {
     const stuck: { store: TestStore | undefined } = { store: undefined };
     const cluster = await TestCluster.start({
