@@ -18,7 +18,7 @@ import {
   roleNames,
   withEntries,
 } from "./interaction-text.ts";
-import { bareArguments, flagOf, numberOf, valuesOf } from "./script.ts";
+import { bareArguments, commandsOf, flagOf, numberOf, valuesOf } from "./script.ts";
 import type { Case } from "./script.ts";
 import { ScriptReplica } from "./script-replica.ts";
 import type { AppendWork } from "./script-replica.ts";
@@ -45,15 +45,22 @@ export function interactionRun(): ScriptRun {
   const group = new ScriptGroup();
   return {
     answer(one) {
-      const verb = verbs[one.verb];
-      if (verb === undefined) return undefined;
-      const lines = verb(group, one);
-      const quiet = group.quiet || valuesOf(one, "log-level")?.[0] === "none";
-      return quiet || lines.length === 0 ? ["ok"] : lines;
+      const lines: string[] = [];
+      for (const command of one.verb === inputVerb ? [one] : commandsOf(one)) {
+        const verb = verbs[command.verb];
+        if (verb === undefined) return undefined;
+        const answer = verb(group, command);
+        const quiet = group.quiet || valuesOf(command, "log-level")?.[0] === "none";
+        if (!quiet) lines.push(...answer);
+      }
+      return lines.length === 0 ? ["ok"] : lines;
     },
     normalize: normalizeInteraction,
   };
 }
+
+/** The only one whose further lines are input. */
+const inputVerb = "propose-conf-change";
 
 const indented = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 
@@ -99,6 +106,7 @@ class ScriptGroup {
           },
           variant: variantOf(one),
           asynchronous: flagOf(one, "async-storage-writes", false),
+          leaseOfLeader: valuesOf(one, "read-only")?.[0] === "lease-based",
           index: numberOf(one, "index", 0),
           configuration,
         }),
@@ -357,7 +365,8 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
   "deliver-msgs": deliverMessages,
   "forget-leader": (group, one) => {
-    group.at(bareArguments(one)[0]).node.forgetLeader();
+    const replica = group.at(bareArguments(one)[0]);
+    if (!replica.leaseOfLeader) replica.node.forgetLeader();
     return [];
   },
   "log-level": (group, one) => {

@@ -123,11 +123,12 @@ export function normalizeInteraction(lines: readonly string[]): string[] {
   return joined(lines)
     .filter((line) => !/^(INFO|DEBUG|WARN|WARNING|ERROR) /.test(line))
     .filter((line) => !/AppendThread|ApplyThread/.test(line) && !/^(dropped: )?(\d+)->\2 /.test(line))
-    .filter((line) => !["ok", "Messages:", "Processing:", "Responses:", "]", ""].includes(line))
+    .filter((line) => !["ok", "ok (quiet)", "Messages:", "Processing:", "Responses:", "]", ""].includes(line))
     .filter((line) => line !== "raft: cannot step as peer not found")
     .map((line) =>
       line
         .replace(/^Ready MustSync=\w+:$/, "Ready")
+        .replace(/, (?=\d+\/\d+ Entry)/g, "; ")
         .replace(/(MsgAppResp .*?) Commit:\d+/, "$1")
         .replace(/EntryConfChange(V2)?/g, "EntryConfChange")
         .replace(/^(\d+: State\w+ match=\d+) commit=\d+/, "$1")
@@ -142,7 +143,8 @@ function joined(lines: readonly string[]): string[] {
   for (const raw of lines) {
     const line = raw.trim();
     if (open) {
-      result.push(`${result.pop()!}${line.startsWith("]") ? line : ` ${line};`}`);
+      const before = result.pop()!;
+      result.push(line.startsWith("]") ? before + line : `${before}${before.endsWith("[") ? "" : "; "}${line}`);
       open = !line.startsWith("]");
     } else if (line.startsWith("Snapshot: ")) {
       result.push(`${result.pop() ?? ""} ${line}`);

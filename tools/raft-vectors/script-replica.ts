@@ -20,6 +20,8 @@ export interface ReplicaSettings {
   readonly options: RawNodeOptions;
   readonly variant: Variant;
   readonly asynchronous: boolean;
+  /** Its knowledge of a leader is what the leader's lease rests on, so that it must not forget it. Here a lease has its own. */
+  readonly leaseOfLeader: boolean;
   /** Everything up to here, in term 1, is in the state machine; 0: nothing. */
   readonly index: number;
   readonly configuration: Configuration;
@@ -50,6 +52,7 @@ class ScriptRandom implements RandomSource {
 export class ScriptReplica {
   readonly id: ReplicaId;
   readonly asynchronous: boolean;
+  readonly leaseOfLeader: boolean;
   readonly node: RawNode;
   readonly #options: RawNodeOptions;
   readonly #random = new ScriptRandom();
@@ -67,6 +70,7 @@ export class ScriptReplica {
     this.id = settings.options.id;
     this.#options = settings.options;
     this.asynchronous = settings.asynchronous;
+    this.leaseOfLeader = settings.leaseOfLeader;
     this.configuration = settings.configuration;
     const baseTerm = settings.index > 0 ? 1 : 0;
     this.#log = new MemoryLog(settings.index, baseTerm);

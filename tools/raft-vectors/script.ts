@@ -77,6 +77,15 @@ function parseCase(lines: readonly string[], start: number): Case {
   };
 }
 
+/** Its input lines as commands of their own, behind the first one: a script may give several in one block. */
+export const commandsOf = (one: Case): Case[] => [
+  { ...one, input: [] },
+  ...one.input.map((text, i) => {
+    const [verb, ...rest] = splitCommand(text, one.line + i);
+    return { ...one, verb: verb!, arguments: rest.map(parseArgument), input: [] };
+  }),
+];
+
 /** At blanks that are not inside parentheses. */
 function splitCommand(command: string, line: number): string[] {
   const words: string[] = [];

@@ -50,6 +50,22 @@ describe("a script that expects something else is reported", () => {
   const to2 = "1->2 MsgVote Term:1 Log:1/2\n";
   const to3 = "1->3 MsgVote Term:1 Log:1/2\n";
 
+  test("also where a block has several commands", () => {
+    const block = "add-nodes 3 voters=(1,2,3) index=2\ncampaign 1\n";
+    expect(differs("interaction", `${block}${request}${to2}${to3}`)).toEqual([]);
+    expect(differs("interaction", `${block}${request}${to2}`)).toEqual([1]);
+    expect(differs("interaction", `${block}fly 1\n----\nok\n`)).toEqual([1]);
+  });
+
+  test("in one of several entries of a message, written in one line or in one line each", () => {
+    const one = 'Entries:[1/3 EntryNormal "", 1/4 EntryNormal "a"]';
+    const each = 'Entries:[\n  1/3 EntryNormal ""\n  1/4 EntryNormal "a"\n]';
+    const { normalize } = interactionRun();
+    const normal = (entries: string): string[] => normalize(`1->2 MsgApp Term:1 Log:1/2 ${entries}`.split("\n"));
+    expect(normal(one)).toEqual(normal(each));
+    expect(normal(one)).not.toEqual(normal(each.replace("1/4", "1/5")));
+  });
+
   test("in a message, a missing one, a state, and an unknown verb", () => {
     expect(differs("interaction", group + request + to2 + to3)).toEqual([]);
     expect(differs("interaction", group + request + to2 + to3.replace("1/2", "1/3"))).toEqual([9]);

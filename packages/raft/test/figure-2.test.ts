@@ -127,6 +127,68 @@ describe("AppendEntries RPC, receiver", () => {
   });
 });
 
+describe("AppendEntries RPC, arguments and results", () => {
+  it("leaderId: a follower knows whom to send clients to", () => {
+    const lone = new Lone();
+    expect(lone.node.status().leader).toBe(0);
+    lone.receive(append(3, 1, [0, 0]));
+    expect(lone.node.status().leader).toBe(3);
+  });
+
+  it("entries[]: may be empty, and more than one", () => {
+    const lone = new Lone();
+    lone.receive(append(2, 1, [0, 0]));
+    expect(lone.node.lastIndex).toBe(0);
+    lone.receive(append(2, 1, [0, 0], [entry(1, 1), entry(2, 1)]));
+    expect(lone.node.lastIndex).toBe(2);
+  });
+
+  it("term: currentTerm, for a leader to update itself", () => {
+    const lone = new Lone({ hardState: { term: 4 } });
+    expect(ofType(lone.receive(append(2, 4, [0, 0])), "append-response")).toMatchObject([{ term: 4 }]);
+    const leader = new Lone().lead();
+    leader.receive(appendResponse(2, 7, 0));
+    expect(leader.node.status()).toMatchObject({ role: "follower", term: 7 });
+  });
+
+  it("success: true if the follower had the entry at prevLogIndex with prevLogTerm", () => {
+    const lone = new Lone({ entries: [entry(1, 1), entry(2, 1)], hardState: { term: 1 } });
+    expect(ofType(lone.receive(append(2, 1, [2, 1], [entry(3, 1)])), "append-response")).toMatchObject([
+      { index: 3, reject: false },
+    ]);
+  });
+});
+
+describe("RequestVote RPC, arguments and results", () => {
+  it("lastLogIndex and lastLogTerm: of the candidate's last entry", () => {
+    const lone = new Lone({ entries: [entry(1, 1), entry(2, 3)], hardState: { term: 3 } });
+    lone.node.campaign();
+    lone.pump();
+    preVotes(lone, 2);
+    expect(ofType(lone.sent, "vote")[0]).toMatchObject({ from: 1, term: 4, lastIndex: 2, lastTerm: 3 });
+  });
+
+  it("term: currentTerm, for a candidate to update itself", () => {
+    const lone = new Lone();
+    lone.node.campaign();
+    lone.pump();
+    preVotes(lone, 2);
+    lone.receive({ type: "vote-response", from: id(2), to: id(1), term: inTerm(9), reject: true });
+    expect(lone.node.status()).toMatchObject({ role: "follower", term: 9, vote: 0 });
+  });
+
+  it("voteGranted: only true ones count", () => {
+    const lone = new Lone();
+    lone.node.campaign();
+    lone.pump();
+    preVotes(lone, 2);
+    lone.receive({ type: "vote-response", from: id(2), to: id(1), term: lone.node.term, reject: true });
+    expect(lone.node.role).toBe("candidate");
+    votes(lone, 3);
+    expect(lone.node.role).toBe("leader");
+  });
+});
+
 describe("RequestVote RPC, receiver", () => {
   it("1. gives no vote if term < currentTerm", () => {
     const lone = new Lone();
@@ -220,6 +282,18 @@ describe("candidates", () => {
       { to: 2, term: 1, lastIndex: 0, lastTerm: 0 },
       { to: 3, term: 1, lastIndex: 0, lastTerm: 0 },
     ]);
+  });
+
+  it("reset the election timer when they start an election", () => {
+    const lone = new Lone();
+    lone.tick(9);
+    lone.node.campaign();
+    lone.pump();
+    preVotes(lone, 2);
+    lone.tick(9);
+    expect(lone.node.status()).toMatchObject({ role: "candidate", term: 1 });
+    lone.tick(11);
+    expect(lone.node.role).toBe("pre-candidate");
   });
 
   it("become leader with votes from a majority", () => {
