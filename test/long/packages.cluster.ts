@@ -1,11 +1,12 @@
 /** The published packages as a user gets them: installed by npm into empty projects, on every Node that is supported. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { copyFileSync, readdirSync, realpathSync } from "node:fs";
+import { copyFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nodeOf, supportedNodes } from "../packages/node-of.ts";
 import { Workshop, asCommonJs, codeBlocks, root, run, tryRun, typescript } from "../packages/packed-project.ts";
 import type { PackedProject } from "../packages/packed-project.ts";
 import { resolutions, writeStrictProject } from "../packages/strict-project.ts";
@@ -65,14 +66,6 @@ function startDev(directory: string, at: number): Promise<ChildProcess> {
   });
 }
 
-/** The path of a Node of that major version; npm fetches it when it is not this one. */
-function nodeOf(major: number): string {
-  if (process.version.startsWith(`v${major}.`)) return process.execPath;
-  const script = "console.log(process.execPath)";
-  const { out } = run("npx", ["--yes", "--package", `node@${major}`, "node", "--eval", script], workshop.path);
-  return realpathSync(out.trim());
-}
-
 it(`the client brings at most ${clientPackagesMax} packages, none with native code`, () => {
   const installed = alone.installed();
   expect(installed.length).toBeGreaterThan(1);
@@ -86,11 +79,11 @@ it("the installed command works against its own cluster", () => {
   expect(run(command, ["get", "hello"], flotilla.path).out).toBe("world");
 });
 
-describe.each([20, 22, 24])("on Node %i", (major) => {
+describe.each(supportedNodes)("on Node %i", (major) => {
   let node: string;
 
   beforeAll(() => {
-    node = nodeOf(major);
+    node = nodeOf(major, workshop.path);
   }, 300_000);
 
   const documented: [document: string, project: () => PackedProject][] = [

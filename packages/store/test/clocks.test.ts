@@ -46,7 +46,12 @@ describe("a store whose clock is far from the others'", () => {
     const leader = await cluster.leader();
     leader.process.wallAheadMs = -hourMs;
     await cluster.world.until("it leads nothing", () => leader.leads === 0, 3000);
-    expect(Math.abs(await versionAheadMs(cluster, await cluster.leader(), 1))).toBeLessThan(1000);
+    const next = await cluster.leader();
+    expect(Math.abs(await versionAheadMs(cluster, next, 1))).toBeLessThan(1000);
+    // Who still asks here is told where to go, and not about the clock: it would come back.
+    const client = await cluster.connect(leader);
+    const [answer] = await client.write(client.batch(firstRange, [put(1, "a", "2")]));
+    expect(answer).toMatchObject({ reason: "not-leader", ranges: [{ leader: next.number }] });
   });
 
   test("C10 of two stores that are left alone neither is declared wrong", async () => {

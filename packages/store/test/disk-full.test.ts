@@ -43,7 +43,7 @@ async function written(cluster: TestCluster, store: TestStore, number: number): 
 }
 
 describe("a store whose disk is full", () => {
-  test("F8 takes no writes, says why, gives its leaderships away, and comes back when there is room", async () => {
+  test("F8 takes no writes, gives its leaderships away, says who leads instead, and comes back when there is room", async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     expect(await written(cluster, leader, 1)).toMatchObject({ status: "applied" });
@@ -51,8 +51,9 @@ describe("a store whose disk is full", () => {
     await cluster.world.until("it leads nothing", () => leader.leads === 0);
     const next = await cluster.leader();
     expect(next).not.toBe(leader);
-    // Whoever asks it is sent to the one that takes writes.
-    expect(await written(cluster, leader, 2)).toMatchObject({ reason: "not-leader" });
+    // Not that its disk is full: the sender would come back here.
+    const elsewhere = { reason: "not-leader", ranges: [{ leader: next.number }] };
+    expect(await written(cluster, leader, 2)).toMatchObject(elsewhere);
     for (let i = 3; i < 20; i++) expect(await written(cluster, next, i)).toMatchObject({ status: "applied" });
     // Its own state is as it was, and can still be read.
     const stale = await cluster.connect(leader);
@@ -82,7 +83,7 @@ describe("a store whose disk is full", () => {
     expect(one.leads).toBe(0);
   });
 
-  test("F8 with all disks full reads go on, also through a change of leader, and writes come back with room", async () => {
+  test("F8 with all disks full writes are told so, reads go on through a change of leader, and writes come back with room", async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     for (let i = 1; i < 10; i++) await written(cluster, leader, i);
@@ -91,6 +92,7 @@ describe("a store whose disk is full", () => {
     await cluster.runFor(1000);
     expect(await longestSilence(cluster, 5000)).toBeLessThan(500);
     const last = await cluster.leader();
+    expect(await written(cluster, last, 20)).toMatchObject({ reason: "error", code: "DiskFull" });
     last.crash();
     expect(await longestSilence(cluster, 5000)).toBeLessThan(4000);
     expect(await longestSilence(cluster, 4000)).toBeLessThan(500);
