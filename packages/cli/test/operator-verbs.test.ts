@@ -161,6 +161,21 @@ describe("a change", () => {
     }
   });
 
+  test.each([
+    ["node drain 3", "node-drain", "drain node 3"],
+    ["node decommission 3 --yes", "node-decommission", "decommission node 3"],
+    ["store replace 3 --yes", "store-replace", "replace store 3"],
+  ])("%s is said to be started, not done: the driver goes on with it", async (line, request, title) => {
+    const fake = new FakeCluster();
+    fake.answers.set(request, { changed: true, operatorIds: [] });
+    const { exitCode, out } = await run(line.split(" "), { cluster: fake });
+    expect([exitCode, out]).toEqual([0, `started: ${title}\nfollow what is done for it  flotilla operator watch\n`]);
+    const document = JSON.parse((await run([...line.split(" "), "-o", "json"], { cluster: fake })).out) as object;
+    expect(document).toEqual({ outcome: "started", operatorIds: [], operators: [], blocked: [] });
+    fake.answers.set(request, { changed: false, operatorIds: [] });
+    expect((await run(line.split(" "), { cluster: fake })).out).toBe(`nothing to do: ${title}\n`);
+  });
+
   test("at once is said to be done, or to have been so already", async () => {
     const fake = new FakeCluster();
     fake.answers.set("scheduler-pause", { changed: true });
@@ -368,7 +383,7 @@ describe("operators and schedulers", () => {
       const fake = new FakeCluster();
       fake.answers.set("operator-cancel", { changed: true, operatorIds: [7] });
       fake.answers.set("operator-show", () => (looks.length > 1 ? looks.shift() : looks[0]));
-      expect((await run(["operator", "cancel", "7"], { cluster: fake })).out).toBe("done: cancel operator 7\n");
+      expect((await run(["operator", "cancel", "7"], { cluster: fake })).out).toMatch(/^started: cancel operator 7\n/);
       const ran = await run(["operator", "cancel", "7", "--wait"], { cluster: fake });
       expect([ran.exitCode, ran.notes]).toEqual([exitCode, expect.stringContaining(text)]);
     }

@@ -39,7 +39,7 @@ export interface Change {
 
 /** The same fields for every change. */
 export interface ChangeDocument {
-  /** `started` and `done`; `unchanged`: it was so already; with `--wait` also `failed`, `cancelled`, `timedOut`, `blocked`. */
+  /** `started`; `done` of what is over at once; `unchanged`: it was so already; with `--wait` also `failed`, `cancelled`, `timedOut`, `blocked`. */
   readonly outcome: string;
   readonly operatorIds: readonly number[];
   /** As they were when they were last looked at; without `--wait` empty. */
@@ -90,12 +90,16 @@ async function showPlan({ io, format }: Invocation, client: ClusterClient, chang
   return plan.blocked.length === 0 ? exitDone : exitNotDone;
 }
 
-async function begunOnly({ io, format }: Invocation, { title }: Change, begun: OrderAnswer): Promise<number> {
+async function begunOnly({ io, format }: Invocation, { title, goal }: Change, begun: OrderAnswer): Promise<number> {
   const { operatorIds, changed } = begun;
-  const outcome = operatorIds.length > 0 ? "started" : changed ? "done" : "unchanged";
+  // With a goal and no operator yet, the driver begins them in its next rounds.
+  const started = operatorIds.length > 0 || (changed && goal !== undefined);
+  const outcome = started ? "started" : changed ? "done" : "unchanged";
   const document: ChangeDocument = { outcome, operatorIds, operators: [], blocked: [] };
   await writeObject(io, format, document, () => {
     if (outcome !== "started") return outcome === "done" ? `done: ${title}\n` : `nothing to do: ${title}\n`;
+    if (operatorIds.length === 0)
+      return `started: ${title}\nfollow what is done for it  flotilla operator watch\n`;
     const many = operatorIds.length > 1;
     return (
       `${many ? "operators" : "operator"} ${idsText(operatorIds)} started: ${title}\n` +
