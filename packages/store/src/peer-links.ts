@@ -58,6 +58,8 @@ export interface PeerEvents {
 
 export class PeerLinks {
   readonly peers: Map<StoreId, Peer> = new Map();
+  /** This store is out of the cluster, for good: another one said so, or the directory. */
+  decommissioned = false;
   readonly #clusterId: string;
   readonly #directory: StoreDirectory;
   readonly #selfId: StoreId;
@@ -139,8 +141,19 @@ export class PeerLinks {
     if (this.#started) for (const each of lanes) this.#dial(peer, each, redialMsMin);
   }
 
+  /** Said once; the others say it at each attempt to speak with them. */
+  #noteDecommissioned(): void {
+    if (this.decommissioned) return;
+    this.decommissioned = true;
+    this.#environment.logger.warn(
+      { storeId: this.#selfId },
+      "this store was decommissioned: the others speak with it no more; stop its node and remove its directory",
+    );
+  }
+
   /** Stores that joined are dialled, those that left are not any more. */
   #followDirectory(): void {
+    if (this.#directory.entry(this.#selfId)?.state === "decommissioned") this.#noteDecommissioned();
     for (const { storeId, address, state } of this.#directory.stores.values()) {
       const peer = this.peers.get(storeId);
       if (state === "decommissioned") this.#removePeer(storeId);
@@ -268,7 +281,7 @@ export class PeerLinks {
   }
 
   #identityRefusal(hello: Hello): Admission | undefined {
-    const refuse = (code: "WrongCluster" | "Refused" | "InUse", message: string): Admission => ({
+    const refuse = (code: "WrongCluster" | "Refused" | "InUse" | "NotFound", message: string): Admission => ({
       ok: false,
       code,
       message,
@@ -284,7 +297,7 @@ export class PeerLinks {
       return refuse("Refused", `store ${hello.storeId} is not a store that this one may speak with`);
     }
     if (entry.state === "decommissioned") {
-      return refuse("Refused", `store ${hello.storeId} was decommissioned: it is not part of the cluster any more`);
+      return refuse("NotFound", `store ${hello.storeId} was decommissioned: it is not part of the cluster any more`);
     }
     if (entry.storeKey !== hello.storeKey) {
       return refuse(
@@ -436,6 +449,10 @@ export class PeerLinks {
         // Two that claim to be one store must not both vote: whom another store refuses as the second one ends.
         if (reason.code === "InUse" && !this.#closed)
           return this.#events.onDisowned(new Failure("Refused", reason.message, { hint: disownedHint }));
+        if (reason.code === "NotFound") {
+          this.#noteDecommissioned();
+          return redial(redialMsMax);
+        }
         if (reason.code !== undefined) this.#warn(name, peer, reason.message);
         if (reason.code === "WrongCluster" && this.#isAmongStrangers(peer)) return;
         redial(delayMs);

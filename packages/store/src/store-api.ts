@@ -62,6 +62,8 @@ export interface StoreStatistics {
   readonly rangesWithoutLeader: number;
   readonly clientStreams: number;
   readonly peerStreams: number;
+  /** It is out of the cluster, for good; it learns that from the others' refusals. */
+  readonly decommissioned: boolean;
 }
 
 /** One replica that lives on a store. */

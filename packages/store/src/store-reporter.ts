@@ -32,6 +32,7 @@ type PartStatistics = Pick<
   | "snapshotsInstalled"
   | "clientStreams"
   | "peerStreams"
+  | "decommissioned"
 >;
 
 export class StoreReporter {

@@ -592,6 +592,7 @@ class Store implements StoreApi, ReplicaHost {
       snapshotsInstalled: this.#snapshots.installed,
       clientStreams: this.#clients.streams,
       peerStreams: this.#links.streams,
+      decommissioned: this.#links.decommissioned,
     });
   }
 }

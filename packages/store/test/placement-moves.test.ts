@@ -110,6 +110,35 @@ describe("moves", () => {
     const nodes = await asked<{ nodeId: number; state: string }[]>(cluster, "node-list");
     expect(nodes.find(({ nodeId }) => nodeId === leaving)!.state).toBe("decommissioned");
     expect(cluster.store(leaving!).store.statistics().status.replicas).toBe(0);
+    // It says so itself, once, however often it is refused.
+    await cluster.runFor(30_000);
+    const out = cluster.stores.filter(({ store }) => store.statistics().decommissioned);
+    expect(out.map(({ number }) => number)).toEqual([leaving]);
+    expect(cluster.store(leaving!).logged("this store was decommissioned")).toHaveLength(1);
+    expect(cluster.store(leaving!).halted).toBeUndefined();
+  });
+
+  test("a store that was given up and comes back learns it, leads nothing, and keeps what it has", async () => {
+    const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
+    await cluster.runFor(2500);
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    await cluster.fill(client, 10, 200, { number: 1 });
+    await cluster.runFor(1000);
+    const [lost] = (await members(cluster)).slice(-1) as [number];
+    cluster.store(lost).crash();
+    await cluster.runFor(4000);
+    await asked(cluster, "store-replace", { storeId: lost });
+    await cluster.runFor(20_000);
+    expect(await members(cluster)).not.toContain(lost);
+    await cluster.store(lost).start();
+    await cluster.runFor(20_000);
+    const { decommissioned, status } = cluster.store(lost).store.statistics();
+    expect([decommissioned, status.leaders]).toEqual([true, 0]);
+    expect(cluster.store(lost).logged("this store was decommissioned")).toHaveLength(1);
+    // Whoever gave it up too early still has its directory.
+    expect(status.replicas).toBeGreaterThan(0);
+    expect(cluster.store(lost).halted).toBeUndefined();
+    expect(await members(cluster)).toHaveLength(3);
   });
 
   test("B11 what would leave a range without a majority is refused, and the plan says so", async () => {

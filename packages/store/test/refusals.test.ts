@@ -75,7 +75,12 @@ test("an order that cannot be meant, or not now, is refused with its reason, and
     ["range-split", { rangeId, at: ["z"] }, "InvalidArgument", "z lies outside of the range"],
     ["range-split", { rangeId: right.rangeId, at: ["a"] }, "InvalidArgument", "a lies outside of the range"],
     ["range-split", { rangeId, at: ["b", "z"] }, "InvalidArgument", "z lies outside of the range"],
-    ["range-split", { rangeId: right.rangeId, at: ["user/7"] }, "InvalidArgument", "inside the co-located prefix user/"],
+    [
+      "range-split",
+      { rangeId: right.rangeId, at: ["user/7"] },
+      "InvalidArgument",
+      "inside the co-located prefix user/",
+    ],
     ["range-split", { rangeId, at: [] }, "InvalidArgument", "2 to 256 parts, not 1"],
     ["range-split", { rangeId, parts: 1 }, "InvalidArgument", "2 to 256 parts, not 1"],
     ["range-split", { rangeId, parts: 257 }, "InvalidArgument", "2 to 256 parts, not 257"],
@@ -83,7 +88,12 @@ test("an order that cannot be meant, or not now, is refused with its reason, and
     ["range-split", { rangeId: meta, parts: 2 }, "InvalidArgument", "the meta range never splits"],
     ["range-split", { rangeId: 99, parts: 2 }, "NotFound", "no range 99"],
     ["range-move", { rangeId, from: inLeft[0], to: inLeft[0] }, "InvalidArgument", "is where the replica is already"],
-    ["range-move", { rangeId, from: inLeft[0], to: inLeft[1] }, "Refused", `has a replica on store ${inLeft[1]} already`],
+    [
+      "range-move",
+      { rangeId, from: inLeft[0], to: inLeft[1] },
+      "Refused",
+      `has a replica on store ${inLeft[1]} already`,
+    ],
     ["range-move", { rangeId, from: full, to: dead }, "InvalidArgument", `no replica on store ${full}`],
     ["range-move", { rangeId, from: inLeft[0], to: dead }, "Refused", `store ${dead} is dead`],
     ["range-move", { rangeId, from: inLeft[0], to: full }, "Refused", `store ${full} has no room`],
@@ -114,7 +124,12 @@ test("an order that cannot be meant, or not now, is refused with its reason, and
   const before = await everything(cluster);
   for (const [name, argument, code, text] of refusals) {
     const { error } = await ask(cluster, name, argument);
-    expect([name, argument, error?.code, error?.message]).toEqual([name, argument, code, expect.stringContaining(text)]);
+    expect([name, argument, error?.code, error?.message]).toEqual([
+      name,
+      argument,
+      code,
+      expect.stringContaining(text),
+    ]);
     // With a plan it is the same refusal, not a plan.
     const planned = await ask(cluster, name, { ...argument, plan: true });
     if (name !== "store-join") expect([name, argument, planned.error?.code]).toEqual([name, argument, code]);
@@ -140,7 +155,11 @@ test("while an operator works on a range, every other one for it is refused by i
     return kept.length === 0 ? undefined : codec.encodePeer(kept);
   };
   const from = stores.find((id) => id !== leads.number)!;
-  const { operatorIds } = await asked<{ operatorIds: [number] }>(cluster, "range-move", { rangeId: firstRange, from, to });
+  const { operatorIds } = await asked<{ operatorIds: [number] }>(cluster, "range-move", {
+    rangeId: firstRange,
+    from,
+    to,
+  });
   await cluster.runFor(1000);
   const works = `operator ${operatorIds[0]} works on range ${firstRange}`;
   const second: readonly [string, object][] = [
@@ -153,6 +172,9 @@ test("while an operator works on a range, every other one for it is refused by i
     expect([name, error?.code, error?.message]).toEqual([name, "Refused", expect.stringContaining(works)]);
   }
   const scattered = await ask(cluster, "range-scatter", { rangeId: firstRange });
-  expect([scattered.error?.code, scattered.error?.message]).toEqual(["Refused", expect.stringContaining("works on it")]);
+  expect([scattered.error?.code, scattered.error?.message]).toEqual([
+    "Refused",
+    expect.stringContaining("works on it"),
+  ]);
   expect(await asked<object[]>(cluster, "operator-list", { all: true })).toHaveLength(1);
 });

@@ -113,6 +113,7 @@ describe("the directory of stores", () => {
     expect(dialled).not.toContain("c:1");
     expect(links.admit(helloOf(founders[2]!), helloOf(founders[0]!))).toMatchObject({
       ok: false,
+      code: "NotFound",
       message: "store 3 was decommissioned: it is not part of the cluster any more",
     });
   });

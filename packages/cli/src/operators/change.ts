@@ -98,8 +98,7 @@ async function begunOnly({ io, format }: Invocation, { title, goal }: Change, be
   const document: ChangeDocument = { outcome, operatorIds, operators: [], blocked: [] };
   await writeObject(io, format, document, () => {
     if (outcome !== "started") return outcome === "done" ? `done: ${title}\n` : `nothing to do: ${title}\n`;
-    if (operatorIds.length === 0)
-      return `started: ${title}\nfollow what is done for it  flotilla operator watch\n`;
+    if (operatorIds.length === 0) return `started: ${title}\nfollow what is done for it  flotilla operator watch\n`;
     const many = operatorIds.length > 1;
     return (
       `${many ? "operators" : "operator"} ${idsText(operatorIds)} started: ${title}\n` +

@@ -155,14 +155,19 @@ class Health {
       const status = reason === undefined ? { status: "starting" } : { status: "waiting", reason };
       return jsonAnswer(200, { ...status, ...this.#fields() });
     }
+    let statistics: StoreThreadStatistics;
     try {
-      await this.#statistics();
+      statistics = await this.#statistics();
     } catch (error) {
       return jsonAnswer(503, {
         status: "stalled",
         reason: error instanceof Error ? error.message : String(error),
         ...this.#fields(),
       });
+    }
+    if (statistics.store.decommissioned && !this.stopping) {
+      const reason = "its store was decommissioned: stop this node and remove its directory";
+      return jsonAnswer(200, { status: "decommissioned", reason, ...this.#fields() });
     }
     return jsonAnswer(200, { status: this.stopping ? "stopping" : "ok", ...this.#fields() });
   }

@@ -20,6 +20,7 @@ import { readIdentityOrOffer } from "../founding/founding-node.ts";
 import { raiseIncarnation, readIdentity } from "../identity/identity-file.ts";
 import type { Identity } from "../identity/identity-file.ts";
 import { joinCluster } from "../joining/join-cluster.ts";
+import { refuseOtherCluster } from "../joining/refuse-other-cluster.ts";
 import { isUnspecified, parseAddress } from "../settings/address.ts";
 import { filesOf } from "./delayed-sync-files.ts";
 import { LoopMeter } from "./loop-meter.ts";
@@ -100,6 +101,8 @@ class StoreWorker {
       known === undefined
         ? await this.#awaitIdentity(files, codec, listeners)
         : { identity: known, address: data.address };
+    const dialer = new GrpcDialer({}, { bytes, logger });
+    if (known !== undefined) await refuseOtherCluster(known, data.join, { environment: this.#environment, dialer });
     const incarnation = await raiseIncarnation(files, ".");
     const [log, engine] = await Promise.all([
       FileSharedLog.open(
@@ -134,7 +137,7 @@ class StoreWorker {
         engine,
         snapshotJobs: new SnapshotPool({ dataDir: data.dataDir, engineDirectory: engine.directory }),
         codec,
-        dialer: new GrpcDialer({}, { bytes, logger }),
+        dialer,
         listeners,
         onHalt: (error) => this.#halt(error),
       },
