@@ -162,6 +162,15 @@ describe("evaluating commands", () => {
     expect(machine.lastVersion).toBe(0);
   });
 
+  test("E7 an entry behind the seal of its range has no effect at all", () => {
+    const evaluated = evaluate([command(1, "a")], 10, now)!;
+    const seal = { leftRangeId: rangeId(9), leftBounds: 1, index: logIndex(9), term: term(1), replicas: [] };
+    machine.sealed = seal;
+    expect(apply(evaluated, 10)).toBe(false);
+    machine.sealed = undefined;
+    expect(value("a")).toBeUndefined();
+  });
+
   test("E1 what a rejected entry would have written is not pending any more: a retry is a new command", () => {
     const evaluated = evaluate([command(1, "a"), command(2, "b", { kind: "delete" })], 10, now)!;
     expect(apply(evaluated, 10, { bounds: 2 })).toBe(false);

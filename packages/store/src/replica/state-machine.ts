@@ -127,7 +127,7 @@ export class StateMachine {
   /** Returns false when the entry was evaluated under other bounds: then it has no effect at all (rule: epoch at apply). */
   applyCommands(entry: Entry): boolean {
     const reader = new EntryReader(entry.data);
-    if (reader.bounds !== this.descriptor.epoch.bounds) {
+    if (reader.bounds !== this.descriptor.epoch.bounds || this.sealed !== undefined) {
       this.#dropPending(reader);
       return false;
     }
