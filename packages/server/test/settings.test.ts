@@ -158,6 +158,7 @@ describe("settings", () => {
       peers: ["127.0.0.1:1"],
     };
     expect(parse(formatSettingsFile(written))).toEqual(written);
+    expect(parse(formatSettingsFile(written, { splitBytes: 65_536 }))).toEqual({ ...written, splitBytes: 65_536 });
   });
 });
 

@@ -17,8 +17,6 @@ const portOffsets: readonly number[] = [0, 1, 2, 80, 81, 82];
 
 export interface OwnClusterOptions {
   readonly directory: string;
-  /** Of the nodes, by their names in the settings file. */
-  readonly settings?: Readonly<Record<string, unknown>>;
   /** For the nodes alone. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Of what the nodes say about themselves: only when something went wrong. */
@@ -61,8 +59,10 @@ export class OwnCluster {
     const peers = nodes.map(({ address }) => address);
     for (const { dataDir, address, httpAddress } of nodes) {
       await mkdir(dataDir, { recursive: true });
-      const settings = { dataDir: ".", address, httpAddress, peers, ...options.settings };
-      await writeFile(join(dataDir, "flotilla.toml"), formatSettingsFile(settings));
+      await writeFile(
+        join(dataDir, "flotilla.toml"),
+        formatSettingsFile({ dataDir: ".", address, httpAddress, peers }),
+      );
     }
     const cluster = new OwnCluster(options, root, nodes, () => lock.release());
     try {

@@ -1,7 +1,9 @@
 /** What `flotilla dev` was asked for, checked; and where each of its nodes lives. */
 import { join, relative, resolve } from "node:path";
 import { Failure } from "@flotilla/base";
+import type { NumberSettings } from "@flotilla/server/settings";
 import { countOption, textOption } from "../arguments/common-options.ts";
+import { handedOnSettings } from "../arguments/setting-options.ts";
 import { rangesMax, splitKeys } from "../arguments/split-keys.ts";
 
 export const nodesMax = 20;
@@ -20,6 +22,8 @@ export interface DevOptions {
   readonly splitAt: readonly string[];
   readonly port: number;
   readonly fresh: boolean;
+  /** Of all nodes, for this start. */
+  readonly settings: NumberSettings;
 }
 
 export interface DevNode {
@@ -32,6 +36,8 @@ export interface DevNode {
   readonly dataDir: string;
   readonly address: string;
   readonly httpAddress: string;
+  /** They stand in its file, and go over the environment. */
+  readonly settings: NumberSettings;
 }
 
 export function parseDevOptions(options: Readonly<Record<string, unknown>>, directory: string): DevOptions {
@@ -52,6 +58,7 @@ export function parseDevOptions(options: Readonly<Record<string, unknown>>, dire
     splitAt,
     port,
     fresh: options["fresh"] === true,
+    settings: handedOnSettings(options),
   };
 }
 
@@ -67,7 +74,7 @@ export function newClusterSize({ nodes = defaultNodes, replicas }: Pick<DevOptio
 }
 
 export function devNodes(
-  { root, port }: Pick<DevOptions, "root" | "port">,
+  { root, port, settings }: Pick<DevOptions, "root" | "port" | "settings">,
   count: number,
   directory: string,
 ): DevNode[] {
@@ -83,6 +90,7 @@ export function devNodes(
       dataDir,
       address: `127.0.0.1:${port + index}`,
       httpAddress: `127.0.0.1:${port + httpPortOffset + index}`,
+      settings,
     };
   });
 }

@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { openSync, closeSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { environmentVariableOf } from "@flotilla/server/settings";
 import type { DevNode } from "./dev-plan.ts";
 import { isFromNode } from "./node-messages.ts";
 import type { FromNode, ToNode } from "./node-messages.ts";
@@ -34,6 +35,8 @@ export class NodeProcess {
   constructor(node: DevNode, events: NodeProcessEvents) {
     const environment = { ...process.env };
     for (const name of ownSettings) delete environment[`FLOTILLA_${name}`];
+    // What `dev` was given as a flag goes over the environment.
+    for (const name of Object.keys(node.settings)) delete environment[environmentVariableOf(name)];
     const log = openSync(join(node.dataDir, "log.jsonl"), "a", 0o600);
     // With the flags that Node itself was given (heap size, profiling). In a group of its own: Ctrl-C on the terminal
     // reaches `dev` alone, which stops the nodes in order. Should `dev` be killed, the channel closes and the node stops

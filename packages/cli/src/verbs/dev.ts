@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatSettingsFile } from "@flotilla/server/settings";
+import { addHandedOnOptions } from "../arguments/setting-options.ts";
 import type { CommandIo, Verb } from "../command-io.ts";
 import { DevCluster } from "../dev/dev-cluster.ts";
 import type { DevOutput } from "../dev/dev-cluster.ts";
@@ -25,6 +26,7 @@ export const verb: Verb = {
       .option("--port <p>", "node n listens at P+n-1, its HTTP at P+79+n (default 7400)")
       .option("--data-dir <dir>", "where the nodes keep their data (default ./.flotilla)")
       .option("--fresh", "wipe the data first");
+    addHandedOnOptions(command);
   },
   async run({ io, options }) {
     io.outliveReaders();
@@ -89,8 +91,9 @@ function tellIgnored(asked: DevOptions, { made, plan }: PreparedCluster, io: Com
 
 async function writeConfigurations(nodes: readonly DevNode[]): Promise<void> {
   const peers = nodes.map(({ address }) => address);
-  for (const { dataDir, address, httpAddress } of nodes) {
+  for (const { dataDir, address, httpAddress, settings } of nodes) {
     await mkdir(dataDir, { recursive: true });
-    await writeFile(join(dataDir, "flotilla.toml"), formatSettingsFile({ dataDir: ".", address, httpAddress, peers }));
+    const content = formatSettingsFile({ dataDir: ".", address, httpAddress, peers }, settings);
+    await writeFile(join(dataDir, "flotilla.toml"), content);
   }
 }

@@ -13,7 +13,7 @@ import {
   storeSettingNames,
 } from "./node-settings.ts";
 import type { LogSettings } from "./log-settings.ts";
-import type { HostSettings, NodeSettings, SettingDefinition } from "./node-settings.ts";
+import type { HostSettings, NodeSettings, SettingDefinition, SettingName } from "./node-settings.ts";
 
 export type SettingSource = "flag" | "environment" | "file" | "default";
 
@@ -78,6 +78,12 @@ function resolveOne(definition: SettingDefinition, sources: SettingSources): Res
   if (fromFile !== undefined)
     return { definition, value: check(definition, fromFile, `${name} in ${sources.file!.path}`), source: "file" };
   return { definition, value: check(definition, definition.defaultValue, flagOf(name)), source: "default" };
+}
+
+/** The value of one setting that was given as a flag, checked; undefined when it was not given. */
+export function settingFromFlag(name: SettingName, given: unknown): unknown {
+  const definition = settingDefinitions.find((each) => each.name === name)!;
+  return given === undefined ? undefined : check(definition, given, flagOf(name));
 }
 
 /** A relative directory in a file is relative to that file, so that a data directory can be moved as a whole. */

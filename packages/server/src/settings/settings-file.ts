@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { Failure } from "@flotilla/base";
 import { parse } from "smol-toml";
-import type { NodeSettings } from "./node-settings.ts";
+import type { NodeSettings, SettingName } from "./node-settings.ts";
 
 const fileBytesMax = 1024 * 1024;
 
@@ -25,9 +25,13 @@ export async function readSettingsFile(path: string): Promise<Record<string, unk
   }
 }
 
+/** Settings that are numbers, by name, in the setting's own unit. */
+export type NumberSettings = Readonly<Partial<Record<SettingName, number>>>;
+
 /** A file for one node, as `flotilla dev` writes it. */
 export function formatSettingsFile(
   settings: Pick<NodeSettings, "dataDir" | "address" | "httpAddress" | "peers">,
+  numbers: NumberSettings = {},
 ): string {
   const { dataDir, address, httpAddress, peers } = settings;
   const lines = [
@@ -36,6 +40,7 @@ export function formatSettingsFile(
     `address = ${tomlString(address)}`,
     `httpAddress = ${tomlString(httpAddress)}`,
     `peers = [${peers.map(tomlString).join(", ")}]`,
+    ...Object.entries(numbers).map(([name, value]) => `${name} = ${value}`),
   ];
   return lines.join("\n") + "\n";
 }
