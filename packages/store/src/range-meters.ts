@@ -1,5 +1,5 @@
 /** Sizes and rates of ranges, measured now and then for reports; nothing here is on the path of an operation. */
-import type { Environment, RangeId } from "@flotilla/base";
+import type { Environment, Key } from "@flotilla/base";
 import { newestKey } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import type { Replica } from "./replica/replica.ts";
@@ -22,13 +22,13 @@ const sizeEveryRounds = 10;
 export class RangeMeters {
   readonly #engine: Engine;
   readonly #environment: Environment;
-  readonly #unsettledBytes: (range: RangeId) => number;
+  readonly #unsettledBytes: (start: Key, end: Key) => number;
   readonly #meters: Map<number, Meter> = new Map();
   #rounds = 0;
   /** Of all ranges of the store, engine and memtables. */
   sizeBytes = 0;
 
-  constructor(engine: Engine, environment: Environment, unsettledBytes: (range: RangeId) => number) {
+  constructor(engine: Engine, environment: Environment, unsettledBytes: (start: Key, end: Key) => number) {
     this.#unsettledBytes = unsettledBytes;
     this.#engine = engine;
     this.#environment = environment;
@@ -39,7 +39,16 @@ export class RangeMeters {
     readonly writesPerSecond: number;
     readonly readsPerSecond: number;
   } {
-    return this.#meters.get(replica.rangeId) ?? { sizeBytes: 0, writesPerSecond: 0, readsPerSecond: 0 };
+    const meter = this.#meters.get(replica.rangeId);
+    if (meter?.bounds === replica.descriptor.epoch.bounds) return meter;
+    // Right behind a split the last size would be that of both halves, and the range be split again.
+    const { writesPerSecond = 0, readsPerSecond = 0 } = meter ?? {};
+    return { sizeBytes: this.#aboveTables(replica), writesPerSecond, readsPerSecond };
+  }
+
+  /** What is not in the engine's tables yet. */
+  #aboveTables({ descriptor, machine }: Replica): number {
+    return this.#unsettledBytes(descriptor.start, descriptor.end) + Math.round(machine.memtable.bytes);
   }
 
   async measure(replicas: Iterable<Replica>): Promise<void> {
@@ -69,12 +78,12 @@ export class RangeMeters {
         meter.reads = replica.readsDone;
       }
       const { start, end, epoch } = replica.descriptor;
-      // After a split the old size would be that of both halves.
       if (withSizes || meter.bounds !== epoch.bounds) {
-        meter.bounds = epoch.bounds;
         const operations = this.#environment.bytes;
         const tables = await this.#engine.approximateBytes(newestKey(start, operations), newestKey(end, operations));
-        meter.sizeBytes = tables + this.#unsettledBytes(replica.rangeId) + Math.round(replica.machine.memtable.bytes);
+        // When it was split meanwhile, the next round measures it again.
+        meter.bounds = epoch.bounds;
+        meter.sizeBytes = tables + this.#aboveTables(replica);
       }
       total += meter.sizeBytes;
     }

@@ -201,12 +201,18 @@ describe("the placement driver", () => {
     for (const bound of bounds) expect(bound > "fill-0002" && bound < "fill-0003").toBe(false);
   });
 
-  test("splits a range that is too large by itself", async () => {
+  test("splits a range that is too large by itself, and its halves not for what the whole once was", async () => {
     const cluster = await TestCluster.start({ stores: 1, settings: { splitBytes: 20_000, flushBytes: 5000 } });
     const client = await cluster.connect(cluster.store(1));
+    const before = (await ranges(cluster)).length;
     await cluster.fill(client, 100, 500, { number: 1 });
     await cluster.runFor(20_000);
-    expect((await ranges(cluster)).length).toBeGreaterThanOrEqual(4);
+    const after = await ranges(cluster);
+    expect(after.length).toBeGreaterThanOrEqual(before + 2);
+    // 60 000 bytes at the most, in parts of half of what a range may have.
+    expect(after.length).toBeLessThanOrEqual(before + 5);
+    const splits = (await operators(cluster)).filter(({ kind }) => kind === "split");
+    expect(splits).toHaveLength(1);
     expect((await operators(cluster)).map(({ kind, state }) => `${kind} ${state}`)).toContain("split done");
   });
 

@@ -7,13 +7,15 @@
  * log is told.
  */
 import { logIndex } from "@flotilla/base";
-import type { Environment, LogIndex, RangeId, ReplicaId } from "@flotilla/base";
+import type { Environment, Key, LogIndex, RangeId, ReplicaId } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import { NewestKeys, recordKind } from "@flotilla/storage";
 import type { Engine } from "@flotilla/storage";
 import type { EngineQueue } from "./engine-queue.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { RangeFlush } from "../replica/state-machine.ts";
+import { SizeSampler, UnsettledSizes, joinSamples } from "./unsettled-sizes.ts";
+import type { SizeSample } from "./unsettled-sizes.ts";
 
 /** Records put into a batch in one turn: about a millisecond of work. */
 const recordsPerSlice = 256;
@@ -25,13 +27,12 @@ export interface FlushedRange {
   readonly rangeId: RangeId;
   readonly replicaId: ReplicaId;
   readonly index: LogIndex;
-  /** Of its records in this batch; absent: not known. */
-  readonly bytes?: number;
 }
 
 interface CheckpointNote {
   readonly files: ReadonlySet<string>;
   readonly flushed: readonly FlushedRange[];
+  readonly sizes: readonly SizeSample[];
 }
 
 export class Flusher {
@@ -43,6 +44,8 @@ export class Flusher {
   readonly #engineKeys: NewestKeys;
   #underWay = false;
   #notes: CheckpointNote[] = [];
+  /** Undefined: the notes have changed since it was made. */
+  #sizes: UnsettledSizes | undefined = undefined;
   /** What is durable and the log was not told, for somebody's sake. */
   readonly #heldBack: Map<RangeId, FlushedRange> = new Map();
   flushes = 0;
@@ -92,20 +95,20 @@ export class Flusher {
     await this.flush();
   }
 
-  /** Of the range's records: in the engine, and not yet in what it counts as its size. */
-  unsettledBytes(rangeId: RangeId): number {
-    let bytes = 0;
-    for (const { flushed } of this.#notes)
-      for (const range of flushed) if (range.rangeId === rangeId) bytes += range.bytes ?? 0;
-    return bytes;
+  /** Of the interval's records: in the engine, and not yet in what it counts as its size. */
+  unsettledBytes(start: Key, end: Key): number {
+    this.#sizes ??= new UnsettledSizes(this.#notes.flatMap(({ sizes }) => sizes));
+    return this.#sizes.between(start, end);
   }
 
   async #write(captured: readonly { readonly replica: Replica; readonly flush: RangeFlush }[]): Promise<void> {
     const batch = this.#engine.batch();
     const flushed: FlushedRange[] = [];
+    const sizes: SizeSample[] = [];
+    const { bytes: operations } = this.#environment;
     let inSlice = 0;
     for (const { replica, flush } of captured) {
-      let bytes = 0;
+      const sampler = new SizeSampler(sizes);
       for (const key of flush.deletes) batch.delete(key);
       for (const { key, value } of flush.puts) batch.put(key, value);
       const { table } = flush.frozen;
@@ -116,18 +119,19 @@ export class Flusher {
         const end = recordAt + table.recordLength(row);
         if (recordKind(entry, recordAt) === "delete") batch.delete(engineKey);
         else batch.put(engineKey, entry.subarray(recordAt, end));
-        bytes += engineKey.length + end - recordAt;
+        sampler.add(engineKey.length + end - recordAt, () => table.key(row, operations));
         this.records++;
         if (++inSlice < recordsPerSlice) continue;
         inSlice = 0;
         await this.#nextTurn();
       }
-      flushed.push({ rangeId: flush.rangeId, replicaId: replica.replicaId, index: flush.appliedIndex, bytes });
+      if (table.size > 0) sampler.end(() => table.key(table.size - 1, operations));
+      flushed.push({ rangeId: flush.rangeId, replicaId: replica.replicaId, index: flush.appliedIndex });
     }
     await batch.write();
     this.flushes++;
     for (const { flush } of captured) flush.frozen.written = true;
-    await this.noteCheckpoint(flushed);
+    await this.noteCheckpoint(flushed, sizes);
   }
 
   #nextTurn(): Promise<void> {
@@ -135,21 +139,12 @@ export class Flusher {
   }
 
   /** What was just written is durable when the files that exist now are gone. */
-  async noteCheckpoint(flushed: readonly FlushedRange[]): Promise<void> {
+  async noteCheckpoint(flushed: readonly FlushedRange[], sizes: readonly SizeSample[] = []): Promise<void> {
     const files = await this.#engine.unsettledFiles();
-    if (this.#notes.length < notesMax) this.#notes.push({ files: new Set(files), flushed });
-    else this.#joinLast(new Set(files), flushed);
+    const note: CheckpointNote = { files: new Set(files), flushed, sizes };
+    this.#notes.push(this.#notes.length < notesMax ? note : joined(this.#notes.pop()!, note));
+    this.#sizes = undefined;
     this.#settleNotes(files);
-  }
-
-  /** Whatever the last note still waits for is among the files of now, so one note can speak for both. */
-  #joinLast(files: ReadonlySet<string>, flushed: readonly FlushedRange[]): void {
-    const ranges = new Map<RangeId, FlushedRange>();
-    for (const range of [...this.#notes.pop()!.flushed, ...flushed]) {
-      const bytes = (ranges.get(range.rangeId)?.bytes ?? 0) + (range.bytes ?? 0);
-      ranges.set(range.rangeId, { ...range, bytes });
-    }
-    this.#notes.push({ files, flushed: [...ranges.values()] });
   }
 
   /** Looks whether noted files have gone; tells the log, also what was held back before. */
@@ -181,6 +176,7 @@ export class Flusher {
     let settled = 0;
     // Notes are in order: what a later one waits for includes nothing that an earlier one does not outlive.
     while (settled < this.#notes.length && !present.some((file) => this.#notes[settled]!.files.has(file))) settled++;
+    if (settled > 0) this.#sizes = undefined;
     for (const note of this.#notes.splice(0, settled)) {
       for (const durable of note.flushed) {
         this.#checkpoint(durable, false);
@@ -194,4 +190,11 @@ export class Flusher {
     await this.#queue.run(() => this.#engine.settle());
     await this.check();
   }
+}
+
+/** Whatever the older note still waits for is among the files of the newer, so one note can speak for both. */
+function joined(older: CheckpointNote, { files, flushed, sizes }: CheckpointNote): CheckpointNote {
+  const ranges = new Map<RangeId, FlushedRange>();
+  for (const range of [...older.flushed, ...flushed]) ranges.set(range.rangeId, range);
+  return { files, flushed: [...ranges.values()], sizes: joinSamples(older.sizes, sizes) };
 }
