@@ -150,6 +150,12 @@ export interface RawNodeApi {
    */
   applyConfigurationChange(entry: Entry): Configuration;
 
+  /**
+   * Unsafe: everything in this log counts as committed, whoever has confirmed it. For what is left of a group that has lost its
+   * majority for good; the host steps and ticks the node no more, applies the rest, and gives the replica up for a new one.
+   */
+  commitTail(): void;
+
   /** The peer's store cannot be reached: an optimistic pipeline falls back to probing. */
   reportUnreachable(id: ReplicaId): void;
   reportSnapshot(id: ReplicaId, label: SnapshotLabel, ok: boolean): void;

@@ -1,5 +1,5 @@
 /** The door to one replica: hands calls to the protocol, and gathers into a `Ready` what the host has to do. */
-import { noReplica } from "@flotilla/base";
+import { assert, noReplica } from "@flotilla/base";
 import type { LogIndex, ReplicaId, Term } from "@flotilla/base";
 import type { Configuration, SnapshotLabel } from "./configuration.ts";
 import type { Entry, HardState } from "./entry.ts";
@@ -203,6 +203,12 @@ export class RawNode implements RawNodeApi {
 
   applyConfigurationChange(entry: Entry): Configuration {
     return this.#raft.applyConfigurationChange(entry);
+  }
+
+  commitTail(): void {
+    const { role, log } = this.#raft;
+    assert(role === "follower" || role === "pre-candidate", () => `a ${role} commits what nobody has confirmed`);
+    log.commitTo(log.lastIndex);
   }
 
   reportUnreachable(id: ReplicaId): void {

@@ -43,6 +43,7 @@ import { initialMetaRecords } from "./placement/meta-records.ts";
 import { clearOld, loadSnapshot } from "./snapshot/snapshot-load.ts";
 import { recoverStaging, stagedPath } from "./snapshot/snapshot-staging.ts";
 import { StateMachine } from "./replica/state-machine.ts";
+import { forcedReplica, stageForced } from "./unsafe-recovery/forced-records.ts";
 import type { StoreOptions } from "./store-api.ts";
 import { loadBatchBytes } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
@@ -94,6 +95,7 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     await bootstrap(options, dependencies, bootstrapped);
   }
   if (!begun) await markBegun(files);
+  await completeForced(options.storeId, dependencies);
   let clearing = await readClearing(engine, operations);
   buryTakenIn(clearing, log);
   const installs = await pendingInstalls(dependencies);
@@ -120,6 +122,20 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     "recovered",
   );
   return { machines, clearing, leftovers, brandNew };
+}
+
+/** A range that lost its majority goes on with one member, and a crash came before the log knew its new id. */
+async function completeForced(storeId: StoreId, { engine, environment, log }: RecoveryDependencies): Promise<void> {
+  const operations = environment.bytes;
+  for (const descriptor of await readDescriptors(engine, operations)) {
+    const group = log.group(descriptor.rangeId);
+    const forced = forcedReplica(descriptor, storeId, group);
+    if (forced === undefined) continue;
+    const { appliedIndex, appliedTerm } = await restoreMachine(descriptor, engine, operations);
+    environment.logger.warn({ rangeId: descriptor.rangeId, replicaId: forced }, "a forced membership is completed");
+    stageForced(log, group!, forced, appliedIndex, appliedTerm);
+  }
+  if (log.hasStaged()) await log.flush();
 }
 
 /**

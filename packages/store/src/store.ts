@@ -253,7 +253,7 @@ class Store implements StoreApi, ReplicaHost {
       snapshots: this.#snapshots,
       earlyVotes: this.#earlyVotes,
       replica: (rangeId) => this.#replicas.get(rangeId),
-      stopping: () => this.#stopping,
+      stopping: () => this.#stopped !== undefined,
       schedule: () => this.schedule(),
     });
   }
@@ -273,7 +273,7 @@ class Store implements StoreApi, ReplicaHost {
       placement: this.#placement,
       replicas: () => this.#replicas.values(),
       heartbeat: () => this.#greetings.heartbeat(),
-      stopping: () => this.#stopping,
+      stopping: () => this.#stopped !== undefined,
       markDirty: (replica) => this.markDirty(replica),
       guard: (step) => this.#guard(step),
       schedule: () => this.schedule(),
@@ -328,7 +328,10 @@ class Store implements StoreApi, ReplicaHost {
       placement: this.#placement,
       links: this.#links,
       storeDeadMs: settings.storeDeadMs,
+      log: this.#dependencies.log,
+      recovery: this.#lifecycle.recovery,
       replica: (rangeId) => this.#replicas.get(rangeId),
+      replicas: () => this.#replicas.values(),
       descriptors: () => this.#directory.ranges(),
       leaderOf: (rangeId) => this.#leaderOf(rangeId),
     });
@@ -426,10 +429,6 @@ class Store implements StoreApi, ReplicaHost {
       this.#windDown(options.transferMs).then(resolve, reject);
     });
     return this.#stopped;
-  }
-
-  get #stopping(): boolean {
-    return this.#stopped !== undefined;
   }
 
   async #windDown(transferMs: number): Promise<void> {

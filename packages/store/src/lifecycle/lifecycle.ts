@@ -16,6 +16,7 @@ import type { Creation } from "../snapshot/replica-creation.ts";
 import type { StoreDependencies } from "../store-api.ts";
 import { loadBatchBytes } from "../store-settings.ts";
 import type { StoreSettings } from "../store-settings.ts";
+import { RangeRecovery } from "../unsafe-recovery/range-recovery.ts";
 import { Orphans } from "./orphans.ts";
 import { ReplicaDeaths } from "./replica-deaths.ts";
 import { TakenIn } from "./taken-in.ts";
@@ -55,6 +56,7 @@ export class Lifecycle {
   readonly deaths: ReplicaDeaths;
   readonly creation: ReplicaCreation;
   readonly takenIn: TakenIn;
+  readonly recovery: RangeRecovery;
   readonly #orphans: Orphans;
   readonly #host: LifecycleHost;
   /** What was told lately, to whom it does not matter. */
@@ -65,6 +67,7 @@ export class Lifecycle {
     const { engine, environment, files, log } = dependencies;
     const operations = environment.bytes;
     this.#host = host;
+    this.recovery = new RangeRecovery(host);
     this.deaths = new ReplicaDeaths({
       environment,
       log,

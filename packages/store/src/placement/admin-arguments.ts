@@ -32,6 +32,20 @@ export class AdminArguments {
     return value;
   }
 
+  /** 0 or a positive integer. */
+  count(field: string): number {
+    return this.#values[field] === 0 ? 0 : this.id(field);
+  }
+
+  /** Positive integers, none of them twice. */
+  ids(field: string, countMax: number): number[] {
+    const value = this.#values[field];
+    const whole = Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item > 0);
+    if (!whole || value.length < 1 || value.length > countMax || new Set(value).size < value.length)
+      throw this.#wrong(`needs ${field}, 1 to ${countMax} different positive integers`);
+    return value as number[];
+  }
+
   flag(field: string): boolean {
     const value = this.#values[field] ?? false;
     if (typeof value !== "boolean") throw this.#wrong(`takes ${field}, true or false`);

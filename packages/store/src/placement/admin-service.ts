@@ -5,6 +5,7 @@
 import { Failure, noStore, rangeId, storeId } from "@flotilla/base";
 import type { Environment, RangeDescriptor, StoreId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
+import type { SharedLog } from "@flotilla/raft-log";
 import type { StoreReport } from "@flotilla/transport";
 import { AdminArguments } from "./admin-arguments.ts";
 import { AdminChanges, unknownRange } from "./admin-changes.ts";
@@ -14,6 +15,8 @@ import type { PlacementHost } from "./placement-host.ts";
 import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StoreDirectory } from "../store-directory.ts";
+import { AdminRecovery } from "../unsafe-recovery/admin-recovery.ts";
+import type { RangeRecovery } from "../unsafe-recovery/range-recovery.ts";
 
 /** What `answer` needs of its store. */
 export interface AdminHost {
@@ -24,7 +27,10 @@ export interface AdminHost {
   readonly placement: PlacementHost;
   readonly links: PeerLinks;
   readonly storeDeadMs: number;
+  readonly log: SharedLog;
+  readonly recovery: RangeRecovery;
   replica(rangeId: number): Replica | undefined;
+  replicas(): Iterable<Replica>;
   descriptors(): Promise<readonly RangeDescriptor[]>;
   leaderOf(rangeId: number): StoreId;
 }
@@ -34,6 +40,7 @@ export class AdminService {
   readonly #lists: AdminLists;
   readonly #changes: AdminChanges;
   readonly #stores: AdminStores;
+  readonly #recovery: AdminRecovery;
 
   constructor(host: AdminHost) {
     const { placement, plan, environment } = host;
@@ -41,6 +48,7 @@ export class AdminService {
     this.#lists = new AdminLists(host);
     this.#changes = new AdminChanges(placement, environment.random, () => environment.clock.wallMs());
     this.#stores = new AdminStores(placement, plan.clusterId, () => placement.metaRange);
+    this.#recovery = new AdminRecovery(host);
   }
 
   async answer(name: string, argument: unknown): Promise<unknown> {
@@ -55,6 +63,10 @@ export class AdminService {
         return this.#lists.rangeList(this.#reports(argument));
       case "transfer-leader":
         return this.#transferLeader(argument);
+      case "unsafe-recovery-survey":
+        return this.#recovery.survey(new AdminArguments(name, argument));
+      case "unsafe-recovery-force":
+        return this.#recovery.force(new AdminArguments(name, argument));
       case "founding-state":
         return { token: null, kind: "member", clusterId: this.#host.plan.clusterId };
       case "cluster-init":
@@ -115,6 +127,8 @@ export class AdminService {
         return stores.replace(given);
       case "store-join":
         return stores.join(given);
+      case "unsafe-recovery-begin":
+        return this.#recovery.begin(given);
       default:
         throw new Failure("InvalidArgument", `unknown request ${JSON.stringify(name)}`, {
           hint: "client and server differ in their versions",

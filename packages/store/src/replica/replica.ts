@@ -63,6 +63,8 @@ export class Replica {
   incoming: RangeDescriptor | undefined = undefined;
   /** An applied configuration has it as a member no more: it applies nothing behind that. */
   removed = false;
+  /** Its group has lost its majority for good: it takes part in nothing, and applies to the end what its log has. */
+  recovering = false;
   /** Taken out of the store: it takes no step and answers nobody. */
   retired = false;
   /** Leader, and the no-op of its own term is applied. */
@@ -168,12 +170,13 @@ export class Replica {
   // ---- what arrives ----
 
   tick(): void {
+    if (this.recovering) return;
     this.node.tick();
     if (this.node.hasReady()) this.#host.markDirty(this);
   }
 
   step(message: Message): void {
-    if (this.removed) return;
+    if (this.removed || this.recovering) return;
     this.node.step(message);
     this.#host.markDirty(this);
   }
@@ -226,6 +229,13 @@ export class Replica {
       settle(outcome);
     });
     return undefined;
+  }
+
+  /** See `RangeRecovery`. Not for a leader or a candidate. */
+  takeWholeLog(): void {
+    this.recovering = true;
+    this.node.commitTail();
+    this.#host.markDirty(this);
   }
 
   /** Out of the store: what waits here is sent elsewhere, and no step follows. */
