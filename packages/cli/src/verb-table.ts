@@ -159,6 +159,11 @@ export const adminVerbs: readonly VerbEntry[] = [
     summary: "let it go on",
     load: () => import("./verbs/scheduler-resume.ts"),
   },
+  {
+    path: ["unsafe-recover"],
+    summary: "go on without stores that took the majority of ranges with them",
+    load: () => import("./verbs/unsafe-recover.ts"),
+  },
 ];
 
 export const versionVerb: VerbEntry = {

@@ -21,6 +21,8 @@ export type Lane = "heartbeat" | "append" | "snapshot";
 const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
 const disownedHint =
   "each store has one directory and one process; if this is a copied or restored directory, do not start it beside the other";
+const givenUpHint =
+  "the cluster goes on without this store, and what it has may not be what the others have: start an empty directory with --join";
 const redialMsMin = 100;
 /** Several heartbeats of a store: who was heard within it, on a stream that is open, lives. */
 const heardMs = 1000;
@@ -407,6 +409,15 @@ export class PeerLinks {
     return true;
   }
 
+  /**
+   * Out of the cluster without having been asked to leave: it was given up while it was away, and with others like it might
+   * still make a majority of what the ranges were then. So it ends. Who was asked to leave just finds nobody any more.
+   */
+  #isGivenUp(): boolean {
+    const own = this.#directory.entry(this.#selfId)?.state;
+    return !this.#closed && own !== "decommissioning" && own !== "decommissioned";
+  }
+
   #handlers(peer: Peer, stream: Stream, onClose: () => void): StreamHandlers {
     return {
       onMessage: (payload) => {
@@ -450,6 +461,8 @@ export class PeerLinks {
         if (reason.code === "InUse" && !this.#closed)
           return this.#events.onDisowned(new Failure("Refused", reason.message, { hint: disownedHint }));
         if (reason.code === "NotFound") {
+          if (this.#isGivenUp())
+            return this.#events.onDisowned(new Failure("NotFound", reason.message, { hint: givenUpHint }));
           this.#noteDecommissioned();
           return redial(redialMsMax);
         }

@@ -32,9 +32,9 @@ export class AdminArguments {
     return value;
   }
 
-  /** 0 or a positive integer. */
+  /** 0, also when it is left out, or a positive integer. */
   count(field: string): number {
-    return this.#values[field] === 0 ? 0 : this.id(field);
+    return this.has(field) && this.#values[field] !== 0 ? this.id(field) : 0;
   }
 
   /** Positive integers, none of them twice. */

@@ -8,7 +8,7 @@ import type { StoreId } from "@flotilla/base";
 import type { AdminArguments } from "../placement/admin-arguments.ts";
 import type { AdminHost } from "../placement/admin-service.ts";
 import type { Replica } from "../replica/replica.ts";
-import { isRemovedBehind, lacksMajority } from "./majority.ts";
+import { lacksMajority, tailOf } from "./majority.ts";
 
 const lostStoresMax = 1024;
 const surveyRows = 500;
@@ -43,12 +43,14 @@ export class AdminRecovery {
     const reader = this.#host.log.reader(replica.rangeId);
     const lastIndex = reader.lastIndex();
     const lacks = lacksMajority(machine.configuration, descriptor, lost);
+    const at = { replicaId: replica.replicaId, end: descriptor.end };
+    const tail = lacks ? tailOf(reader, machine.appliedIndex, at, this.#host.environment.bytes) : undefined;
     const { leaderStore } = replica;
     return {
       rangeId: replica.rangeId,
       replicaId: replica.replicaId,
       start: descriptor.start,
-      end: descriptor.end,
+      end: tail?.end ?? descriptor.end,
       epoch: { bounds: descriptor.epoch.bounds, members: descriptor.epoch.members },
       replicas: descriptor.replicas.map((member) => ({ ...member })),
       lastTerm: reader.term(lastIndex) ?? 0,
@@ -59,7 +61,7 @@ export class AdminRecovery {
       leaderStoreId: leaderStore === noStore || lost.has(leaderStore) ? null : leaderStore,
       serves: replica.serves,
       whole: !replica.loading && !replica.removed,
-      removed: lacks && isRemovedBehind(reader, machine.appliedIndex, replica.replicaId),
+      removed: tail?.removed ?? false,
     };
   }
 
@@ -90,7 +92,12 @@ export class AdminRecovery {
     const lost = this.#lost(given);
     this.#refuseAlive(lost);
     for (const id of lost) if (this.#host.directory.entry(id) === undefined) throw unknownStore(id);
-    const { replicaId: id, index, term: lastTerm, descriptor } = await this.#host.recovery.force({
+    const {
+      replicaId: id,
+      index,
+      term: lastTerm,
+      descriptor,
+    } = await this.#host.recovery.force({
       rangeId: rangeId(given.id("rangeId")),
       replicaId: replicaId(given.id("replicaId")),
       newReplicaId: replicaId(given.count("newReplicaId")),

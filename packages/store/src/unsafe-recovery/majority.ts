@@ -1,8 +1,10 @@
 /** Whether a group can still decide anything when some stores never come back. */
-import { MalformedError, logIndex } from "@flotilla/base";
-import type { RangeDescriptor, ReplicaId, StoreId } from "@flotilla/base";
+import { logIndex } from "@flotilla/base";
+import type { ByteOperations, Key, RangeDescriptor, ReplicaId, StoreId } from "@flotilla/base";
 import { decodeConfigurationChange } from "@flotilla/raft";
 import type { Configuration, LogReader } from "@flotilla/raft";
+import { entryKindOf } from "../replica/entry-format.ts";
+import { decodeSplit } from "../replica/split-entry.ts";
 
 const scanBytesMax: number = 1024 * 1024;
 
@@ -18,23 +20,34 @@ export function lacksMajority(
   return !has(voters) || !has(votersOutgoing);
 }
 
-/** An entry behind `applied` takes the replica out of its group: what it has then was not the range's last word. */
-export function isRemovedBehind(reader: LogReader, applied: number, replica: ReplicaId): boolean {
-  let low = applied + 1;
-  const end = logIndex(reader.lastIndex() + 1);
-  while (low < end) {
-    const entries = reader.entries(logIndex(low), end, scanBytesMax);
+export interface LogTail {
+  /** An entry takes the replica out of its group: what it has then was not the range's last word. */
+  readonly removed: boolean;
+  /** Where the range ends when the splits in it are applied. */
+  readonly end: Key;
+}
+
+/** What the log behind `applied` holds in store for the replica. */
+export function tailOf(
+  reader: LogReader,
+  applied: number,
+  { replicaId, end: last }: { readonly replicaId: ReplicaId; readonly end: Key },
+  operations: ByteOperations,
+): LogTail {
+  const stop = logIndex(reader.lastIndex() + 1);
+  let end = last;
+  for (let low = applied + 1; low < stop;) {
+    const entries = reader.entries(logIndex(low), stop, scanBytesMax);
     for (const { kind, data } of entries) {
-      if (kind !== "configuration") continue;
-      try {
+      if (kind === "configuration") {
         const { changes } = decodeConfigurationChange(data);
-        if (changes.some(({ type, id }) => type === "remove" && id === replica)) return true;
-      } catch (error) {
-        if (error instanceof MalformedError) return true;
-        throw error;
+        if (changes.some(({ type, id }) => type === "remove" && id === replicaId)) return { removed: true, end };
+      } else if (data.length > 0 && entryKindOf(data) === "split") {
+        const { key } = decodeSplit(data, operations);
+        if (key < end) end = key;
       }
     }
     low += entries.length;
   }
-  return false;
+  return { removed: false, end };
 }

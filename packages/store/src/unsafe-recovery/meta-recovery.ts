@@ -48,8 +48,7 @@ export function recoverMeta(
   const own = replicaId((counters.get("replica") ?? 1) + idJump);
   for (const name of counterNames) {
     if (name === "replica") counter(name, own + 1);
-    else if (name === "directory")
-      counter(name, Math.max(counters.get(name) ?? 0, known.revision) + revisionJump);
+    else if (name === "directory") counter(name, Math.max(counters.get(name) ?? 0, known.revision) + revisionJump);
     else counter(name, (counters.get(name) ?? 1) + idJump);
   }
   for (const store of stores.values()) {

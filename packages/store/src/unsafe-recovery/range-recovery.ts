@@ -24,7 +24,7 @@ import type { StoreDependencies } from "../store-api.ts";
 import type { KnownDirectory } from "../store-directory.ts";
 import { restoreRange } from "../store-recovery.ts";
 import { forcedDescriptor, putForced, stageForced } from "./forced-records.ts";
-import { isRemovedBehind, lacksMajority } from "./majority.ts";
+import { lacksMajority, tailOf } from "./majority.ts";
 import { recoverMeta } from "./meta-recovery.ts";
 import type { MetaRecovery } from "./meta-recovery.ts";
 
@@ -42,6 +42,7 @@ export interface RangeRecoveryHost {
   onBuried(rangeId: RangeId, replicaId: ReplicaId): void;
   diskFull(): boolean;
   halted(): boolean;
+  fail(error: unknown): void;
   schedule(): void;
 }
 
@@ -67,7 +68,8 @@ export interface RecoveredRange {
 
 export class RangeRecovery {
   readonly #host: RangeRecoveryHost;
-  readonly #underWay: Map<RangeId, { readonly order: RecoveryOrder; readonly done: Promise<RecoveredRange> }> = new Map();
+  readonly #underWay: Map<RangeId, { readonly order: RecoveryOrder; readonly done: Promise<RecoveredRange> }> =
+    new Map();
 
   constructor(host: RangeRecoveryHost) {
     this.#host = host;
@@ -105,7 +107,8 @@ export class RangeRecovery {
     const reader = this.#host.dependencies.log.reader(rangeId);
     if (reader.lastIndex() !== lastIndex || node.lastIndex !== lastIndex || reader.term(lastIndex) !== lastTerm)
       return `range ${rangeId} has changed since it was looked at`;
-    if (isRemovedBehind(reader, machine.appliedIndex, replicaId))
+    const { end } = machine.descriptor;
+    if (tailOf(reader, machine.appliedIndex, { replicaId, end }, this.#host.dependencies.environment.bytes).removed)
       return `replica ${replicaId} of range ${rangeId} was being taken out of it`;
     if (rangeId !== metaRangeId && order.newReplicaId <= replicaId)
       return `replica ${order.newReplicaId} of range ${rangeId} is not new`;
@@ -113,8 +116,8 @@ export class RangeRecovery {
   }
 
   async #run(order: RecoveryOrder, replica: Replica): Promise<RecoveredRange> {
-    const { dependencies, flusher, persist } = this.#host;
-    const { environment, engine, log } = dependencies;
+    const { dependencies, flusher } = this.#host;
+    const { environment } = dependencies;
     const { rangeId, machine, node, replicaId } = replica;
     const fields = { rangeId, replicaId, lastIndex: order.lastIndex, lost: [...order.lost] };
     environment.logger.warn(fields, "recovering a range whose majority is lost: it goes on with what this replica has");
@@ -132,10 +135,21 @@ export class RangeRecovery {
     // What waited for the old replica's bounds has them now.
     machine.noteDurable(machine.appliedIndex);
     this.#assertLives(replica);
-    const group = log.group(rangeId)!;
     this.#host.forget(replica);
     replica.retire();
-    stageForced(log, group, newId, machine.appliedIndex, machine.appliedTerm);
+    try {
+      return await this.#replace(replica, newId);
+    } catch (error) {
+      // Neither the old nor the new one lives: only a start puts that right.
+      this.#host.fail(error);
+      throw error;
+    }
+  }
+
+  async #replace({ rangeId, replicaId, machine }: Replica, newId: ReplicaId): Promise<RecoveredRange> {
+    const { dependencies, persist } = this.#host;
+    const { environment, engine, log } = dependencies;
+    stageForced(log, log.group(rangeId)!, newId, machine.appliedIndex, machine.appliedTerm);
     await new Promise<void>((resolve) => {
       persist.addStep(resolve);
       this.#host.schedule();
@@ -143,7 +157,8 @@ export class RangeRecovery {
     this.#host.onBuried(rangeId, replicaId);
     const fresh = await restoreRange(rangeId, engine, environment.bytes);
     const reborn = this.#host.addReplica(fresh, newId, true);
-    environment.logger.warn({ rangeId, replicaId: newId, index: fresh.appliedIndex }, "a range goes on without its majority");
+    const fields = { rangeId, replicaId: newId, index: fresh.appliedIndex };
+    environment.logger.warn(fields, "a range goes on without its majority");
     reborn.node.campaign();
     this.#host.schedule();
     return recovered(newId, fresh);

@@ -1,0 +1,196 @@
+/**
+ * Which replica a range goes on with when its majority is lost for good. Of those that are left it is the one with the
+ * highest term of its last entry, and with it the longest log: Raft's own rule for who may lead, so everything that anybody
+ * left knows as committed is in it.
+ */
+
+export interface Member {
+  readonly replicaId: number;
+  readonly storeId: number;
+  readonly role: string;
+}
+
+interface Epoch {
+  readonly bounds: number;
+  readonly members: number;
+}
+
+/** As some store or the map of ranges has it. Bounds are logical keys, binary strings. */
+export interface KnownRange {
+  readonly rangeId: number;
+  readonly start: string;
+  readonly end: string;
+  readonly epoch: Epoch;
+  readonly replicas: readonly Member[];
+}
+
+/** One replica, as its store says. */
+export interface SurveyedReplica extends KnownRange {
+  /** Where it lives. */
+  readonly surveyedStoreId: number;
+  readonly replicaId: number;
+  readonly lastTerm: number;
+  readonly lastIndex: number;
+  /** Up to here it knows entries to be confirmed by a majority. */
+  readonly commitIndex: number;
+  readonly lacksMajority: boolean;
+  /** Known to it, and not lost; null = none. */
+  readonly leaderStoreId: number | null;
+  readonly serves: boolean;
+  /** False while it loads a range snapshot, or is being removed. */
+  readonly whole: boolean;
+  /** Its log takes it out of the range. */
+  readonly removed: boolean;
+}
+
+export interface RecoveryAction {
+  readonly rangeId: number;
+  readonly start: string;
+  readonly end: string;
+  readonly storeId: number;
+  readonly replicaId: number;
+  readonly lastTerm: number;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly floor: Epoch;
+  readonly lostStores: readonly number[];
+  /** Left, too, with no more than the chosen one: they are removed. */
+  readonly otherStores: readonly number[];
+  /** Divided off this range by what is lost, with nothing left: their keys are as they were before. */
+  readonly absorbed: readonly number[];
+}
+
+export interface HopelessRange {
+  readonly rangeId: number;
+  readonly start: string;
+  readonly end: string;
+  readonly lostStores: readonly number[];
+  readonly reason: string;
+}
+
+export interface RecoveryPlan {
+  /** The meta range first. */
+  readonly actions: readonly RecoveryAction[];
+  /** Not to be recovered now. */
+  readonly blocked: readonly HopelessRange[];
+  /** No replica is left. */
+  readonly nothingLeft: readonly HopelessRange[];
+}
+
+export function planRecovery(
+  replicas: readonly SurveyedReplica[],
+  map: readonly KnownRange[],
+  lost: ReadonlySet<number>,
+): RecoveryPlan {
+  const newest = newestOf([...replicas, ...map]);
+  const actions: RecoveryAction[] = [];
+  const blocked: HopelessRange[] = [];
+  const left = new Map<number, SurveyedReplica[]>();
+  for (const replica of replicas) {
+    const known = left.get(replica.rangeId);
+    if (known === undefined) left.set(replica.rangeId, [replica]);
+    else known.push(replica);
+  }
+  const absorbed = new Set<number>();
+  for (const range of [...newest.values()].sort((a, b) => a.rangeId - b.rangeId)) {
+    const of = left.get(range.rangeId) ?? [];
+    if (!lacksMajority(range, lost) || of.length === 0) continue;
+    const action = actionFor(range, of, newest, left, lost);
+    if (typeof action === "string") blocked.push(hopeless(range, lost, action));
+    else actions.push(action);
+    if (typeof action === "object") for (const id of action.absorbed) absorbed.add(id);
+  }
+  const all = [...newest.values()];
+  const nothingLeft = all
+    .filter((range) => lacksMajority(range, lost) && !left.has(range.rangeId) && !absorbed.has(range.rangeId))
+    .filter((range) => !all.some((other) => supersedes(other, range)))
+    .map((range) => hopeless(range, lost, "no replica of it is left"));
+  return { actions, blocked, nothingLeft };
+}
+
+/** The plan for one range, or why there is none. */
+function actionFor(
+  range: KnownRange,
+  left: readonly SurveyedReplica[],
+  newest: ReadonlyMap<number, KnownRange>,
+  survivors: ReadonlyMap<number, readonly SurveyedReplica[]>,
+  lost: ReadonlySet<number>,
+): RecoveryAction | string {
+  for (const { serves, leaderStoreId, surveyedStoreId } of left) {
+    const leader = serves ? surveyedStoreId : leaderStoreId;
+    if (leader !== null) return `store ${leader} leads it, or did a moment ago: ask again in some seconds`;
+  }
+  const usable = left.filter(({ whole, removed, lacksMajority: lacks }) => whole && !removed && lacks);
+  if (usable.length === 0) return "no replica that is left is whole and a member";
+  const chosen = usable.reduce((best, replica) => (isBehind(best, replica) ? replica : best));
+  let bounds = chosen.epoch.bounds;
+  const absorbed: number[] = [];
+  for (const other of newest.values()) {
+    if (!supersedes(other, chosen)) continue;
+    bounds = Math.max(bounds, other.epoch.bounds);
+    const alive = survivors.get(other.rangeId)?.[0];
+    if (alive !== undefined)
+      return (
+        `what store ${chosen.surveyedStoreId} has of it is from before a split or merge: ` +
+        `range ${other.rangeId} on store ${alive.surveyedStoreId} has some of its keys since`
+      );
+    absorbed.push(other.rangeId);
+  }
+  for (const { epoch } of [range, ...left]) bounds = Math.max(bounds, epoch.bounds);
+  return {
+    rangeId: range.rangeId,
+    start: chosen.start,
+    end: chosen.end,
+    storeId: chosen.surveyedStoreId,
+    replicaId: chosen.replicaId,
+    lastTerm: chosen.lastTerm,
+    lastIndex: chosen.lastIndex,
+    commitIndex: chosen.commitIndex,
+    floor: { bounds, members: Math.max(...[range, ...left].map(({ epoch }) => epoch.members)) },
+    lostStores: lostOf(range, lost),
+    otherStores: left.filter((replica) => replica !== chosen).map(({ surveyedStoreId }) => surveyedStoreId),
+    absorbed,
+  };
+}
+
+/** The other one lies over some of its keys since a later split or merge. */
+const supersedes = (other: KnownRange, range: KnownRange): boolean =>
+  other.rangeId !== range.rangeId &&
+  other.epoch.bounds > range.epoch.bounds &&
+  other.start < range.end &&
+  other.end > range.start;
+
+function isBehind(a: SurveyedReplica, b: SurveyedReplica): boolean {
+  if (a.lastTerm !== b.lastTerm) return a.lastTerm < b.lastTerm;
+  return a.lastIndex < b.lastIndex;
+}
+
+function newestOf(ranges: readonly KnownRange[]): Map<number, KnownRange> {
+  const newest = new Map<number, KnownRange>();
+  for (const range of ranges) {
+    const known = newest.get(range.rangeId);
+    if (known === undefined || isNewer(range.epoch, known.epoch)) newest.set(range.rangeId, range);
+  }
+  return newest;
+}
+
+const isNewer = (a: Epoch, b: Epoch): boolean =>
+  a.bounds > b.bounds || (a.bounds === b.bounds && a.members > b.members);
+
+/** While members change, both the old and the new ones decide. */
+function lacksMajority({ replicas }: KnownRange, lost: ReadonlySet<number>): boolean {
+  const has = (roles: readonly string[]): boolean => {
+    const voters = replicas.filter(({ role }) => roles.includes(role));
+    return voters.filter(({ storeId }) => !lost.has(storeId)).length * 2 > voters.length;
+  };
+  const joint = replicas.some(({ role }) => role === "outgoing" || role === "incoming");
+  return !has(["voter", "incoming"]) || (joint && !has(["voter", "outgoing"]));
+}
+
+const lostOf = ({ replicas }: KnownRange, lost: ReadonlySet<number>): number[] =>
+  replicas.map(({ storeId }) => storeId).filter((storeId) => lost.has(storeId));
+
+function hopeless(range: KnownRange, lost: ReadonlySet<number>, reason: string): HopelessRange {
+  const { rangeId, start, end } = range;
+  return { rangeId, start, end, lostStores: lostOf(range, lost), reason };
+}
