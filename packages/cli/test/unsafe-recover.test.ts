@@ -34,6 +34,7 @@ const replica = (
   serves: false,
   whole: true,
   removed: false,
+  sealedFor: null,
   ...more,
 });
 
@@ -98,6 +99,28 @@ describe("planning a recovery", () => {
     const apart = planRecovery(rows, [after], lost);
     expect(apart.actions).toEqual([]);
     expect(apart.blocked[0]!.reason).toContain("range 9 on store 4 has some of its keys since");
+  });
+
+  test("a range that was about to be merged comes after its left neighbour, which decides", () => {
+    const left = range(2, [1, 2, 3], { end: "\x01m" });
+    const right = range(9, [1, 2, 3], { start: "\x01m" });
+    const lost = new Set([2, 3]);
+    const sealed = replica(1, right, [1, 5], { sealedFor: { rangeId: 2, bounds: 1 } });
+    const first = planRecovery([replica(1, left, [1, 5]), sealed], [], lost);
+    expect(first.actions.map(({ rangeId }) => rangeId)).toEqual([2]);
+    expect(first.blocked).toMatchObject([
+      { rangeId: 9, reason: expect.stringContaining("range 2, which comes first") },
+    ]);
+    const recovered = (end: string) =>
+      replica(1, range(2, [1], { end, epoch: { bounds: 1001, members: 1001 } }), [1, 5], {
+        lacksMajority: false,
+        serves: true,
+      });
+    expect(planRecovery([recovered("\x01m"), sealed], [], lost).actions).toMatchObject([
+      { rangeId: 9, provenBounds: 1001 },
+    ]);
+    // It took the other one in: what is left of that is no range any more.
+    expect(planRecovery([recovered("\x02"), sealed], [], lost).actions).toEqual([]);
   });
 
   test("a range of which nothing is left is said so, unless a later one has its keys", () => {

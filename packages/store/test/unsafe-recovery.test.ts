@@ -2,8 +2,9 @@ import { storeId } from "@flotilla/base";
 import type { RangeId } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import { describe, expect, test } from "vitest";
-import { put } from "./support/raw-client.ts";
+import { isRefusal, put } from "./support/raw-client.ts";
 import type { RawConnection } from "./support/raw-client.ts";
+import { StepSender } from "./support/step-sender.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
 import type { TestClusterOptions, TestStore } from "./support/test-cluster.ts";
 import { wrapped } from "./support/wrapped.ts";
@@ -22,6 +23,7 @@ interface Row {
   readonly lacksMajority: boolean;
   readonly leaderStoreId: number | null;
   readonly serves: boolean;
+  readonly sealedFor: { readonly rangeId: number; readonly bounds: number } | null;
 }
 
 async function ask<Result>(cluster: TestCluster, store: TestStore, name: string, argument: object): Promise<Result> {
@@ -286,6 +288,49 @@ describe("when two of three stores are lost for good", () => {
     expect(left.logged("a forced membership is completed")).toHaveLength(1);
     await drives(cluster, left);
     expect(await recoverAll(cluster, left, lost)).toEqual([firstRange]);
+  });
+});
+
+describe("when a merge was under way", () => {
+  test("a sealed range waits for its left neighbour, and serves again when that has not taken it in", async () => {
+    const cluster = await TestCluster.start({ splitAt: ["m"] });
+    await cluster.runFor(3000);
+    const [, l, r] = cluster.plan.ranges;
+    const [left, right] = [l!.rangeId, r!.rangeId];
+    const on = (storeId: number) => l!.replicas.find((replica) => replica.storeId === storeId)!.replicaId;
+    const client = await cluster.connect(await cluster.leader(right));
+    await client.write(client.batch(right, [put(1, "x", "1")]));
+    const sealed = await new StepSender(cluster).run(await cluster.leader(right), right, r!.epoch, {
+      kind: "seal",
+      leftRangeId: left,
+      leftBounds: l!.epoch.bounds,
+      replicas: r!.replicas.map(({ replicaId, storeId }) => ({ left: on(storeId), right: replicaId })),
+    });
+    expect(sealed.state).toBe("done");
+    await cluster.runFor(1000);
+    const last = cluster.store(3);
+    const lost = [1, 2];
+    for (const number of lost) cluster.store(number).crash();
+    last.lines.length = 0;
+    await leaderless(cluster, last, lost);
+    const row = async (range: RangeId) => (await survey(cluster, last, lost)).find(({ rangeId }) => rangeId === range)!;
+    await ask(cluster, last, "unsafe-recovery-force", order(await row(meta), lost));
+    await drives(cluster, last);
+    const [first, second] = (await begin(cluster, last, lost, 2)).replicaIds;
+    expect((await row(right)).sealedFor).toEqual({ rangeId: left, bounds: l!.epoch.bounds });
+    const force = async (range: RangeId, id: number, provenBounds: number) =>
+      ask(cluster, last, "unsafe-recovery-force", { ...order(await row(range), lost, id), provenBounds });
+    for (const proven of [0, l!.epoch.bounds])
+      await expect(force(right, second!, proven)).rejects.toThrow("sealed for range");
+    await force(left, first!, 0);
+    await force(right, second!, (await row(left)).epoch.bounds);
+    const { epoch } = await row(right);
+    await cluster.leader(right, 20_000, epoch.bounds);
+    const reader = await cluster.connect(last);
+    const answer = await reader.read(reader.reads(right, ["x"], { bounds: epoch.bounds }));
+    if (isRefusal(answer)) throw new Error(answer.message);
+    expect(Buffer.from(answer.results[0]!.value).toString()).toBe("1");
+    expect((await row(right)).sealedFor).toBeNull();
   });
 });
 

@@ -41,6 +41,8 @@ export interface SurveyedReplica extends KnownRange {
   readonly whole: boolean;
   /** Its log takes it out of the range. */
   readonly removed: boolean;
+  /** A merge has begun: the left neighbour, whose bounds were these then, decides what becomes of the range. */
+  readonly sealedFor: { readonly rangeId: number; readonly bounds: number } | null;
 }
 
 export interface RecoveryAction {
@@ -53,6 +55,8 @@ export interface RecoveryAction {
   readonly lastIndex: number;
   readonly commitIndex: number;
   readonly floor: Epoch;
+  /** Of the left neighbour, which has not taken the range in; 0 when it is not sealed. */
+  readonly provenBounds: number;
   readonly lostStores: readonly number[];
   /** Left, too, with no more than the chosen one: they are removed. */
   readonly otherStores: readonly number[];
@@ -136,6 +140,9 @@ function actionFor(
       );
     absorbed.push(other.rangeId);
   }
+  const { sealedFor } = chosen;
+  if (sealedFor !== null && !hasDecided(newest.get(sealedFor.rangeId), sealedFor.bounds, lost))
+    return `it was about to be merged into range ${sealedFor.rangeId}, which comes first`;
   for (const { epoch } of [range, ...left]) bounds = Math.max(bounds, epoch.bounds);
   return {
     rangeId: range.rangeId,
@@ -146,12 +153,17 @@ function actionFor(
     lastTerm: chosen.lastTerm,
     lastIndex: chosen.lastIndex,
     commitIndex: chosen.commitIndex,
+    provenBounds: sealedFor === null ? 0 : newest.get(sealedFor.rangeId)!.epoch.bounds,
     floor: { bounds, members: Math.max(...[range, ...left].map(({ epoch }) => epoch.members)) },
     lostStores: lostOf(range, lost),
     otherStores: left.filter((replica) => replica !== chosen).map(({ surveyedStoreId }) => surveyedStoreId),
     absorbed,
   };
 }
+
+/** With bounds above those of the merge it cannot take the other one in any more; that it has not, its own bounds say. */
+const hasDecided = (left: KnownRange | undefined, bounds: number, lost: ReadonlySet<number>): boolean =>
+  left !== undefined && !lacksMajority(left, lost) && left.epoch.bounds > bounds;
 
 /** The other one lies over some of its keys since a later split or merge. */
 const supersedes = (other: KnownRange, range: KnownRange): boolean =>

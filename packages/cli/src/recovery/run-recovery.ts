@@ -99,7 +99,7 @@ async function force(
   action: RecoveryAction,
   newReplicaId: number,
 ): Promise<RecoveryRow> {
-  const { rangeId, replicaId, lastTerm, lastIndex, floor } = action;
+  const { rangeId, replicaId, lastTerm, lastIndex, floor, provenBounds } = action;
   const body = {
     rangeId,
     replicaId,
@@ -108,6 +108,7 @@ async function force(
     lastIndex,
     boundsFloor: floor.bounds,
     membersFloor: floor.members,
+    provenBounds,
     lostStores: [...lost],
   };
   try {

@@ -8,7 +8,7 @@ import type { StoreId } from "@flotilla/base";
 import type { AdminArguments } from "../placement/admin-arguments.ts";
 import type { AdminHost } from "../placement/admin-service.ts";
 import type { Replica } from "../replica/replica.ts";
-import { lacksMajority, tailOf } from "./majority.ts";
+import { lacksMajority, sealOf, tailOf } from "./majority.ts";
 
 const lostStoresMax = 1024;
 const surveyRows = 500;
@@ -43,8 +43,8 @@ export class AdminRecovery {
     const reader = this.#host.log.reader(replica.rangeId);
     const lastIndex = reader.lastIndex();
     const lacks = lacksMajority(machine.configuration, descriptor, lost);
-    const at = { replicaId: replica.replicaId, end: descriptor.end };
-    const tail = lacks ? tailOf(reader, machine.appliedIndex, at, this.#host.environment.bytes) : undefined;
+    const tail = lacks ? tailOf(reader, machine, replica.replicaId) : undefined;
+    const sealedFor = tail === undefined ? sealOf(machine) : tail.sealedFor;
     const { leaderStore } = replica;
     return {
       rangeId: replica.rangeId,
@@ -62,6 +62,7 @@ export class AdminRecovery {
       serves: replica.serves,
       whole: !replica.loading && !replica.removed,
       removed: tail?.removed ?? false,
+      sealedFor: sealedFor === undefined ? null : { ...sealedFor },
     };
   }
 
@@ -104,6 +105,7 @@ export class AdminRecovery {
       lastTerm: term(given.id("lastTerm")),
       lastIndex: logIndex(given.id("lastIndex")),
       floor: { bounds: given.id("boundsFloor"), members: given.id("membersFloor") },
+      provenBounds: given.count("provenBounds"),
       lost,
       known: this.#host.directory.known,
     });

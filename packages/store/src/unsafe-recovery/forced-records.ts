@@ -16,10 +16,11 @@ import {
   encodeApplied,
   encodeConfiguration,
   encodeDescriptor,
+  encodeMerge,
   rangeRecordKey,
   rangeRecordNames,
 } from "@flotilla/storage";
-import type { Engine } from "@flotilla/storage";
+import type { Engine, MergedRecord } from "@flotilla/storage";
 
 /**
  * Above every epoch that is known: more splits and changes of members than the lost stores can have made that nobody left
@@ -32,6 +33,7 @@ export interface ForcedState {
   readonly index: LogIndex;
   readonly term: Term;
   readonly lastVersion: Version;
+  readonly merged: MergedRecord | undefined;
 }
 
 /** `floor`: the highest epoch that anybody left knows, of this range and of those that lay over its keys. */
@@ -52,7 +54,7 @@ export function forcedDescriptor(
 }
 
 export function putForced(batch: ReturnType<Engine["batch"]>, state: ForcedState, operations: ByteOperations): void {
-  const { descriptor, index, term, lastVersion } = state;
+  const { descriptor, index, term, lastVersion, merged } = state;
   const name = (text: string): Uint8Array => rangeRecordKey(descriptor.rangeId, text, operations);
   const voters = descriptor.replicas.map(({ replicaId }) => replicaId);
   const members: Configuration = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
@@ -60,10 +62,13 @@ export function putForced(batch: ReturnType<Engine["batch"]>, state: ForcedState
     descriptor: name(rangeRecordNames.descriptor),
     configuration: name(rangeRecordNames.configuration),
     applied: name(rangeRecordNames.applied),
+    merge: name(rangeRecordNames.merge),
   };
   batch.put(at.descriptor, encodeDescriptor(at.descriptor, descriptor, operations));
   batch.put(at.configuration, encodeConfiguration(at.configuration, members, operations));
   batch.put(at.applied, encodeApplied(at.applied, { index, term, lastVersion }, operations));
+  // A seal ends with the old members: the left neighbour has other bounds by now, and has not taken the range in.
+  batch.put(at.merge, encodeMerge(at.merge, { sealed: undefined, merged }, operations));
 }
 
 /** The group begins anew behind what the engine has; what the old id had promised, the new one does not vote below. */

@@ -1,10 +1,12 @@
 /** Whether a group can still decide anything when some stores never come back. */
 import { logIndex } from "@flotilla/base";
-import type { ByteOperations, Key, RangeDescriptor, ReplicaId, StoreId } from "@flotilla/base";
+import type { Key, RangeDescriptor, RangeId, ReplicaId, StoreId } from "@flotilla/base";
 import { decodeConfigurationChange } from "@flotilla/raft";
 import type { Configuration, LogReader } from "@flotilla/raft";
 import { entryKindOf } from "../replica/entry-format.ts";
+import { decodeSeal } from "../replica/merge-entry.ts";
 import { decodeSplit } from "../replica/split-entry.ts";
+import type { StateMachine } from "../replica/state-machine.ts";
 
 const scanBytesMax: number = 1024 * 1024;
 
@@ -25,29 +27,43 @@ export interface LogTail {
   readonly removed: boolean;
   /** Where the range ends when the splits in it are applied. */
   readonly end: Key;
+  /** The range is, or will be, sealed for its left neighbour under these bounds of it: that one decides (rule: merge). */
+  readonly sealedFor: SealedFor | undefined;
 }
 
-/** What the log behind `applied` holds in store for the replica. */
-export function tailOf(
-  reader: LogReader,
-  applied: number,
-  { replicaId, end: last }: { readonly replicaId: ReplicaId; readonly end: Key },
-  operations: ByteOperations,
-): LogTail {
+export interface SealedFor {
+  readonly rangeId: RangeId;
+  readonly bounds: number;
+}
+
+/** What the log behind the applied index holds in store for the replica. */
+export function tailOf(reader: LogReader, machine: StateMachine, replica: ReplicaId): LogTail {
   const stop = logIndex(reader.lastIndex() + 1);
-  let end = last;
-  for (let low = applied + 1; low < stop;) {
+  let { end } = machine.descriptor;
+  let sealedFor = sealOf(machine);
+  for (let low = machine.appliedIndex + 1; low < stop;) {
     const entries = reader.entries(logIndex(low), stop, scanBytesMax);
     for (const { kind, data } of entries) {
       if (kind === "configuration") {
         const { changes } = decodeConfigurationChange(data);
-        if (changes.some(({ type, id }) => type === "remove" && id === replicaId)) return { removed: true, end };
-      } else if (data.length > 0 && entryKindOf(data) === "split") {
-        const { key } = decodeSplit(data, operations);
-        if (key < end) end = key;
+        if (changes.some(({ type, id }) => type === "remove" && id === replica))
+          return { removed: true, end, sealedFor };
+      } else if (data.length > 0) {
+        const entryKind = entryKindOf(data);
+        if (entryKind === "split") {
+          const { key } = decodeSplit(data, machine.operations);
+          if (key < end) end = key;
+        } else if (entryKind === "seal") {
+          const { leftRangeId, leftBounds } = decodeSeal(data);
+          sealedFor = { rangeId: leftRangeId, bounds: leftBounds };
+        }
       }
     }
     low += entries.length;
   }
-  return { removed: false, end };
+  return { removed: false, end, sealedFor };
+}
+
+export function sealOf({ sealed }: StateMachine): SealedFor | undefined {
+  return sealed === undefined ? undefined : { rangeId: sealed.leftRangeId, bounds: sealed.leftBounds };
 }

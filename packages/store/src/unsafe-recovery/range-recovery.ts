@@ -24,7 +24,7 @@ import type { StoreDependencies } from "../store-api.ts";
 import type { KnownDirectory } from "../store-directory.ts";
 import { restoreRange } from "../store-recovery.ts";
 import { forcedDescriptor, putForced, stageForced } from "./forced-records.ts";
-import { lacksMajority, tailOf } from "./majority.ts";
+import { lacksMajority, sealOf, tailOf } from "./majority.ts";
 import { recoverMeta } from "./meta-recovery.ts";
 import type { MetaRecovery } from "./meta-recovery.ts";
 
@@ -56,6 +56,11 @@ export interface RecoveryOrder {
   readonly newReplicaId: ReplicaId;
   readonly lost: ReadonlySet<StoreId>;
   readonly floor: Epoch;
+  /**
+   * The left neighbour that the range is sealed for has had these bounds, by what it committed, and not taken it in (0 =
+   * unknown): a seal under lower ones is void.
+   */
+  readonly provenBounds: number;
   readonly known: KnownDirectory;
 }
 
@@ -107,26 +112,28 @@ export class RangeRecovery {
     const reader = this.#host.dependencies.log.reader(rangeId);
     if (reader.lastIndex() !== lastIndex || node.lastIndex !== lastIndex || reader.term(lastIndex) !== lastTerm)
       return `range ${rangeId} has changed since it was looked at`;
-    const { end } = machine.descriptor;
-    if (tailOf(reader, machine.appliedIndex, { replicaId, end }, this.#host.dependencies.environment.bytes).removed)
-      return `replica ${replicaId} of range ${rangeId} was being taken out of it`;
+    const { removed, sealedFor } = tailOf(reader, machine, replicaId);
+    if (sealedFor !== undefined && sealedFor.bounds >= order.provenBounds)
+      return `range ${rangeId} is sealed for range ${sealedFor.rangeId}, which has not decided`;
+    if (removed) return `replica ${replicaId} of range ${rangeId} was being taken out of it`;
     if (rangeId !== metaRangeId && order.newReplicaId <= replicaId)
       return `replica ${order.newReplicaId} of range ${rangeId} is not new`;
     return this.#host.diskFull() ? "the disk is full" : undefined;
   }
 
   async #run(order: RecoveryOrder, replica: Replica): Promise<RecoveredRange> {
-    const { dependencies, flusher } = this.#host;
-    const { environment } = dependencies;
-    const { rangeId, machine, node, replicaId } = replica;
+    const { environment } = this.#host.dependencies;
+    const { rangeId, machine, replicaId } = replica;
     const fields = { rangeId, replicaId, lastIndex: order.lastIndex, lost: [...order.lost] };
     environment.logger.warn(fields, "recovering a range whose majority is lost: it goes on with what this replica has");
     replica.takeWholeLog();
     this.#host.schedule();
-    while (machine.appliedIndex < node.lastIndex) await this.#pause(replica);
-    while (machine.changed) {
-      await flusher.flushAll();
-      if (machine.changed) await this.#pause(replica);
+    try {
+      await this.#prepare(order, replica);
+    } catch (error) {
+      // It is what it was before; the log's tail counts as confirmed, as it will when this is asked for again.
+      replica.recovering = false;
+      throw error;
     }
     const meta = await this.#metaRecovery(order, machine);
     const newId = meta?.replicaId ?? order.newReplicaId;
@@ -144,6 +151,20 @@ export class RangeRecovery {
       this.#host.fail(error);
       throw error;
     }
+  }
+
+  /** Everything that the log has is applied, and in the engine. */
+  async #prepare({ provenBounds }: RecoveryOrder, replica: Replica): Promise<void> {
+    const { flusher } = this.#host;
+    const { rangeId, machine, node } = replica;
+    while (machine.appliedIndex < node.lastIndex) await this.#pause(replica);
+    while (machine.changed) {
+      await flusher.flushAll();
+      if (machine.changed) await this.#pause(replica);
+    }
+    const sealed = sealOf(machine);
+    if (sealed !== undefined && sealed.bounds >= provenBounds)
+      throw refused(`range ${rangeId} is sealed for range ${sealed.rangeId}, which has not decided`);
   }
 
   async #replace({ rangeId, replicaId, machine }: Replica, newId: ReplicaId): Promise<RecoveredRange> {
@@ -186,7 +207,7 @@ export class RangeRecovery {
     const descriptor = forcedDescriptor(machine.descriptor, { replicaId, storeId }, floor);
     await queue.run(async () => {
       const batch = engine.batch();
-      putForced(batch, { descriptor, index, term, lastVersion }, operations);
+      putForced(batch, { descriptor, index, term, lastVersion, merged: machine.merged }, operations);
       for (const { key, value } of meta?.records ?? [])
         batch.put(newestKey(key, operations), encodeRecord(key, "value", lastVersion, value, operations));
       await batch.write();
