@@ -2,7 +2,7 @@
  * One range's member on this store: its Raft state machine, its records, what its clients wait for. Everything is a step
  * of the store's round (store-round.ts); nothing here has a timer or a promise of its own.
  */
-import { InvariantError, MalformedError, assert, noTerm, noVersion, rangeId, version } from "@flotilla/base";
+import { assert, noTerm, noVersion, rangeId, version } from "@flotilla/base";
 import type { LogIndex, RangeDescriptor, RangeId, ReplicaId, StoreId, Term, Version } from "@flotilla/base";
 import { RawNode } from "@flotilla/raft";
 import type {
@@ -18,6 +18,7 @@ import type {
   SnapshotLabel,
 } from "@flotilla/raft";
 import { CommandQueue } from "./command-queue.ts";
+import { decodedEntry } from "./decoded-entry.ts";
 import { entryKindOf } from "./entry-format.ts";
 import type { EntryKind } from "./entry-format.ts";
 import { Evaluator } from "./evaluator.ts";
@@ -517,7 +518,7 @@ export class Replica {
     if (!sameMembers(machine.configuration, configuration))
       machine.changeMembers(
         configuration,
-        this.#decoded(entry, () => placesIn(entry)),
+        decodedEntry(this.rangeId, entry, () => placesIn(entry)),
       );
     if (!isMember(configuration, this.replicaId)) this.removed = true;
   }
@@ -529,7 +530,7 @@ export class Replica {
 
   /** False when it was evaluated on what is not so any more: then it has no effect. */
   #applyData(entry: Entry): boolean {
-    return this.#decoded(entry, () => this.#applyKind(entry, entryKindOf(entry.data)));
+    return decodedEntry(this.rangeId, entry, () => this.#applyKind(entry, entryKindOf(entry.data)));
   }
 
   #applyKind(entry: Entry, kind: EntryKind): boolean {
@@ -550,17 +551,6 @@ export class Replica {
         return this.#applyMerge(decodeMergeEntry(entry.data, bytes));
       default:
         return kind satisfies never;
-    }
-  }
-
-  #decoded<T>(entry: Entry, read: () => T): T {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof MalformedError)) throw error;
-      throw new InvariantError(
-        `range ${this.rangeId}: entry ${entry.index} of term ${entry.term} cannot be read: ${error.message}`,
-      );
     }
   }
 
