@@ -21,8 +21,6 @@ export type Lane = "heartbeat" | "append" | "snapshot";
 const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
 const disownedHint =
   "each store has one directory and one process; if this is a copied or restored directory, do not start it beside the other";
-const givenUpHint =
-  "the cluster goes on without this store, and what it has may not be what the others have: start an empty directory with --join";
 const redialMsMin = 100;
 /** Several heartbeats of a store: who was heard within it, on a stream that is open, lives. */
 const heardMs = 1000;
@@ -151,6 +149,9 @@ export class PeerLinks {
       { storeId: this.#selfId },
       "this store was decommissioned: the others speak with it no more; stop its node and remove its directory",
     );
+    // Nor it with anybody: with others like it, it might still be a majority of what ranges were when it was given up.
+    for (const { out } of this.peers.values()) for (const lane of lanes) out[lane].stream?.close();
+    for (const stream of this.#incoming) stream.close();
   }
 
   /** Stores that joined are dialled, those that left are not any more. */
@@ -288,6 +289,8 @@ export class PeerLinks {
       code,
       message,
     });
+    if (this.decommissioned)
+      return refuse("Refused", `store ${this.#selfId} was decommissioned: it speaks with nobody any more`);
     if (hello.clusterId !== this.#clusterId) {
       return refuse(
         "WrongCluster",
@@ -409,15 +412,6 @@ export class PeerLinks {
     return true;
   }
 
-  /**
-   * Out of the cluster without having been asked to leave: it was given up while it was away, and with others like it might
-   * still make a majority of what the ranges were then. So it ends. Who was asked to leave just finds nobody any more.
-   */
-  #isGivenUp(): boolean {
-    const own = this.#directory.entry(this.#selfId)?.state;
-    return !this.#closed && own !== "decommissioning" && own !== "decommissioned";
-  }
-
   #handlers(peer: Peer, stream: Stream, onClose: () => void): StreamHandlers {
     return {
       onMessage: (payload) => {
@@ -461,8 +455,6 @@ export class PeerLinks {
         if (reason.code === "InUse" && !this.#closed)
           return this.#events.onDisowned(new Failure("Refused", reason.message, { hint: disownedHint }));
         if (reason.code === "NotFound") {
-          if (this.#isGivenUp())
-            return this.#events.onDisowned(new Failure("NotFound", reason.message, { hint: givenUpHint }));
           this.#noteDecommissioned();
           return redial(redialMsMax);
         }

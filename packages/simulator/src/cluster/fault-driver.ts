@@ -315,13 +315,6 @@ export class FaultDriver {
    */
   #ended(node: SimulatedNode, error: unknown, phase: NodePhase): void {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "NotFound") {
-      // It was away while its node was decommissioned, and learns that it is out: it stays away.
-      this.#cluster.time.after(0, () => {
-        if (node.alive) node.kill();
-      });
-      return;
-    }
     const wanted =
       code === "EIO"
         ? this.#failing.delete(node)
