@@ -265,7 +265,7 @@ describe("leader lease", () => {
     expect(lone.node.leaseHolds()).toBe(true);
   });
 
-  it("C14 a leader that wakes has none", () => {
+  it("C14 E21 a leader that wakes has none", () => {
     const lone = leased();
     lone.node.wake();
     expect(lone.node.leaseHolds()).toBe(false);

@@ -1,5 +1,6 @@
 import type { RangeId } from "@flotilla/base";
 import { describe, expect, test } from "vitest";
+import { ifVersion, put } from "./support/raw-client.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
 
 const meta = 1 as RangeId;
@@ -14,13 +15,18 @@ async function asked<Result>(cluster: TestCluster, name: string, argument: objec
 
 interface RangeRow {
   readonly rangeId: number;
+  readonly epoch: { readonly bounds: number };
   readonly replicas: readonly { readonly storeId: number; readonly role: string }[];
 }
 
+async function row(cluster: TestCluster, id: number): Promise<RangeRow> {
+  return (await asked<RangeRow[]>(cluster, "range-list")).find(({ rangeId }) => rangeId === id)!;
+}
+
 async function members(cluster: TestCluster, id: number = firstRange): Promise<number[]> {
-  const row = (await asked<RangeRow[]>(cluster, "range-list")).find(({ rangeId }) => rangeId === id)!;
-  expect(row.replicas.every(({ role }) => role === "voter")).toBe(true);
-  return row.replicas.map(({ storeId }) => storeId).sort();
+  const { replicas } = await row(cluster, id);
+  expect(replicas.every(({ role }) => role === "voter")).toBe(true);
+  return replicas.map(({ storeId }) => storeId).sort();
 }
 
 async function pause(cluster: TestCluster, ...names: string[]): Promise<void> {
@@ -139,6 +145,101 @@ describe("moves", () => {
     expect(status.replicas).toBeGreaterThan(0);
     expect(cluster.store(lost).halted).toBeUndefined();
     expect(await members(cluster)).toHaveLength(3);
+  });
+
+  test("E24 nothing is lost or doubled while a range moves again and again under writes and counters", async () => {
+    const cluster = await TestCluster.start({ stores: 4, replicas: 3, settings: { flushBytes: 8 * 1024 } });
+    await cluster.runFor(2500);
+    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    let number = 0;
+    let counter = 0;
+    /** Through whoever leads; a bump counts on from exactly the version before. */
+    const work = async (): Promise<void> => {
+      const client = await cluster.connect(await cluster.leader(firstRange));
+      const { epoch } = await row(cluster, firstRange);
+      for (let i = 0; i < 5; i++) {
+        const condition = counter === 0 ? { condition: "if-absent" as const } : ifVersion(counter);
+        const commands = [
+          put(++number, `set-${String(number).padStart(4, "0")}`, "x".repeat(500)),
+          put(++number, "counter", String(number), condition),
+        ];
+        const batch = client.batch(firstRange, commands, { floor: number - 1, bounds: epoch.bounds });
+        const answers = await client.write(batch);
+        expect(answers.map((answer) => "status" in answer && answer.status)).toEqual(["applied", "applied"]);
+        counter = (answers[1] as { version: number }).version;
+      }
+      client.stream?.close();
+    };
+    await work();
+    for (let i = 0; i < 6; i++) {
+      const before = await members(cluster);
+      const to = [1, 2, 3, 4].find((id) => !before.includes(id))!;
+      const from = before[i % 3]!;
+      const { operatorIds } = await asked<{ operatorIds: [number] }>(cluster, "range-move", {
+        rangeId: firstRange,
+        from,
+        to,
+      });
+      await work();
+      expect(await ended(cluster, operatorIds[0])).toMatchObject({ state: "done" });
+      await work();
+    }
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    const scan = client.scan(firstRange, { creditBytes: 1e9 });
+    client.send(scan);
+    const keys = await client.scanned(scan);
+    const sets = Array.from({ length: number / 2 }, (_, i) => `set-${String(2 * i + 1).padStart(4, "0")}`);
+    expect(keys).toEqual(["counter", ...sets]);
+    const { ranges } = await asked<{ ranges: { equal: boolean }[] }>(cluster, "range-check", { rangeId: firstRange });
+    expect(ranges.map(({ equal }) => equal)).toEqual([true]);
+  });
+
+  test("E14 replicas that were all removed but one never serve the range together again", async () => {
+    const cluster = await TestCluster.start({ stores: 6, replicas: 3 });
+    await cluster.runFor(2500);
+    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    const [alone, ...removed] = await members(cluster);
+    const free = [1, 2, 3, 4, 5, 6].filter((id) => id !== alone && !removed.includes(id));
+    // One of the three hears nothing while the others give their places away.
+    const lost = cluster.store(alone!);
+    for (const other of cluster.others(lost)) cluster.network.cut(lost.host, other.host);
+    await cluster.runFor(6000);
+    for (const [i, from] of removed.entries()) {
+      const { operatorIds } = await asked<{ operatorIds: [number] }>(cluster, "range-move", {
+        rangeId: firstRange,
+        from,
+        to: free[i]!,
+      });
+      expect(await ended(cluster, operatorIds[0])).toMatchObject({ state: "done" });
+    }
+    const now = [alone!, free[0]!, free[1]!].sort();
+    expect(await members(cluster)).toEqual(now);
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    await cluster.fill(client, 3, 100, { number: 1 });
+    // Now the old three hear each other, and nobody else.
+    const old = [alone!, ...removed];
+    cluster.network.heal();
+    for (const inside of old)
+      for (const outside of [1, 2, 3, 4, 5, 6].filter((id) => !old.includes(id)))
+        cluster.network.cut(cluster.store(inside).host, cluster.store(outside).host);
+    const serving = (): number[] =>
+      old.filter((id) =>
+        cluster
+          .store(id)
+          .store.replicas()
+          .some(({ descriptor, serves }) => descriptor.rangeId === firstRange && serves),
+      );
+    for (let i = 0; i < 20; i++) {
+      await cluster.runFor(1000);
+      expect(serving()).toEqual([]);
+    }
+    cluster.network.heal();
+    await cluster.runFor(5000);
+    expect(await members(cluster)).toEqual(now);
+    const leader = await cluster.leader(firstRange);
+    const again = await cluster.connect(leader);
+    await cluster.fill(again, 3, 100, { number: 10 });
+    expect(cluster.stores.every(({ halted }) => halted === undefined)).toBe(true);
   });
 
   test("B11 what would leave a range without a majority is refused, and the plan says so", async () => {

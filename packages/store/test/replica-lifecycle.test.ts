@@ -168,6 +168,34 @@ describe("a store without the replica", () => {
     expect([...new Set(sent)]).toEqual(["replica-absent"]);
   });
 
+  test("D2 takes no range snapshot over keys of a living replica of another range", async () => {
+    const { cluster, free } = await four();
+    const leader = await cluster.leader();
+    const holder = cluster.others(leader).find((store) => store !== free)!;
+    const before = await content(cluster, holder);
+    const answers: string[] = [];
+    filter(cluster, (message, from) => {
+      if (message.type === "snapshot-answer" && from === holder.host)
+        answers.push(`${message.state}: ${message.reason}`);
+      return true;
+    });
+    const replicas = [{ replicaId: replicaId(900), storeId: storeId(holder.number), role: "voter" as const }];
+    for (const [start, end] of [
+      ["\x01a", "\x01b"],
+      ["\x01", "\x02"],
+    ]) {
+      const descriptor = { ...planned(cluster), rangeId: 99, start, end, replicas } as unknown as RangeDescriptor;
+      const offer = { type: "snapshot-offer", transferId: 5, rangeId: 99, from: 901, to: 900, term: 3, descriptor };
+      inject(cluster, leader, holder, offer as unknown as PeerMessage);
+      await cluster.runFor(100);
+    }
+    const refused = `refused: it overlaps range ${firstRange}, which is alive here`;
+    expect(answers).toEqual([refused, refused]);
+    expect(holder.disk.names("staging")).toEqual([]);
+    expect(holder.log!.group(99 as typeof firstRange)).toBeUndefined();
+    expect(await content(cluster, holder)).toEqual(before);
+  });
+
   test("D9 gets a replica by a range snapshot that holds members, bounds and label of one moment", async () => {
     const { cluster, free } = await four();
     await cluster.fill(await cluster.connect(await cluster.leader()), 20, 2000, { number: 1 });
