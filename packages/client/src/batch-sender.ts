@@ -88,7 +88,7 @@ export class BatchSender {
       seen: versions.seen,
       commands: operations,
     };
-    link.post(message, overheadBytes + bytes);
+    link.postBatch(batch, message, overheadBytes + bytes);
   }
 
   /** Returns what had no room. */
@@ -115,7 +115,7 @@ export class BatchSender {
         consistency: lane === "stale-read" ? "stale" : "linearizable",
         keys,
       };
-      link.post(message, overheadBytes + bytes);
+      link.postBatch(batch, message, overheadBytes + bytes);
       start += operations.length;
     }
     return start === 0 ? all : start >= all.length ? [] : all.slice(start);

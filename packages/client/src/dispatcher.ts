@@ -163,15 +163,16 @@ export class Dispatcher {
     const { versions, writes } = this.#parts;
     versions.see(message.seen);
     const { results } = message;
+    const nowMs = this.#parts.environment.clock.monotonicMs();
     for (let i = 0; i < results.length; i++) {
       const result = results[i]!;
       const operation = writes.find(result.number);
-      if (operation !== undefined && operation.attempts > 0) this.#commandResult(link, operation, result);
+      if (operation !== undefined && operation.attempts > 0) this.#commandResult(link, operation, result, nowMs);
     }
     this.#freed(link);
   }
 
-  #commandResult(link: StoreLink, operation: Operation, result: CommandResult): void {
+  #commandResult(link: StoreLink, operation: Operation, result: CommandResult, nowMs: number): void {
     const { versions, sink } = this.#parts;
     const { batch } = operation;
     switch (result.status) {
@@ -182,6 +183,7 @@ export class Dispatcher {
         if (batch !== undefined) {
           batch.range.leader = link.storeId;
           batch.range.refusals = 0;
+          batch.range.writeAnsweredMs = nowMs;
         }
         versions.see(result.version);
         operation.version = result.version;
@@ -356,8 +358,9 @@ export class Dispatcher {
     for (const batch of [...link.outstanding.values()]) {
       // The store may be gone, or wait for others that are: whoever waits can be told at the end which.
       if (nowMs - batch.sentMs >= probeAfterMs) this.#parts.links.probe(batch.range, nowMs);
-      if (nowMs - batch.sentMs < batch.stallMs) {
-        this.#parts.sink.wakeAt(batch.sentMs + batch.stallMs);
+      const sinceMs = owedSinceMs(batch);
+      if (nowMs - sinceMs < batch.stallMs) {
+        this.#parts.sink.wakeAt(sinceMs + batch.stallMs);
         // Batches stand in the order they were sent; only repeated ones may wait longer than those behind them.
         if (nowMs - batch.sentMs < this.#parts.settings.attemptMs) return;
         continue;
@@ -389,6 +392,18 @@ export class Dispatcher {
     }
     link.outstanding.delete(batch.id);
   }
+}
+
+/**
+ * Since when there is no sign that the batch will be answered. One that is on its way, or in its range's queue while that is
+ * answered from, is only slow: asked again, everything would have to be carried once more by a cluster that is behind
+ * already, and the store that is asked instead does not lead.
+ */
+function owedSinceMs(batch: SentBatch): number {
+  const { lane, link, range } = batch;
+  const sinceMs = link.owesSinceMs(batch);
+  const answers = lane === "write" && range.leader === link.storeId;
+  return answers ? Math.max(sinceMs, range.writeAnsweredMs) : sinceMs;
 }
 
 /** A store looks at limits before anything else and refuses the whole batch: the others in it have done nothing wrong. */

@@ -18,6 +18,8 @@ export class CachedRange {
   cursor = 0;
   /** Refusals since the last success. */
   refusals = 0;
+  /** When its leader last answered a write (monotonic): those behind it wait their turn. */
+  writeAnsweredMs: number = -Infinity;
   /** Nothing is sent before (monotonic). */
   resumeAtMs = 0;
   /** No other route refresh on behalf of this range before (monotonic). */

@@ -13,8 +13,12 @@ export class SentBatch {
   readonly numbers: readonly number[];
   /** Operations that still belong to this batch. */
   remaining: number;
+  /** Where it ends among all bytes that the link sent on this stream; undefined: not sent yet. */
+  endsAtBytes: number | undefined = undefined;
+  /** When the store had taken it off the stream (monotonic); undefined: it is on its way. */
+  takenMs: number | undefined = undefined;
   readonly sentMs: number;
-  /** Without an answer for so long, the operations are tried elsewhere. */
+  /** With the store for so long, and no answer: the operations are tried elsewhere. */
   readonly stallMs: number;
   /** The value that each read is expected to bring; 0 for writes. */
   readonly expectedBytes: number;

@@ -111,6 +111,14 @@ export class StoreLink {
   #probe: { readonly requestId: number; readonly sentMs: number } | undefined = undefined;
   #outbox: ClientMessage[] = [];
   #outboxBytes: number[] = [];
+  /** Of all that was given to the stream. */
+  #sentBytes = 0;
+  /** Batches in the outbox. */
+  #leaving: SentBatch[] = [];
+  /** Batches that the store has not taken yet, in their order. */
+  #onTheWay: SentBatch[] = [];
+  /** When the store last took something (monotonic). */
+  #takenMs = 0;
   #helloWallMs = 0;
   #helloAtMs = 0;
 
@@ -198,6 +206,10 @@ export class StoreLink {
     this.lastFailure = undefined;
     this.state = "open";
     this.#stream = stream;
+    this.#sentBytes = 0;
+    this.#leaving = [];
+    this.#onTheWay = [];
+    this.#takenMs = this.#helloAtMs;
     owner.opened(this);
     return {
       onMessage: (payload) => {
@@ -206,7 +218,25 @@ export class StoreLink {
       onClose: (reason: StreamClosed) => {
         if (attempt === this.#attempt) this.#failed(reason.code, reason.message);
       },
+      onConfirmed: () => {
+        if (attempt === this.#attempt) this.#noteTaken();
+      },
     };
+  }
+
+  /** A stream keeps its order: what is confirmed is known by its place. */
+  #noteTaken(): void {
+    const takenBytes = this.#sentBytes - this.#stream!.unconfirmedBytes;
+    this.#takenMs = this.#context.environment.clock.monotonicMs();
+    let taken = 0;
+    while (taken < this.#onTheWay.length && this.#onTheWay[taken]!.endsAtBytes! <= takenBytes)
+      this.#onTheWay[taken++]!.takenMs = this.#takenMs;
+    if (taken > 0) this.#onTheWay.splice(0, taken);
+  }
+
+  /** Since when the store owes an answer to the batch; while that is on its way, since it last took anything. */
+  owesSinceMs(batch: SentBatch): number {
+    return batch.takenMs ?? Math.max(batch.sentMs, this.#takenMs);
   }
 
   /** Gives a dial up that takes too long. */
@@ -261,6 +291,12 @@ export class StoreLink {
     if (this.#outbox.length === 1) this.#context.owner.posted(this);
   }
 
+  /** A message with the operations of a batch. */
+  postBatch(batch: SentBatch, message: ClientMessage, bytes: number): void {
+    this.#leaving.push(batch);
+    this.post(message, bytes);
+  }
+
   /** Everything posted goes out, as one payload unless it is large. */
   flush(): void {
     const outbox = this.#outbox;
@@ -270,17 +306,29 @@ export class StoreLink {
     this.#outbox = [];
     this.#outboxBytes = [];
     const { codec, settings } = this.#context;
+    const send = (messages: ClientMessage[]): void => {
+      const payload = codec.encodeClient(messages);
+      this.#sentBytes += payload.length;
+      stream.send(payload);
+    };
     let start = 0;
     let bytes = 0;
     for (let i = 0; i < outbox.length; i++) {
       if (i > start && bytes + sizes[i]! > settings.payloadBytesMax) {
-        stream.send(codec.encodeClient(outbox.slice(start, i)));
+        send(outbox.slice(start, i));
         start = i;
         bytes = 0;
       }
       bytes += sizes[i]!;
     }
-    stream.send(codec.encodeClient(start === 0 ? outbox : outbox.slice(start)));
+    send(start === 0 ? outbox : outbox.slice(start));
+    // Where each of them ends is not worth knowing: all have left when the last has.
+    for (const batch of this.#leaving) {
+      batch.endsAtBytes = this.#sentBytes;
+      this.#onTheWay.push(batch);
+    }
+    this.#leaving = [];
+    if (stream.unconfirmedBytes === 0) this.#noteTaken();
   }
 
   #receive(payload: Uint8Array): void {

@@ -51,6 +51,25 @@ describe("outcomes", () => {
     expect(events.some((event) => event.type === "retry")).toBe(true);
   });
 
+  it("a store that takes slowly what is sent to it, or answers slowly, is not sent it twice, and no other store is asked", async () => {
+    const { client, cluster, run, events } = harness({ timeoutMs: 60_000, batchBytesMax: 256 * 1024 });
+    await run(client.put("warm", ""));
+    const value = "v".repeat(64 * 1024);
+    const carried = (): number[] =>
+      [1, 2, 3].map((store) => {
+        const payloads = cluster.payloads.get(storeId(store)) ?? [];
+        return payloads.flat().reduce((sum, each) => sum + (each.type === "commands" ? each.commands.length : 0), 0);
+      });
+    cluster.network.bytesPerMs = 1024;
+    await run(Promise.all(Array.from({ length: 100 }, (_, i) => client.put(`a${i}`, value))));
+    expect(carried()).toEqual([101, 0, 0]);
+    cluster.network.bytesPerMs = Infinity;
+    cluster.stores.get(storeId(1))!.batchMs = 1000;
+    await run(Promise.all(Array.from({ length: 100 }, (_, i) => client.put(`b${i}`, value))));
+    expect(carried()).toEqual([201, 0, 0]);
+    expect(events.some((event) => event.type === "retry")).toBe(false);
+  });
+
   it("H2 a write without answer is unknown, and says which stores were asked", async () => {
     const { client, cluster, failure, run, world } = harness();
     cluster.dropAnswer = (_store, message) => isResults(message);

@@ -61,6 +61,9 @@ export class FakeStore {
   address: string;
   /** It takes what is sent and says nothing. */
   silent = false;
+  /** How long each batch of commands takes, one after the other. */
+  batchMs = 0;
+  freeAtMs = 0;
   clusterId: string;
 
   constructor(id: StoreId, address: string, clusterId: string) {
@@ -213,7 +216,13 @@ export class FakeCluster {
         this.payloads.set(store.id, seen);
         seen.push(messages);
         if (store.silent) return;
-        for (const message of messages) this.#handle(store, stream, message);
+        for (const message of messages) {
+          if (message.type !== "commands" || store.batchMs === 0) this.#handle(store, stream, message);
+          else {
+            store.freeAtMs = Math.max(this.world.nowMs, store.freeAtMs) + store.batchMs;
+            this.world.after(store.freeAtMs - this.world.nowMs, () => this.#handle(store, stream, message));
+          }
+        }
       },
       onClose: () => {
         for (const cursor of this.cursors) if (cursor.stream === stream) this.cursors.delete(cursor);

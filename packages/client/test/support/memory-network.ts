@@ -9,7 +9,9 @@ export interface MemoryListener {
 class End implements Stream {
   readonly remoteAddress: string;
   readonly hello: Hello;
-  readonly unconfirmedBytes = 0;
+  unconfirmedBytes = 0;
+  /** When all that was sent has left (only with a bandwidth). */
+  #freeAtMs = 0;
   closed = false;
   handlers: StreamHandlers | undefined;
   other!: End;
@@ -26,8 +28,16 @@ class End implements Stream {
   send(payload: Uint8Array): void {
     if (this.closed) return;
     const { other } = this;
-    this.#world.after(this.#network.delayMs, () => {
-      if (!other.closed) other.handlers?.onMessage(payload);
+    const { bytesPerMs, delayMs } = this.#network;
+    const nowMs = this.#world.nowMs;
+    this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + payload.length / bytesPerMs;
+    if (bytesPerMs !== Infinity) this.unconfirmedBytes += payload.length;
+    this.#world.after(delayMs + this.#freeAtMs - nowMs, () => {
+      if (other.closed) return;
+      other.handlers?.onMessage(payload);
+      if (this.unconfirmedBytes === 0 || this.closed) return;
+      this.unconfirmedBytes -= payload.length;
+      this.handlers?.onConfirmed?.();
     });
   }
 
@@ -45,6 +55,8 @@ class End implements Stream {
 
 export class MemoryNetwork implements Dialer {
   delayMs = 1;
+  /** Of each direction of each stream. */
+  bytesPerMs = Infinity;
   /** Addresses that refuse connections. */
   readonly down: Set<string> = new Set();
   /** Addresses that take connections and never answer. */
