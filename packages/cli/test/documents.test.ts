@@ -6,8 +6,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { expect, test } from "vitest";
+import { keyBytesMax, valueBytesMaxDefault, valueBytesMaxHighest } from "@flotilla/base";
 import { FlotillaError } from "@flotilla/client";
+import { defaultSettings } from "@flotilla/client/internal";
 import { formatQuantity, environmentVariableOf, flagOf, settingDefinitions } from "@flotilla/server/settings";
+import { defaultGrpcSettings } from "@flotilla/transport/grpc";
+import { nodesMax } from "../src/dev/dev-plan.ts";
 import { errorCodes } from "../src/error-codes.ts";
 import { exitCodeOf } from "../src/exit-code.ts";
 import { allVerbs } from "../src/all-verbs.ts";
@@ -46,6 +50,25 @@ test("docs/errors.md lists every code with its meaning and exit code", async () 
     "errors.md",
     `| code | meaning | exit code | retryable |\n|---|---|---|---|\n${rows.join("\n")}\n`,
   );
+});
+
+test("docs/limits.md says the limits that the code has", () => {
+  const text = readFileSync(fileURLToPath(new URL("../../../docs/limits.md", import.meta.url)), "utf8");
+  const spaced = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, " ");
+  const mebibytes = (bytes: number): string => `${bytes / 2 ** 20} MiB`;
+  const setting = (name: string): number =>
+    settingDefinitions.find((definition) => definition.name === name)!.defaultValue as number;
+  const { inFlightMax, queuedMax, timeoutMs } = defaultSettings;
+  const rows = [
+    `| key | 1 to ${spaced(keyBytesMax)} bytes |`,
+    `| value | ${mebibytes(valueBytesMaxDefault)}; \`valueBytesMax\` up to ${mebibytes(valueBytesMaxHighest)} |`,
+    `| nodes of \`flotilla dev\` | ${nodesMax} |`,
+    `| connections of one node | ${spaced(defaultGrpcSettings.connectionsMax)} |`,
+    `| uncommitted bytes of one range | ${mebibytes(setting("uncommittedBytesMax"))} (\`uncommittedBytesMax\`) |`,
+    `| operations under way in one client | ${spaced(inFlightMax)}, and ${spaced(queuedMax)} that wait |`,
+    `| a call | ${timeoutMs / 1000} s (\`timeoutMs\`) |`,
+  ];
+  for (const row of rows) expect(text).toContain(`\n${row}`);
 });
 
 test("docs/cli.md shows the help of every verb", async () => {
