@@ -1,4 +1,5 @@
 /** What a verb sees of the process around it; tests hand in their own. */
+import type { Screen } from "./top/terminal-screen.ts";
 import type { OutputFormat } from "./output/output-format.ts";
 import type { ClusterClient, ConnectOptions } from "./cluster-client.ts";
 
@@ -19,6 +20,8 @@ export interface CommandIo {
   nowMs(): number;
   /** Ends early, without an error, when the signal is aborted. */
   pause(milliseconds: number, signal: AbortSignal): Promise<void>;
+  /** The whole terminal; only where standard output is one. Closed by whoever opened it. */
+  openScreen(): Screen;
   /** From now on the verb goes on when nobody reads its output any more; otherwise that ends the process quietly. */
   outliveReaders(): void;
   /** Aborted by the first Ctrl-C or SIGTERM, for verbs that have something to tidy up; the second one ends the process. */

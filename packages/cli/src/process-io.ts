@@ -2,6 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { Failure } from "@flotilla/base";
 import type { CommandIo } from "./command-io.ts";
+import { openScreen } from "./top/terminal-screen.ts";
 import { connectCluster } from "./cluster-client.ts";
 
 export function createProcessIo(): CommandIo {
@@ -33,6 +34,7 @@ export function createProcessIo(): CommandIo {
     connect: connectCluster,
     nowMs: () => performance.now(),
     pause: (milliseconds, signal) => setTimeout(milliseconds, undefined, { signal }).catch(() => {}),
+    openScreen: () => openScreen(process.stdin, process.stdout),
     outliveReaders: () => void (endsWithReader = false),
     interrupted() {
       interruption ??= listenForInterruption();

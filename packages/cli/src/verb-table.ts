@@ -160,6 +160,11 @@ export const adminVerbs: readonly VerbEntry[] = [
     load: () => import("./verbs/scheduler-resume.ts"),
   },
   {
+    path: ["top"],
+    summary: "what stores do and which ranges are hottest, live",
+    load: () => import("./verbs/top.ts"),
+  },
+  {
     path: ["unsafe-recover"],
     summary: "go on without stores that took the majority of ranges with them",
     load: () => import("./verbs/unsafe-recover.ts"),

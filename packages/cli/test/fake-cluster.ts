@@ -166,6 +166,45 @@ export interface RunOptions {
   readonly answer?: string;
   /** Called at each pause with the milliseconds since the start; aborting the controller is Ctrl-C. */
   readonly onPause?: (elapsedMs: number, interruption: AbortController) => void;
+  readonly screen?: FakeScreen;
+}
+
+/** A terminal in memory: what was drawn last, and keys as a test presses them. */
+export class FakeScreen {
+  columns = 80;
+  rows = 24;
+  lines: readonly string[] = [];
+  draws = 0;
+  closed = 0;
+  #onKey: (name: string) => void = () => {};
+  #onResize: () => void = () => {};
+
+  draw(lines: readonly string[]): void {
+    this.draws++;
+    this.lines = lines;
+  }
+
+  onKey(listener: (name: string) => void): void {
+    this.#onKey = listener;
+  }
+
+  onResize(listener: () => void): void {
+    this.#onResize = listener;
+  }
+
+  press(name: string): void {
+    this.#onKey(name);
+  }
+
+  resize(columns: number, rows: number): void {
+    this.columns = columns;
+    this.rows = rows;
+    this.#onResize();
+  }
+
+  close(): void {
+    this.closed++;
+  }
 }
 
 export async function run(
@@ -178,6 +217,7 @@ export async function run(
     terminal = false,
     answer,
     onPause = () => {},
+    screen = new FakeScreen(),
   }: RunOptions = {},
 ): Promise<Ran> {
   const out: Buffer[] = [];
@@ -204,6 +244,7 @@ export async function run(
       cluster.connections++;
       return cluster;
     },
+    openScreen: () => screen,
     outliveReaders: () => {},
     interrupted: () => interruption.signal,
   };

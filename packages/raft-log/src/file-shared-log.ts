@@ -218,6 +218,7 @@ export class FileSharedLog implements SharedLog {
     return {
       fsyncs: writer.fsyncs,
       frames: writer.frames,
+      frameMs: writer.frameMs,
       bytesWritten: writer.bytesWritten,
       segments: this.#chain.length,
       logBytes: this.#chain.logBytes,

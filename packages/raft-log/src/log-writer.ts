@@ -43,6 +43,8 @@ interface FrameInFlight {
 
 export class LogWriter {
   fsyncs = 0;
+  /** See LogStatistics. */
+  frameMs = 0;
   frames = 0;
   bytesWritten = 0;
   readonly #dependencies: LogWriterDependencies;
@@ -195,6 +197,7 @@ export class LogWriter {
       this.throwFailure();
       await file.sync();
       this.throwFailure();
+      this.frameMs += this.underWayMs;
       this.#frameIsDurable(frame);
     } catch (error) {
       throw this.fail(error);

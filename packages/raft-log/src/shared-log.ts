@@ -70,6 +70,8 @@ export interface SharedLog {
 export interface LogStatistics {
   readonly fsyncs: number;
   readonly frames: number;
+  /** Spent writing and syncing frames, from the first on: with `frames` the mean time of one. */
+  readonly frameMs: number;
   readonly bytesWritten: number;
   readonly segments: number;
   readonly logBytes: number;

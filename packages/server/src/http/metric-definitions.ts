@@ -84,6 +84,12 @@ const rows: readonly Row[] = [
   ["flotilla_free_bytes", "gauge", "Free bytes on the disk of this store", ({ store }) => store.status.freeBytes],
   ["flotilla_log_fsyncs_total", "counter", "fsyncs of the shared log", ({ log }) => log.fsyncs],
   ["flotilla_log_frames_total", "counter", "Frames written to the shared log", ({ log }) => log.frames],
+  [
+    "flotilla_log_frame_seconds_total",
+    "counter",
+    "Time spent writing and syncing frames of the shared log",
+    ({ log }) => log.frameMs / 1000,
+  ],
   ["flotilla_log_written_bytes_total", "counter", "Bytes written to the shared log", ({ log }) => log.bytesWritten],
   ["flotilla_log_segments", "gauge", "Segments of the shared log", ({ log }) => log.segments],
   ["flotilla_log_bytes", "gauge", "Size of the shared log", ({ log }) => log.logBytes],

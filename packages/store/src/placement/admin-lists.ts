@@ -1,7 +1,7 @@
 /** Lists of nodes, stores and ranges, and the cluster's state in short. What nobody has reported is null. */
 import { Failure, metaRangeId, noStore, userKeyOf, userPrefix } from "@flotilla/base";
 import type { Key, NodeId, RangeId, StoreId } from "@flotilla/base";
-import type { StoreEntry, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { RangeReport, StoreEntry, StoreReport, StoreStatus } from "@flotilla/transport";
 import type { AdminHost } from "./admin-service.ts";
 import { newestRanges } from "./report-book.ts";
 
@@ -113,7 +113,22 @@ export class AdminLists {
     });
   }
 
-  async rangeList(reports: readonly StoreReport[], only?: RangeId): Promise<object[]> {
+  /** Rows of the ranges with the most of it a second, the most first. */
+  async hottest(reports: readonly StoreReport[], { order, count }: HottestRequest): Promise<object[]> {
+    const load = loads[order];
+    const chosen = [...newestRanges(reports).values()]
+      .sort((a, b) => load(b) - load(a) || a.descriptor.rangeId - b.descriptor.rangeId)
+      .slice(0, count)
+      .map(({ descriptor }) => descriptor.rangeId);
+    const rows = await this.rangeList(reports, new Set(chosen));
+    const places = new Map(chosen.map((rangeId, place) => [rangeId, place]));
+    return rows.sort((a, b) => places.get(a.rangeId)! - places.get(b.rangeId)!);
+  }
+
+  async rangeList(
+    reports: readonly StoreReport[],
+    only?: ReadonlySet<RangeId>,
+  ): Promise<{ readonly rangeId: RangeId }[]> {
     const newest = newestRanges(reports);
     const { directory } = this.#host;
     const live = this.#live(reports);
@@ -123,7 +138,7 @@ export class AdminLists {
       throw new Failure("NoQuorum", `store ${this.#host.storeId} knows neither ranges nor a placement driver`, {
         hint: "ask another node",
       });
-    const shown = only === undefined ? all : all.filter((descriptor) => descriptor.rangeId === only);
+    const shown = only === undefined ? all : all.filter((descriptor) => only.has(descriptor.rangeId));
     return shown.map((descriptor) => {
       const report = newest.get(descriptor.rangeId);
       return {
@@ -152,6 +167,20 @@ export class AdminLists {
     });
   }
 }
+
+export const hottestOrders = ["operations", "writes", "reads", "size"] as const;
+
+export interface HottestRequest {
+  readonly order: (typeof hottestOrders)[number];
+  readonly count: number;
+}
+
+const loads: Readonly<Record<HottestRequest["order"], (range: RangeReport) => number>> = {
+  operations: ({ writesPerSecond, readsPerSecond }) => writesPerSecond + readsPerSecond,
+  writes: ({ writesPerSecond }) => writesPerSecond,
+  reads: ({ readsPerSecond }) => readsPerSecond,
+  size: ({ sizeBytes }) => sizeBytes,
+};
 
 const nodesOf = (stores: readonly StoreEntry[]): number => new Set(stores.map(({ nodeId }) => nodeId)).size;
 

@@ -9,7 +9,8 @@ import type { SharedLog } from "@flotilla/raft-log";
 import type { StoreReport } from "@flotilla/transport";
 import { AdminArguments } from "./admin-arguments.ts";
 import { AdminChanges, unknownRange } from "./admin-changes.ts";
-import { AdminLists } from "./admin-lists.ts";
+import { AdminLists, hottestOrders } from "./admin-lists.ts";
+import type { HottestRequest } from "./admin-lists.ts";
 import { AdminStores } from "./admin-stores.ts";
 import type { PlacementHost } from "./placement-host.ts";
 import type { PeerLinks } from "../peer-links.ts";
@@ -17,6 +18,9 @@ import type { Replica } from "../replica/replica.ts";
 import type { StoreDirectory } from "../store-directory.ts";
 import { AdminRecovery } from "../unsafe-recovery/admin-recovery.ts";
 import type { RangeRecovery } from "../unsafe-recovery/range-recovery.ts";
+
+/** Rows of one answer. */
+const hottestMax = 100;
 
 /** What `answer` needs of its store. */
 export interface AdminHost {
@@ -61,6 +65,8 @@ export class AdminService {
         return this.#lists.storeList(this.#reports(argument));
       case "range-list":
         return this.#lists.rangeList(this.#reports(argument));
+      case "range-hottest":
+        return this.#lists.hottest(this.#reports(argument), hottestRequest(new AdminArguments(name, argument)));
       case "transfer-leader":
         return this.#transferLeader(argument);
       case "unsafe-recovery-survey":
@@ -165,7 +171,7 @@ export class AdminService {
   async #rangeShow(given: AdminArguments): Promise<unknown> {
     const id = rangeId(given.id("rangeId"));
     const { operators, explain } = await this.#changes.operatorsOf(id);
-    const rows = await this.#lists.rangeList(this.#host.placement.reports(), id);
+    const rows = await this.#lists.rangeList(this.#host.placement.reports(), new Set([id]));
     if (rows[0] === undefined) throw unknownRange(id);
     return { ...rows[0], operators, explain };
   }
@@ -208,6 +214,18 @@ export class AdminService {
     }
     return { rangeId, leaderStoreId: to, changed: true };
   }
+}
+
+function hottestRequest(given: AdminArguments): HottestRequest {
+  const asked = given.text("order", 20);
+  const order = hottestOrders.find((known) => known === asked);
+  const count = given.id("count");
+  if (order === undefined || count > hottestMax)
+    throw new Failure(
+      "InvalidArgument",
+      `range-hottest takes order, one of ${hottestOrders.join(", ")}, and count, at most ${hottestMax}`,
+    );
+  return { order, count };
 }
 
 /** The cluster that an offer, a withdrawal or a confirmation is about. */
