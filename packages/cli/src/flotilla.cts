@@ -19,6 +19,8 @@ const quickWords = [
   "range",
   "operator",
   "scheduler",
+  "top",
+  "unsafe-recover",
   "version",
 ];
 
