@@ -157,9 +157,10 @@ describe("when two of three stores are lost for good", () => {
   test("a range is not recovered while it has its majority, a leader, or a store named as lost is heard of", async () => {
     const cluster = await TestCluster.start();
     await cluster.runFor(3000);
-    const [row] = (await survey(cluster, cluster.store(3), [1])).filter(({ rangeId }) => rangeId === firstRange);
+    const [row] = (await survey(cluster, cluster.store(3), [99])).filter(({ rangeId }) => rangeId === firstRange);
     const force = (lost: number[]) => ask(cluster, cluster.store(3), "unsafe-recovery-force", order(row!, lost, 999));
     await expect(force([1, 2])).rejects.toThrow("hears from it");
+    await expect(survey(cluster, cluster.store(3), [1])).rejects.toThrow("hears from it");
     cluster.store(1).crash();
     await cluster.runFor(5000);
     await expect(force([1])).rejects.toThrow("has its majority");

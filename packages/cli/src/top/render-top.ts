@@ -45,7 +45,7 @@ export function renderTop(
 export const skippedMax = (frame: TopFrame): number => Math.max(0, frame.ranges.length - 1);
 
 function headline({ health, nodes, rangesTotal, rangesLed, intervalMs }: TopFrame): string {
-  const over = intervalMs === null ? "rates follow" : `rates over ${(intervalMs / 1000).toFixed(1)} s`;
+  const over = intervalMs === null ? "no rates of stores yet" : `rates over ${(intervalMs / 1000).toFixed(1)} s`;
   return `flotilla top   ${health}   ${nodes.live} of ${nodes.total} nodes live   ${rangesLed} of ${rangesTotal} ranges led   ${over}`;
 }
 

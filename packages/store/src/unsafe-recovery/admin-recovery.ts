@@ -25,6 +25,7 @@ export class AdminRecovery {
   /** A page of this store's replicas, by rising range id; `next`: where the next page begins, null = no more. */
   survey(given: AdminArguments): unknown {
     const lost = this.#lost(given);
+    this.#refuseAlive(lost);
     const from = given.count("from");
     const replicas = [...this.#host.replicas()]
       .filter((replica) => replica.rangeId >= from)
@@ -126,7 +127,7 @@ export class AdminRecovery {
     for (const id of lost)
       if (links.alive(id, storeDeadMs))
         throw new Failure("Refused", `store ${id} is not lost: store ${own} hears from it`, {
-          hint: "stop it for good first, if its data is given up",
+          hint: "stop it for good first, if its data is given up; ask again when it has been silent for some seconds",
         });
   }
 }
