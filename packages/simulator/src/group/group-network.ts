@@ -6,6 +6,8 @@ import type { GroupReplica } from "./group-replica.ts";
 
 export class GroupNetwork {
   lossChance = 0;
+  /** Messages that are lost for certain. */
+  loses: ((message: Message) => boolean) | undefined = undefined;
   /** Of those messages that are late. */
   lateMicrosMax = 50_000;
   /** How long a message takes at most, how many are late: the slower the network, the more happens meanwhile. */
@@ -56,6 +58,7 @@ export class GroupNetwork {
   send(message: Message, to: GroupReplica, arrive: () => void): void {
     const random = this.#random;
     if (this.isBlocked(message.from, message.to) || random.chance(this.lossChance)) return;
+    if (this.loses?.(message) === true) return;
     const copies = random.chance(0.01) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       const late = random.chance(this.#lateChance) ? this.lateMicrosMax : this.#delayMicrosMax;

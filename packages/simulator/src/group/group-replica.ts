@@ -95,6 +95,14 @@ export class GroupReplica {
     return this.#applied;
   }
 
+  get durableIndex(): LogIndex {
+    return this.#durableLog.lastIndex();
+  }
+
+  durableTerm(index: LogIndex): Term | undefined {
+    return this.#durableLog.term(index);
+  }
+
   /** Its commit index is that of an entry of its present term. */
   get committedInTerm(): boolean {
     return this.#log.term(this.#node.commit) === this.#node.term;

@@ -14,6 +14,7 @@ import { VirtualTime } from "../time/virtual-time.ts";
 import { GroupFaults } from "./group-faults.ts";
 import { GroupNetwork } from "./group-network.ts";
 import { GroupReplica } from "./group-replica.ts";
+import { OldTail } from "./old-tail.ts";
 
 /** The only range there is. */
 const range = rangeId(1);
@@ -49,6 +50,8 @@ class GroupRun {
   readonly #network: GroupNetwork;
   readonly #replicas: GroupReplica[] = [];
   readonly #faults: GroupFaults;
+  /** In some seeds of five voters, instead of other faults. */
+  readonly #oldTail: OldTail | undefined;
   readonly #membersChange: boolean;
   /** The highest index that anybody has known to be committed. */
   #committed = 0;
@@ -96,6 +99,9 @@ class GroupRun {
       this.#replicas.push(new GroupReplica(options, time, random.fork(`replica ${id}`), this.#host));
     }
     this.#faults = new GroupFaults(this.#replicas, this.#network, this.#time, random.fork("faults"));
+    const oldTail = random.fork("old tail");
+    if (voters === 5 && !this.#membersChange && oldTail.chance(0.5))
+      this.#oldTail = new OldTail(this.#replicas, this.#network, this.#time, oldTail);
     this.#time.afterEvent = () => {
       if (this.#claims.violation !== undefined) throw new ClaimViolated();
     };
@@ -250,9 +256,11 @@ class GroupRun {
       this.#every(5, this.#random.pick([60, 60, 1500]), () => this.#propose());
       this.#every(2, 30, () => this.#read());
       if (this.#membersChange) this.#every(20, 600, () => this.#changeMembers());
-      this.#faults.start();
+      if (this.#oldTail === undefined) this.#faults.start();
+      else this.#oldTail.start();
       await this.#time.runFor(chaosMs * 1000);
       this.#stopped = true;
+      this.#oldTail?.stop();
       this.#faults.healAll();
       for (const replica of this.#replicas) {
         replica.releaseDisk();
@@ -309,7 +317,7 @@ class GroupRun {
       calls: this.#operations,
       operations: this.#operations,
       unknown: 0,
-      faults: this.#faults.counts,
+      faults: this.#oldTail === undefined ? this.#faults.counts : { oldTail: this.#oldTail.times },
       changes: {},
       events: this.#time.eventsExecuted,
       traceHash: this.#time.trace.digest(),
