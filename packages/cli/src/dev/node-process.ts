@@ -24,6 +24,17 @@ export interface NodeProcessEvents {
 /** Settings that each node takes from its own file: one value in the environment would be the same for all of them. */
 const ownSettings = ["CONFIG", "DATA_DIR", "ADDRESS", "HTTP_ADDRESS", "PEERS"];
 
+/**
+ * glibc's allocator as deploy/flotilla.service sets it for a node: one heap for all threads, which grows in large steps and
+ * does not give back at once what it will need again. Other platforms ignore it.
+ */
+const allocator: Readonly<Record<string, string>> = {
+  MALLOC_ARENA_MAX: "1",
+  MALLOC_TOP_PAD_: String(4 * 1024 * 1024),
+  MALLOC_TRIM_THRESHOLD_: String(64 * 1024 * 1024),
+  MALLOC_MMAP_THRESHOLD_: String(16 * 1024 * 1024),
+};
+
 const launcher: string = fileURLToPath(new URL("../flotilla.cjs", import.meta.url));
 
 export class NodeProcess {
@@ -33,7 +44,7 @@ export class NodeProcess {
   readonly exited: Promise<void>;
 
   constructor(node: DevNode, events: NodeProcessEvents) {
-    const environment = { ...process.env };
+    const environment = { ...allocator, ...process.env };
     for (const name of ownSettings) delete environment[`FLOTILLA_${name}`];
     // What `dev` was given as a flag goes over the environment.
     for (const name of Object.keys(node.settings)) delete environment[environmentVariableOf(name)];

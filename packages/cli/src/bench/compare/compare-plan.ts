@@ -100,7 +100,7 @@ export function addCompareOptions(command: Command): void {
     .option("--rows <n,...>", `which rows, ${rows.map(({ row }) => row).join(", ")} (default: all)`)
     .option("--rounds <n>", "how often the systems take turns", "2")
     .option("--duration <seconds>", "what is measured of each load; check perf takes its 60 s", "15")
-    .option("--warm-up <seconds>", "not measured", "3")
+    .option("--warm-up <seconds>", "not measured, for both systems alike", "10")
     .option("--etcd <path>", "the etcd program", "etcd")
     .option("--etcdctl <path>", "the etcdctl program", "etcdctl");
   addDirectoryOption(command);
