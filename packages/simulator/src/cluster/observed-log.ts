@@ -200,6 +200,12 @@ export class ObservedLog extends ForwardingLog {
   }
 
   override createGroup(range: RangeId, replica: ReplicaId, index: LogIndex, term: Term): void {
+    const known = this.inner.group(range);
+    if (known?.replicaId === replica)
+      this.#claims.violate("what a log has of a replica stays when the replica is made again", range, [
+        `replica ${replica} on ${this.#node} has entries up to ${known.lastIndex}, and voted for ${known.hardState.vote} in term ${known.hardState.term}`,
+        `it is to begin at ${index} now`,
+      ]);
     this.#born(range, replica);
     super.createGroup(range, replica, index, term);
   }
