@@ -5,7 +5,8 @@
  *     Scenario: group
  *     Seed: 12
  *
- * `Seed` is the first one, counted from 1, that finds the defect: so many seeds are needed.
+ * `Seed` is the first one, counted from 1, that finds the defect: so many seeds are needed. A line `Run: long` is of one
+ * that only a good part of all seeds finds: `npm test` builds it, and does not run it.
  */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -23,6 +24,7 @@ export interface Defect {
   readonly title: string;
   readonly scenario: DefectScenario;
   readonly seed: number;
+  readonly long: boolean;
   readonly files: readonly FilePatch[];
 }
 
@@ -39,7 +41,8 @@ export function parseDefect(id: string, path: string, text: string): Defect {
   if (scenario === undefined) throw new Error(`${path}: no scenario is called ${named}`);
   const seed = Number(header("Seed"));
   if (!Number.isSafeInteger(seed) || seed < 1) throw new Error(`${path}: the seed is no number from 1`);
-  return { id, path, title: header("Defect"), scenario, seed, files: parsePatch(path, text) };
+  const long = /^Run: long$/m.test(text);
+  return { id, path, title: header("Defect"), scenario, seed, long, files: parsePatch(path, text) };
 }
 
 /** In the order of their names. */

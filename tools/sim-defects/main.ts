@@ -18,7 +18,8 @@ Puts each defect of test/defects into a copy of the sources, builds it, and runs
 one finds it: at most 300 of a cluster, elastic or not, 3000 of a group. The exit code is 1 when one is not found, or its patch does not
 apply or build any more.
 
-  --recorded  the seed that is written down in each patch, and the first 30 where that one passes by now
+  --recorded  the seed that is written down in each patch, and the first 30 where that one passes by now; patches with
+              "Run: long" are built and not run
   --record    writes down the seeds that were needed, in the patches and in docs/testing.md
   -o json     one JSON document: passed, failed, failures
 `;
@@ -39,6 +40,7 @@ interface Outcome {
 async function huntOne(build: BrokenBuild, recordedOnly: boolean): Promise<Outcome> {
   const { defect } = build;
   const start = performance.now();
+  if (recordedOnly && defect.long) return { defect, found: undefined, seconds: 0, failure: undefined };
   const all = { from: 1, seeds: seedsMax[defect.scenario] };
   let found: Found | undefined;
   let failure: string | undefined;
@@ -58,7 +60,8 @@ async function huntOne(build: BrokenBuild, recordedOnly: boolean): Promise<Outco
 
 function show({ defect, found, seconds, failure }: Outcome): void {
   const moved = found === undefined || found.seed === defect.seed ? "" : ` (recorded: ${defect.seed})`;
-  const what = failure ?? `seed ${String(found?.seed)}${moved}: ${String(found?.claim)}`;
+  const seen = found === undefined ? "builds" : `seed ${found.seed}${moved}: ${found.claim}`;
+  const what = failure ?? seen;
   process.stderr.write(`${defect.id.padEnd(24)} ${seconds.toFixed(1).padStart(6)} s  ${what}\n`);
 }
 
@@ -121,7 +124,7 @@ function report(outcomes: readonly Outcome[], json: boolean): void {
   }
   for (const { defect, found } of [...outcomes].sort((a, b) => a.defect.id.localeCompare(b.defect.id)))
     process.stdout.write(
-      `${defect.id.padEnd(24)} ${defect.scenario.padEnd(8)} ${String(found?.seed ?? "not found").padStart(9)}  ${defect.title}\n`,
+      `${defect.id.padEnd(24)} ${defect.scenario.padEnd(8)} ${String(found?.seed ?? (defect.long ? "not run" : "not found")).padStart(9)}  ${defect.title}\n`,
     );
   process.stdout.write(`${outcomes.length} defects, ${failures.length} failed\n`);
 }
