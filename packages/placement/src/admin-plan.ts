@@ -8,9 +8,11 @@ import { foresee } from "./cluster-index.ts";
 import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import { goalText } from "./explain.ts";
+import { mergeGoal, mergeRefused, neighbour } from "./merge-rules.ts";
 import type { Decision } from "./operator.ts";
 import { changeBlocked, isLevel, isPending, isVoter, memberOn, quorumMissing } from "./quorum.ts";
-import { decisionFor, leaderCandidates } from "./range-rules.ts";
+import { leaderCandidates } from "./range-rules.ts";
+import { decisionFor } from "./range-verdict.ts";
 import { shownKey, splitKeyRefused, unsplittable } from "./split-keys.ts";
 import { bestTarget, crowdingWith, loadsOf, targetRefused } from "./spread.ts";
 
@@ -98,6 +100,36 @@ export function planSplit(
     throw new Failure("InvalidArgument", `all keys of range ${id} have the co-located prefix ${shownKey(whole)}`);
   const goal = { kind: "split" as const, count, keys, prefixes, parts: [] };
   return adminPlan([decisionFor(range, goal, "admin", "asked for").decision]);
+}
+
+/** `right` undefined: whichever begins where the other ends. */
+export function planMerge(index: ClusterIndex, id: RangeId, right: RangeId | undefined): AdminPlan {
+  const left = knownRange(index, id);
+  const next = neighbour(left, index);
+  const other = right === undefined ? next : knownRange(index, right);
+  if (id === metaRangeId || right === metaRangeId) throw new Failure("InvalidArgument", "the meta range never merges");
+  if (other === undefined) throw new Failure("InvalidArgument", `range ${id} is the last one: nothing follows it`);
+  const otherId = other.descriptor.rangeId;
+  if (other !== next)
+    throw new Failure("InvalidArgument", `range ${otherId} does not begin where range ${id} ends`, {
+      hint: neighbour(other, index) === left ? `flotilla range merge ${otherId} ${id}` : "flotilla range list",
+    });
+  freeRange(index, id);
+  freeRange(index, otherId);
+  const refused = mergeRefused(left, other, index);
+  if (refused !== undefined) throw new Failure("Refused", refused);
+  const goal = mergeGoal(left, other);
+  const { splitBytes } = index.state.settings;
+  const large = left.sizeBytes + other.sizeBytes > splitBytes;
+  const risks = large ? [`together they are larger than ${splitBytes} bytes, and will be split again`] : [];
+  const bytes = goal.moves.length * other.sizeBytes;
+  const { plan, decisions } = adminPlan([decisionFor(left, goal, "admin", "asked for", bytes).decision], risks);
+  const moves = goal.moves.map(({ from, to }): PlanStep => {
+    const text = goalText({ kind: "move", from, to, replicaId: noReplica });
+    return { rangeId: otherId, action: "move", storeId: to, bytes: other.sizeBytes, text };
+  });
+  const merge = plan.steps.map((step) => ({ ...step, bytes: null }));
+  return { plan: { ...plan, steps: [...moves, ...merge] }, decisions };
 }
 
 /** One split makes at most so many. */
@@ -232,7 +264,7 @@ function adminPlan(
   blocked: Plan["blocked"] = [],
 ): AdminPlan {
   const steps = decisions.map(({ rangeId, goal, bytes }): PlanStep => {
-    const storeId = goal.kind === "split" || goal.kind === "remove-replica" ? null : goal.to;
+    const storeId = "to" in goal ? goal.to : null;
     return { rangeId, action: goal.kind, storeId, bytes: bytes === 0 ? null : bytes, text: goalText(goal) };
   });
   return { plan: { steps, bytes: decisions.reduce((sum, { bytes }) => sum + bytes, 0), risks, blocked }, decisions };

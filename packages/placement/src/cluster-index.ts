@@ -1,6 +1,6 @@
 /** One pass over a cluster state, so that every decision of a round finds what it needs without another pass. */
 import { noStore } from "@flotilla/base";
-import type { RangeId, StoreId } from "@flotilla/base";
+import type { Key, RangeId, StoreId } from "@flotilla/base";
 import type { ClusterState, RangeState, StoreState } from "./cluster-state.ts";
 import type { Operator, OperatorGoal } from "./operator.ts";
 
@@ -33,15 +33,19 @@ export interface ClusterIndex {
   readonly crowdingMin: (members: number) => number;
   /** When a replica of the range last began to move for balance or spread. */
   readonly movedMs: ReadonlyMap<RangeId, number>;
+  /** When the range was last split, merged, or made by a split. */
+  readonly reshapedMs: ReadonlyMap<RangeId, number>;
+  /** Ranges by where they begin; made when it is asked for. */
+  readonly byStart: () => ReadonlyMap<Key, RangeState>;
   /** When an operator of that kind on the range last failed. */
   readonly failedMs: Readonly<Record<ChangeKind, ReadonlyMap<RangeId, number>>>;
 }
 
 /** What an operator changes; one that failed says nothing about those of other kinds. */
-export type ChangeKind = "members" | "leader" | "split";
+export type ChangeKind = "members" | "leader" | "split" | "merge";
 
 export function changeKind({ kind }: OperatorGoal): ChangeKind {
-  if (kind === "split") return "split";
+  if (kind === "split" || kind === "merge") return kind;
   return kind === "transfer-leader" ? "leader" : "members";
 }
 
@@ -62,26 +66,40 @@ export function indexCluster(state: ClusterState): ClusterIndex {
   }
   const operators = new Map<RangeId, Operator>();
   const moved = new Map<RangeId, number>();
+  const reshaped = new Map<RangeId, number>();
   const failed = {
     members: new Map<RangeId, number>(),
     leader: new Map<RangeId, number>(),
     split: new Map<RangeId, number>(),
+    merge: new Map<RangeId, number>(),
   };
   for (const operator of state.recent) {
     const { goal, source, rangeId, endedMs } = operator;
     if (goal.kind === "move" && source !== "repair") noteLatest(moved, rangeId, endedMs);
+    if (operator.state === "done") noteReshaped(operator, reshaped);
     if (operator.state === "failed" || operator.state === "timed-out")
       noteLatest(failed[changeKind(goal)], rangeId, endedMs);
   }
   for (const operator of state.operators) {
     operators.set(operator.rangeId, operator);
+    if (operator.goal.kind === "merge") operators.set(operator.goal.rightRangeId, operator);
     const range = ranges.get(operator.rangeId);
     if (range !== undefined) foresee(operator, range, stores);
   }
   const usable = [...stores.values()].filter(({ store }) => store.membership === "active" && store.health === "live");
   const nodesUsable = new Set(usable.map(({ node }) => node)).size;
   const crowdingMin = leastCrowding(usable);
-  return { state, stores, ranges, operators, nodesUsable, crowdingMin, movedMs: moved, failedMs: failed };
+  let starts: Map<Key, RangeState> | undefined;
+  const byStart = (): Map<Key, RangeState> =>
+    (starts ??= new Map(state.ranges.map((range) => [range.descriptor.start, range])));
+  const times = { movedMs: moved, reshapedMs: reshaped, failedMs: failed };
+  return { state, stores, ranges, operators, nodesUsable, crowdingMin, byStart, ...times };
+}
+
+function noteReshaped({ rangeId, goal, endedMs }: Operator, reshaped: Map<RangeId, number>): void {
+  if (goal.kind !== "split" && goal.kind !== "merge") return;
+  noteLatest(reshaped, rangeId, endedMs);
+  if (goal.kind === "split") for (const part of goal.parts) noteLatest(reshaped, part.rangeId, endedMs);
 }
 
 /** Only a bound from below, by zones alone: with three members in two zones two of them share one. */

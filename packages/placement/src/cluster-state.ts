@@ -45,7 +45,7 @@ export interface RangeState {
   readonly replicas: readonly ReplicaState[];
 }
 
-export const schedulerNames = ["repair", "balance-replicas", "balance-leaders", "split"] as const;
+export const schedulerNames = ["repair", "balance-replicas", "balance-leaders", "split", "merge"] as const;
 export type SchedulerName = (typeof schedulerNames)[number];
 
 export interface ClusterState {

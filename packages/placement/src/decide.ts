@@ -5,15 +5,17 @@ import type { RangeState } from "./cluster-state.ts";
 import { balanceLeaders } from "./leader-balance.ts";
 import type { LedRange } from "./leader-balance.ts";
 import type { Decision, Operator } from "./operator.ts";
-import { decisionFor, failedLately, leaderCandidates, leaderRefused, rangeRules } from "./range-rules.ts";
+import { leaderCandidates, leaderRefused, rangeRules } from "./range-rules.ts";
+import { decisionFor, failedLately } from "./range-verdict.ts";
 import { balanceReplicas } from "./replica-balance.ts";
-import type { Verdict } from "./range-rules.ts";
+import type { Verdict } from "./range-verdict.ts";
 
 /** What a round may still begin. */
 interface Budget {
   moves: number;
   transfers: number;
   splits: number;
+  merges: number;
   /** Looks at ranges whose search for a place is long and that came to nothing. */
   searches: number;
 }
@@ -30,6 +32,7 @@ export function decide(index: ClusterIndex): Decision[] {
     moves: Math.min(free, settings.movesPerRoundMax),
     transfers: settings.leaderTransfersPerRoundMax,
     splits: Math.min(free, settings.splitsPerRoundMax),
+    merges: Math.min(free, settings.mergesPerRoundMax),
     searches: settings.searchesPerRoundMax,
   };
   const decisions: Decision[] = [];
@@ -38,6 +41,7 @@ export function decide(index: ClusterIndex): Decision[] {
   const take = (decision: Decision): void => {
     decisions.push(decision);
     decided.set(decision.rangeId, asOperator(decision));
+    if (decision.goal.kind === "merge") decided.set(decision.goal.rightRangeId, asOperator(decision));
     foresee(decision, index.ranges.get(decision.rangeId)!, index.stores);
   };
   decideNeeds(view, budget, take);
@@ -92,6 +96,7 @@ function decideNeeds(index: ClusterIndex, budget: Budget, take: (decision: Decis
 function spend({ goal }: Decision, budget: Budget): boolean {
   if (goal.kind === "transfer-leader") return budget.transfers-- > 0;
   if (goal.kind === "split") return budget.splits-- > 0;
+  if (goal.kind === "merge") return budget.merges-- > 0;
   return budget.moves-- > 0;
 }
 

@@ -66,6 +66,8 @@ export function goalText(goal: OperatorGoal): string {
       return `make store ${goal.to} the leader`;
     case "split":
       return `split into ${goal.keys.length === 0 ? goal.count : goal.keys.length + 1}`;
+    case "merge":
+      return `take in range ${goal.rightRangeId}`;
     default:
       return goal satisfies never;
   }

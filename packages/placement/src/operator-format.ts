@@ -3,9 +3,9 @@
  * binary strings. Read strictly: an unknown format, a missing field and one too many are refused, so that a driver never acts
  * on half an operator. Rejected: a binary layout; operators are few, and people read them.
  */
-import { MalformedError, key, rangeId, replicaId, storeId } from "@flotilla/base";
+import { MalformedError, key, logIndex, rangeId, replicaId, storeId, term } from "@flotilla/base";
 import type { Key, RangeId, ReplicaId, StoreId } from "@flotilla/base";
-import type { SplitPart } from "@flotilla/transport";
+import type { SealLabel, SplitPart } from "@flotilla/transport";
 import { schedulerNames } from "./cluster-state.ts";
 import type { DecisionSource, Operator, OperatorGoal, OperatorState } from "./operator.ts";
 
@@ -13,6 +13,7 @@ export const operatorFormat = 1;
 
 const states: readonly OperatorState[] = ["running", "cancelling", "done", "cancelled", "failed", "timed-out"];
 const endings: readonly Operator["endsAs"][] = ["cancelled", "failed", "timed-out"];
+const goalKinds = ["move", "repair", "remove-replica", "transfer-leader", "split", "merge"] as const;
 const sources: readonly DecisionSource[] = [...schedulerNames, "admin"];
 
 export function encodeOperator(operator: Operator): string {
@@ -57,7 +58,7 @@ function decodeEpoch(fields: Fields): Operator["epoch"] {
 }
 
 function decodeGoal(fields: Fields): OperatorGoal {
-  const kind = fields.oneOf("kind", ["move", "repair", "remove-replica", "transfer-leader", "split"] as const);
+  const kind = fields.oneOf("kind", goalKinds);
   const goal = decodeGoalOf(kind, fields);
   fields.end();
   return goal;
@@ -80,9 +81,35 @@ function decodeGoalOf(kind: OperatorGoal["kind"], fields: Fields): OperatorGoal 
         prefixes: fields.keys("prefixes"),
         parts: fields.list("parts").map((part) => decodePart(new Fields(part, "part"))),
       };
+    case "merge":
+      return {
+        kind,
+        rightRangeId: fields.rangeId("rightRangeId"),
+        rightBounds: fields.integer("rightBounds"),
+        moves: fields.list("moves").map((move) => decodeMove(new Fields(move, "move"))),
+        phase: fields.oneOf("phase", ["gather", "seal"]),
+        seal: decodeSeal(fields.fields("seal")),
+        provenBounds: fields.integer("provenBounds"),
+      };
     default:
       return kind satisfies never;
   }
+}
+
+function decodeMove(fields: Fields): { from: StoreId; to: StoreId; replicaId: ReplicaId } {
+  const move = {
+    from: fields.storeId("from"),
+    to: fields.storeId("to"),
+    replicaId: fields.replicaId("replicaId"),
+  };
+  fields.end();
+  return move;
+}
+
+function decodeSeal(fields: Fields): SealLabel {
+  const seal = { index: logIndex(fields.integer("index")), term: term(fields.integer("term")) };
+  fields.end();
+  return seal;
 }
 
 function decodePart(fields: Fields): SplitPart {

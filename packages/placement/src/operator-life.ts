@@ -4,6 +4,8 @@ import type { Key, RangeDescriptor } from "@flotilla/base";
 import type { OperatorStep, SplitPart, StepAction, StepOutcome } from "@flotilla/transport";
 import type { ClusterIndex } from "./cluster-index.ts";
 import type { IdSource, RangeState } from "./cluster-state.ts";
+import { apart, mergeBroken, mergeOutcome, moveGoalOf, notUp, rightOf, unmergeStep } from "./merge-operator.ts";
+import type { MergeGoal } from "./merge-operator.ts";
 import { isEnded } from "./operator.ts";
 import type { Decision, Operator, OperatorGoal } from "./operator.ts";
 import { operatorSteps } from "./operator-steps.ts";
@@ -31,8 +33,11 @@ export function startOperator(
 ): Operator | string {
   const range = index.ranges.get(decision.rangeId);
   if (range === undefined) return `range ${decision.rangeId} is not known`;
-  const running = index.operators.get(decision.rangeId);
-  if (running !== undefined) return `operator ${running.operatorId} works on range ${decision.rangeId}`;
+  const { goal } = decision;
+  for (const rangeId of goal.kind === "merge" ? [decision.rangeId, goal.rightRangeId] : [decision.rangeId]) {
+    const running = index.operators.get(rangeId);
+    if (running !== undefined) return `operator ${running.operatorId} works on range ${rangeId}`;
+  }
   const { epoch } = range.descriptor;
   if (epoch.bounds !== decision.epoch.bounds || epoch.members !== decision.epoch.members)
     return `range ${decision.rangeId} has changed since`;
@@ -56,6 +61,8 @@ export function startOperator(
 
 function withIds(goal: OperatorGoal, descriptor: RangeDescriptor, ids: IdSource): OperatorGoal {
   if (goal.kind === "split") return { ...goal, parts: splitParts(goal.keys, descriptor, ids) };
+  if (goal.kind === "merge")
+    return { ...goal, moves: goal.moves.map((move) => ({ ...move, replicaId: ids.nextReplicaId() })) };
   if (goal.kind !== "move" && goal.kind !== "repair") return goal;
   return goal.replicaId === noReplica ? { ...goal, replicaId: ids.nextReplicaId() } : goal;
 }
@@ -80,7 +87,11 @@ export function advanceOperator(operator: Operator, index: ClusterIndex): Advanc
   if (isEnded(operator)) return { operator, step: undefined, waiting: "" };
   const range = index.ranges.get(operator.rangeId);
   if (range === undefined) return ended(operator, "failed", "the range is no more", index);
-  if (operator.state === "cancelling") return undo(operator, range, index);
+  if (operator.state === "cancelling")
+    return operator.goal.kind === "merge"
+      ? undoMerge(operator, operator.goal, range, index)
+      : undo(operator, range, index);
+  if (operator.goal.kind === "merge") return advanceMerge(operator, operator.goal, range, index);
   const steps = operatorSteps(operator, range, index);
   // What has come into force counts, whatever happened besides.
   const last = steps.at(-1)!;
@@ -95,6 +106,44 @@ export function advanceOperator(operator: Operator, index: ClusterIndex): Advanc
   return { operator, step: stepFor(operator, next.stepId, range, next.action), waiting: "" };
 }
 
+function advanceMerge(operator: Operator, goal: MergeGoal, left: RangeState, index: ClusterIndex): Advance {
+  const right = rightOf(goal, index);
+  if (right === undefined) return ended(operator, "done", "", index);
+  const give = (endsAs: Operator["endsAs"], why: string): Advance =>
+    undoMerge(endOperator(operator, endsAs, why), goal, left, index);
+  const broken = mergeBroken(operator, goal, left, right);
+  if (broken !== undefined) return give("failed", broken);
+  const steps = operatorSteps(operator, left, index);
+  const { nowMs, settings } = index.state;
+  if (nowMs >= operator.deadlineMs) return give("timed-out", `not done in time: ${waitingFor(steps)}`);
+  if (goal.phase === "gather" && apart(left, right) === undefined && notUp(left, right, index) === undefined) {
+    // From here on clients wait: for as long as that may take, and no longer.
+    const deadlineMs = nowMs + settings.mergeTimeoutMs;
+    return { operator: { ...operator, goal: { ...goal, phase: "seal" }, deadlineMs }, step: undefined, waiting: "" };
+  }
+  const next = steps.find(({ done }) => !done)!;
+  if (next.action === undefined) return { operator, step: undefined, waiting: next.waiting };
+  return { operator, step: stepFor(operator, next.stepId, next.on ?? left, next.action), waiting: "" };
+}
+
+/** Ends when the right range is as it was: with its replicas, and sealed for nobody. */
+function undoMerge(operator: Operator, goal: MergeGoal, left: RangeState, index: ClusterIndex): Advance {
+  const right = rightOf(goal, index);
+  if (right === undefined) return ended(operator, "done", `had come into force: ${operator.outcome}`, index);
+  const { endsAs, outcome } = operator;
+  if (goal.phase === "gather") {
+    const at = goal.moves.findLastIndex(({ replicaId }) =>
+      right.descriptor.replicas.some((replica) => replica.replicaId === replicaId),
+    );
+    if (at < 0) return ended(operator, endsAs, outcome, index);
+    const { step, waiting, operator: undone } = undo({ ...operator, goal: moveGoalOf(goal, at) }, right, index);
+    return isEnded(undone) ? ended(operator, endsAs, outcome, index) : { operator, step, waiting };
+  }
+  const next = unmergeStep(operator, goal, left, right);
+  if (next === undefined) return ended(operator, endsAs, outcome, index);
+  return { operator, step: stepFor(operator, next.stepId, next.on, next.action), waiting: "" };
+}
+
 /** Cancels, so that the range is left with the replicas it had, or those it should get; the next `advanceOperator` goes on. */
 export function cancelOperator(operator: Operator, reason: string): Operator {
   return operator.state === "running" ? endOperator(operator, "cancelled", reason) : operator;
@@ -103,6 +152,7 @@ export function cancelOperator(operator: Operator, reason: string): Operator {
 /** What a range's leader said about a step. Refusals for an epoch are no failure: the next report tells the new one. */
 export function applyOutcome(operator: Operator, outcome: StepOutcome, index: ClusterIndex, ids: IdSource): Operator {
   const { goal } = operator;
+  if (goal.kind === "merge" && outcome.operatorId === operator.operatorId) return mergeOutcome(operator, goal, outcome);
   const range = index.ranges.get(operator.rangeId);
   if (operator.state !== "running" || outcome.operatorId !== operator.operatorId || range === undefined)
     return operator;
@@ -120,8 +170,9 @@ export function applyOutcome(operator: Operator, outcome: StepOutcome, index: Cl
 }
 
 function stepFor(operator: Operator, stepId: number, range: RangeState, action: StepAction): OperatorStep {
-  const { operatorId, rangeId } = operator;
-  return { type: "operator-step", operatorId, stepId, rangeId, epoch: range.descriptor.epoch, action };
+  const { operatorId } = operator;
+  const { rangeId, epoch } = range.descriptor;
+  return { type: "operator-step", operatorId, stepId, rangeId, epoch, action };
 }
 
 function waitingFor(steps: readonly { done: boolean; text: string; waiting: string }[]): string {
@@ -151,7 +202,7 @@ function conditionBroken({ goal, epoch }: Operator, { descriptor }: RangeState):
     return member !== undefined && isVoter(member) ? undefined : `store ${goal.to} has no voter of the range`;
   }
   if (now.bounds !== epoch.bounds) return "the range's bounds have changed";
-  if (goal.kind === "remove-replica") return undefined;
+  if (goal.kind === "remove-replica" || goal.kind === "merge") return undefined;
   const added = descriptor.replicas.some(({ replicaId }) => replicaId === goal.replicaId);
   return added || now.members === epoch.members ? undefined : "the range's members have changed";
 }

@@ -7,6 +7,19 @@ import type { ReplicaDescriptor, StoreId } from "@flotilla/base";
 import type { StepAction } from "@flotilla/transport";
 import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
+import {
+  apart,
+  isSealed,
+  mergeAction,
+  mergeStepId,
+  moveGoalOf,
+  moveStepId,
+  notUp,
+  rightOf,
+  sealAction,
+  sealStepId,
+} from "./merge-operator.ts";
+import type { MergeGoal, MoveGoal } from "./merge-operator.ts";
 import type { Operator, OperatorGoal } from "./operator.ts";
 import { changeBlocked, isLevel, isPending, isVoter, memberOn } from "./quorum.ts";
 
@@ -18,9 +31,10 @@ export interface PlannedStep {
   readonly done: boolean;
   readonly action: StepAction | undefined;
   readonly waiting: string;
+  /** The range whose leader it is for; undefined: the operator's. */
+  readonly on?: RangeState;
 }
 
-type MoveGoal = Extract<OperatorGoal, { kind: "move" | "repair" }>;
 type RemoveGoal = Extract<OperatorGoal, { kind: "remove-replica" }>;
 type SplitGoal = Extract<OperatorGoal, { kind: "split" }>;
 
@@ -37,6 +51,8 @@ export function operatorSteps(operator: Operator, range: RangeState, index: Clus
       return [transferStep(1, range, range.leader === goal.to, [goal.to], index)];
     case "split":
       return splitSteps(goal, range);
+    case "merge":
+      return mergeSteps(operator, goal, range, index);
     default:
       return unreachable(goal, "goal");
   }
@@ -163,6 +179,30 @@ function splitSteps(goal: SplitGoal, range: RangeState): PlannedStep[] {
     first,
     step(2, text, done, goal.parts.length === 0 ? "the keys are not known" : changeUnless(range, undefined, action)),
   ];
+}
+
+function mergeSteps(operator: Operator, goal: MergeGoal, left: RangeState, index: ClusterIndex): PlannedStep[] {
+  const right = rightOf(goal, index);
+  const text = `range ${left.descriptor.rangeId} takes in range ${goal.rightRangeId}`;
+  // It is no more: the map says so in the same write in which the left range has its keys.
+  if (right === undefined) return [step(mergeStepId, text, true, undefined)];
+  const moves = goal.moves.flatMap((_, at) =>
+    moveSteps(moveGoalOf(goal, at), right, index).map((each) => ({
+      ...each,
+      stepId: moveStepId(at, each.stepId),
+      on: right,
+    })),
+  );
+  const why = apart(left, right) ?? notUp(left, right, index);
+  const sealed = isSealed(goal);
+  const seal = step(
+    sealStepId,
+    `seal range ${goal.rightRangeId}`,
+    sealed,
+    why ?? (goal.phase === "gather" ? "it is being written down" : sealAction(operator, left, right)),
+  );
+  const merge = step(mergeStepId, text, false, why ?? (sealed ? mergeAction(goal, left, right) : "it is not sealed"));
+  return [...moves, { ...seal, on: right }, merge];
 }
 
 function changeUnless(range: RangeState, blocked: string | undefined, action: StepAction): StepAction | string {

@@ -4,7 +4,7 @@
  * was lost, or came twice, changes nothing.
  */
 import type { Epoch, Key, RangeId, ReplicaId, StoreId } from "@flotilla/base";
-import type { SplitPart } from "@flotilla/transport";
+import type { SealLabel, SplitPart } from "@flotilla/transport";
 import type { SchedulerName } from "./cluster-state.ts";
 
 export type OperatorGoal =
@@ -22,6 +22,21 @@ export type OperatorGoal =
       readonly prefixes: readonly Key[];
       /** Rightmost first; empty until the keys are known. */
       readonly parts: readonly SplitPart[];
+    }
+  /** The range takes its right neighbour in, when that one's replicas are where its own are. */
+  | {
+      readonly kind: "merge";
+      readonly rightRangeId: RangeId;
+      /** Of the right range when this was planned: it is sealed under no others. */
+      readonly rightBounds: number;
+      /** Of replicas of the right range, one after the other. */
+      readonly moves: readonly { readonly from: StoreId; readonly to: StoreId; readonly replicaId: ReplicaId }[];
+      /** In "seal" the right range may be sealed: written before the first such step is sent. */
+      readonly phase: "gather" | "seal";
+      /** Where the seal stands that every replica of the right range has applied; index 0 = not known. */
+      readonly seal: SealLabel;
+      /** Bounds of the left range by which it is proven not to take the right one in; 0 = not proven. */
+      readonly provenBounds: number;
     };
 
 export type OperatorState = "running" | "cancelling" | "done" | "cancelled" | "failed" | "timed-out";

@@ -10,6 +10,12 @@ export interface PlacementSettings {
   readonly storeDownMs: number;
   /** A range larger than this is split. */
   readonly splitBytes: number;
+  /** Two neighbours smaller than this, and together at most half of `splitBytes`, become one range; 0 = none do by themselves. */
+  readonly mergeBytes: number;
+  /** A range that was split, or merged, is not merged by itself for this long. */
+  readonly mergeCooldownMs: number;
+  /** From when a range may be sealed until it is merged, or the merge given up: nobody is served meanwhile. */
+  readonly mergeTimeoutMs: number;
   /** Most parts that one split makes. */
   readonly splitPartsMax: number;
   /** A learner's snapshot counts from its addition until it is level. */
@@ -21,6 +27,7 @@ export interface PlacementSettings {
   readonly movesPerRoundMax: number;
   readonly leaderTransfersPerRoundMax: number;
   readonly splitsPerRoundMax: number;
+  readonly mergesPerRoundMax: number;
   /** Ranges for which each rule seeks a place in vain in one round; the next round goes on behind them. */
   readonly searchesPerRoundMax: number;
   /**
@@ -48,6 +55,9 @@ export const defaultPlacementSettings: PlacementSettings = {
   storeDeadMs: 10_000,
   storeDownMs: 300_000,
   splitBytes: 256 * 1024 * 1024,
+  mergeBytes: 0,
+  mergeCooldownMs: 600_000,
+  mergeTimeoutMs: 10_000,
   splitPartsMax: 8,
   snapshotsReceivingPerStoreMax: 2,
   snapshotsSendingPerStoreMax: 2,
@@ -55,6 +65,7 @@ export const defaultPlacementSettings: PlacementSettings = {
   movesPerRoundMax: 16,
   leaderTransfersPerRoundMax: 8,
   splitsPerRoundMax: 4,
+  mergesPerRoundMax: 2,
   searchesPerRoundMax: 1_000,
   balanceShare: 0.08,
   moveCooldownMs: 600_000,

@@ -3,19 +3,16 @@
  * with undefined, that all is well. The rounds of the driver and `range explain` ask the same rules.
  */
 import { metaRangeId, noReplica, noStore } from "@flotilla/base";
-import type { RangeId, ReplicaDescriptor } from "@flotilla/base";
-import type { ChangeKind, ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { ReplicaDescriptor } from "@flotilla/base";
+import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import type { RangeState, SchedulerName } from "./cluster-state.ts";
-import type { Decision, DecisionSource, OperatorGoal } from "./operator.ts";
+import { judgeMerge } from "./merge-rules.ts";
+import type { DecisionSource, OperatorGoal } from "./operator.ts";
 import { changeBlocked, isLevel, isPending, isVoter, quorumMissing } from "./quorum.ts";
+import { decisionFor, failedLately } from "./range-verdict.ts";
+import type { Verdict } from "./range-verdict.ts";
 import { bestTarget, crowding, crowdingText, crowdingWith, loadsOf, senderBusy, targetBusy } from "./spread.ts";
 import { unsplittable } from "./split-keys.ts";
-
-/** `searched`: it was found out by looking at all stores, so that a round cannot do so for every range. */
-export type Verdict =
-  | { readonly decision: Decision }
-  | { readonly blocked: string; readonly searched?: boolean }
-  | undefined;
 
 export interface RangeRule {
   readonly name: string;
@@ -28,17 +25,6 @@ export interface RangeRule {
 
 const blocked = (text: string): Verdict => ({ blocked: text });
 const searchedInVain = (text: string): Verdict => ({ blocked: text, searched: true });
-
-export function decisionFor(
-  range: RangeState,
-  goal: OperatorGoal,
-  source: DecisionSource,
-  reason: string,
-  bytes = 0,
-): { readonly decision: Decision } {
-  const { rangeId, epoch } = range.descriptor;
-  return { decision: { rangeId, epoch, goal, source, reason, bytes } };
-}
 
 /** Voters the range should have, as far as there are nodes for them; an even number between is not begun. */
 export function replicasWanted(range: RangeState, index: ClusterIndex): number {
@@ -222,13 +208,6 @@ export function coolingDown({ descriptor }: RangeState, index: ClusterIndex): st
   return failedLately(descriptor.rangeId, "members", index);
 }
 
-export function failedLately(id: RangeId, kind: ChangeKind, index: ClusterIndex): string | undefined {
-  const { nowMs, settings } = index.state;
-  const failed = index.failedMs[kind].get(id);
-  if (failed === undefined || nowMs >= failed + settings.retryAfterMs) return undefined;
-  return `an operator on it failed ${Math.round((nowMs - failed) / 1000)} s ago`;
-}
-
 function judgeSplit(range: RangeState, index: ClusterIndex): Verdict {
   const { settings, colocatedPrefixes } = index.state;
   if (range.descriptor.rangeId === metaRangeId || range.sizeBytes <= settings.splitBytes) return undefined;
@@ -261,6 +240,12 @@ export const rangeRules: readonly RangeRule[] = [
   },
   { name: "drain", scheduler: undefined, fine: "its leader's store may lead", judge: judgeDrain },
   { name: "split", scheduler: "split", fine: "it is no larger than a range should be", judge: judgeSplit },
+  {
+    name: "merge",
+    scheduler: "merge",
+    fine: "it and its right neighbour are not both small, or none merge by themselves",
+    judge: judgeMerge,
+  },
   {
     name: "spread",
     scheduler: "balance-replicas",

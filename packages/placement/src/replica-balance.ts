@@ -9,8 +9,9 @@ import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import type { Decision } from "./operator.ts";
 import { isPending, memberOn, quorumMissing } from "./quorum.ts";
-import { coolingDown, decisionFor } from "./range-rules.ts";
-import type { Verdict } from "./range-rules.ts";
+import { coolingDown } from "./range-rules.ts";
+import { decisionFor } from "./range-verdict.ts";
+import type { Verdict } from "./range-verdict.ts";
 import { crowdingWith, loadsOf, senderBusy, targetBusy, targetRefused } from "./spread.ts";
 
 /** What two stores may differ by, and the extremes that there are. */

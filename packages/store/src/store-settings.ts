@@ -37,6 +37,8 @@ export interface StoreSettings {
   readonly storeDownMs: number;
   /** A range larger than this is split. */
   readonly splitBytes: number;
+  /** Neighbours smaller than this, and together at most half of `splitBytes`, become one range; 0 = none do by themselves. */
+  readonly mergeBytes: number;
   /** Replicas that a store may be receiving, and sending, at once for repair and balance. */
   readonly snapshotsPerStoreMax: number;
   /** Operators that the placement driver has under way at once, those of administrators apart. */
@@ -71,6 +73,7 @@ export const defaultStoreSettings: StoreSettings = {
   storeDeadMs: 3000,
   storeDownMs: 300_000,
   splitBytes: 256 * MiB,
+  mergeBytes: 0,
   snapshotsPerStoreMax: 2,
   operatorsMax: 64,
   diskFreeBytesMin: 256 * MiB,

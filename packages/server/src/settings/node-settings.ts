@@ -230,6 +230,12 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
     "a store not heard of for this long is given up: its replicas are made anew on others",
   ],
   splitBytes: ["bytes", 64 * KiB, 1024 * GiB, "a range larger than this is split"],
+  mergeBytes: [
+    "bytes",
+    0,
+    1024 * GiB,
+    "neighbours smaller than this, together at most half of splitBytes, become one range; 0 = only when asked for",
+  ],
   snapshotsPerStoreMax: ["count", 1, 1000, "replicas that a store receives, and sends, at once for repair and balance"],
   operatorsMax: ["count", 1, 10_000, "operators of the placement driver under way at once, those asked for apart"],
   diskFreeBytesMin: ["bytes", 0, 1024 * GiB, "free bytes below which the store answers DiskFull"],

@@ -7,6 +7,7 @@ import type { Key, RandomSource, RangeDescriptor, RangeId } from "@flotilla/base
 import {
   explainRange,
   isEnded,
+  planMerge,
   planMove,
   planScatter,
   planSplit,
@@ -47,6 +48,12 @@ export class AdminChanges {
       ? { at: given.keys("at", splitPartsMax - 1, keyBytesMax).map(userKey) }
       : { parts: given.id("parts") };
     return this.#operators(given, (index) => planSplit(index, id, how));
+  }
+
+  merge(given: AdminArguments): Promise<unknown> {
+    const id = rangeId(given.id("rangeId"));
+    const right = given.has("rightRangeId") ? rangeId(given.id("rightRangeId")) : undefined;
+    return this.#operators(given, (index) => planMerge(index, id, right));
   }
 
   move(given: AdminArguments): Promise<unknown> {
@@ -105,7 +112,9 @@ export class AdminChanges {
     const index = this.#placement.service.index(meta);
     const explain = explainRange(id, index);
     if (explain === undefined) throw unknownRange(id);
-    const concerned = [...meta.running.values(), ...meta.ended.values()].filter((operator) => operator.rangeId === id);
+    const concerned = [...meta.running.values(), ...meta.ended.values()].filter(
+      ({ rangeId: own, goal }) => own === id || (goal.kind === "merge" && goal.rightRangeId === id),
+    );
     return { operators: concerned.slice(-10).map((operator) => this.#row(operator, index)), explain };
   }
 

@@ -93,6 +93,8 @@ export class AdminService {
     switch (name) {
       case "range-split":
         return changes.split(given);
+      case "range-merge":
+        return changes.merge(given);
       case "range-move":
         return changes.move(given);
       case "range-transfer-leader":

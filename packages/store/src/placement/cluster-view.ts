@@ -37,7 +37,8 @@ export function clusterState(inputs: ClusterViewInputs): ClusterState {
 
 /** What the store's own settings say; the number of replicas is the cluster's. */
 export function placementSettings(settings: StoreSettings, meta: MetaState): PlacementSettings {
-  const { storeDeadMs, storeDownMs, splitBytes, snapshotsPerStoreMax, operatorsMax, diskFreeBytesMin } = settings;
+  const { storeDeadMs, storeDownMs, splitBytes, mergeBytes, snapshotsPerStoreMax, operatorsMax, diskFreeBytesMin } =
+    settings;
   const replicas = meta.settings.get("replicas");
   return {
     ...defaultPlacementSettings,
@@ -46,6 +47,7 @@ export function placementSettings(settings: StoreSettings, meta: MetaState): Pla
     storeDeadMs,
     storeDownMs: Math.max(storeDownMs, storeDeadMs),
     splitBytes,
+    mergeBytes,
     snapshotsReceivingPerStoreMax: snapshotsPerStoreMax,
     snapshotsSendingPerStoreMax: snapshotsPerStoreMax,
     operatorsMax,

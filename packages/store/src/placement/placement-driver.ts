@@ -209,7 +209,7 @@ export class PlacementDriver {
       const { operator: advanced, step, waiting } = advanceOperator(next, index);
       if (advanced !== operator) draft.put(advanced);
       if (waiting !== "") this.#waiting.set(operator.operatorId, waiting);
-      const leader = index.ranges.get(operator.rangeId)?.leader ?? noStore;
+      const leader = step === undefined ? noStore : (index.ranges.get(step.rangeId)?.leader ?? noStore);
       if (step !== undefined && leader !== noStore) steps.push({ step, leader });
       if (!meta.running.has(advanced.operatorId) || advanced.endedMs > 0) this.#noteEnd(advanced);
     }
@@ -268,6 +268,9 @@ function finishDecommissions(draft: MetaDraft): void {
   if (leaving.length === 0) return;
   const used = new Set<StoreId>();
   for (const { replicas } of meta.map.all()) for (const { storeId } of replicas) used.add(storeId);
-  for (const { goal } of meta.running.values()) if ("to" in goal) used.add(goal.to);
+  for (const { goal } of meta.running.values()) {
+    if ("to" in goal) used.add(goal.to);
+    if (goal.kind === "merge") for (const { to } of goal.moves) used.add(to);
+  }
   for (const store of leaving) if (!used.has(store.storeId)) draft.putStore({ ...store, state: "decommissioned" });
 }
