@@ -95,6 +95,11 @@ export const adminVerbs: readonly VerbEntry[] = [
     load: () => import("./verbs/range-split.ts"),
   },
   {
+    path: ["range", "merge"],
+    summary: "make one range of two neighbours",
+    load: () => import("./verbs/range-merge.ts"),
+  },
+  {
     path: ["range", "move"],
     summary: "a replica from one store to another",
     load: () => import("./verbs/range-move.ts"),

@@ -193,6 +193,7 @@ function drive(seed: number): Run {
         state,
         reason: "",
         keys: [],
+        seal: undefined,
         descriptor: undefined,
       });
     }
@@ -257,6 +258,7 @@ describe("operators", () => {
       state: "done",
       reason: "no useful key: it has fewer than two keys that could be apart",
       keys: [],
+      seal: undefined,
       descriptor: undefined,
     };
     const index = indexCluster(state);
@@ -285,7 +287,7 @@ describe("an operator's record", () => {
     ["a field too many in its goal", text.replace('"kind":"move"', '"kind":"move","more":1')],
     ["a missing field", text.replace('"reason":"",', "")],
     ["an unknown state", text.replace('"running"', '"walking"')],
-    ["an unknown goal", text.replace('"move"', '"merge"')],
+    ["an unknown goal", text.replace('"move"', '"lift"')],
     ["a number that is none", text.replace('"endedMs":0', '"endedMs":-1')],
     ["no JSON", text.slice(1)],
     ["a list", "[]"],

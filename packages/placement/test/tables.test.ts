@@ -12,6 +12,7 @@ import {
   indexCluster,
   planDecommission,
   planDrain,
+  planMerge,
   planMove,
   planScatter,
   planSplit,
@@ -45,6 +46,7 @@ function plan(index: ClusterIndex, verb: string, words: readonly string[]): Admi
   if (verb === "transfer-leader") return planTransferLeader(index, rangeId(a), storeId(b));
   if (verb === "split-at") return planSplit(index, rangeId(a), { at: words.slice(1).map(at) });
   if (verb === "split-parts") return planSplit(index, rangeId(a), { parts: b });
+  if (verb === "merge") return planMerge(index, rangeId(a), words[1] === undefined ? undefined : rangeId(b));
   if (verb === "drain") return planDrain(index, nodeId(a));
   if (verb === "decommission") return planDecommission(index, nodeId(a));
   if (verb === "store-replace") return planStoreReplace(index, storeId(a));

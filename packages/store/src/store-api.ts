@@ -76,6 +76,8 @@ export interface ReplicaState {
   readonly serves: boolean;
   /** A range snapshot is being loaded: descriptor and index are those of before. */
   readonly loading: boolean;
+  /** It waits for its left neighbour to take it in, and answers nobody. */
+  readonly sealed: boolean;
 }
 
 export interface StoreApi {

@@ -75,12 +75,13 @@ export class StoreReporter {
   }
 
   replicas(): ReplicaState[] {
-    return [...this.#dependencies.replicas.values()].map(({ replicaId, machine, serves, loading }) => ({
+    return [...this.#dependencies.replicas.values()].map(({ replicaId, machine, serves, loading, sealed }) => ({
       replicaId,
       descriptor: machine.descriptor,
       appliedIndex: machine.appliedIndex,
-      serves,
+      serves: serves && !sealed,
       loading,
+      sealed,
     }));
   }
 

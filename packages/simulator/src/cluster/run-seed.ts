@@ -17,6 +17,7 @@ import { FaultDriver } from "./fault-driver.ts";
 import type { FaultOptions } from "./fault-driver.ts";
 import { ElasticRun, elasticVariation } from "../placement/elastic-run.ts";
 import type { PlacementOptions, Within } from "../placement/elastic-run.ts";
+import { mergeVariation } from "../placement/merge-orders.ts";
 import { compareReplicas } from "./replica-comparison.ts";
 import { SimulatedCluster, simulatedClusterDefault } from "./simulated-cluster.ts";
 import type { SimulatedClusterOptions } from "./simulated-cluster.ts";
@@ -57,6 +58,14 @@ export function elasticSeedOptions(seed: number): SeedOptions {
   const faults = { ...seedOptionsDefault.faults, gapMsMax: faultGapMsMax };
   const settings = { ...simulatedClusterDefault.settings, storeDownMs: 3000, splitBytes };
   return { ...seedOptionsDefault, seed, nodes, splitAt: ["key-10"], settings, faults, placement };
+}
+
+/** The same with merges, by hand and by themselves. */
+export function mergeSeedOptions(seed: number): SeedOptions {
+  const { mergeBytes, merges } = mergeVariation(seed);
+  const options = elasticSeedOptions(seed);
+  const settings = { ...options.settings, mergeBytes };
+  return { ...options, settings, placement: { ...elasticVariation(seed).placement, merges } };
 }
 
 export interface SeedReport {

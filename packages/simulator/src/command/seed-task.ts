@@ -5,9 +5,11 @@ export type Scenario =
   /** One group of the Raft core alone, whose members may change. */
   | "group"
   /** Five nodes, whose ranges are split, moved and taken out. */
-  | "elastic";
+  | "elastic"
+  /** The same, and neighbours are merged. */
+  | "merge";
 
-export const scenarios: readonly Scenario[] = ["cluster", "group", "elastic"];
+export const scenarios: readonly Scenario[] = ["cluster", "group", "elastic", "merge"];
 
 export interface SeedTask {
   readonly scenario: Scenario;

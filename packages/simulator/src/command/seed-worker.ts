@@ -22,6 +22,10 @@ async function run({ scenario, seed }: SeedTask): Promise<SeedReport> {
       const { runSeed, elasticSeedOptions } = await import("../cluster/run-seed.ts");
       return runSeed(elasticSeedOptions(seed), watchRejections);
     }
+    case "merge": {
+      const { runSeed, mergeSeedOptions } = await import("../cluster/run-seed.ts");
+      return runSeed(mergeSeedOptions(seed), watchRejections);
+    }
     case "group": {
       const { runGroupSeed } = await import("../group/run-group-seed.ts");
       return runGroupSeed(seed);

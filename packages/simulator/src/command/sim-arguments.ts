@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { scenarios } from "./seed-task.ts";
 import type { Scenario } from "./seed-task.ts";
 
-export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --elastic | --kept] [-o table|json] [--keep-going] [--jobs N]
+export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --elastic | --merge | --kept] [-o table|json] [--keep-going] [--jobs N]
 
 Runs a three-node cluster, the real code on a virtual clock, network and disk, once for each seed: clients put, delete,
 get, scan, count and add while the seed's faults hurt the cluster (lost, late and doubled messages, partitions, paused and
@@ -15,6 +15,7 @@ healed, read back and compared. One seed gives one run, always.
   --from SEED    the first one (default 1); the others follow it
   --group        one group of the Raft core alone, whose members change, instead of the cluster
   --elastic      five nodes, whose ranges are split, moved, drained and taken out meanwhile, by hand and by themselves
+  --merge        the same, and neighbours are merged
   --kept         the seeds that have found something before, from packages/simulator/kept-seeds.txt
   --keep-going   goes on with further seeds after one that fails
   --jobs N       threads (default: one for each core)
@@ -57,6 +58,7 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
         output: { type: "string", short: "o", default: "table" },
         group: { type: "boolean", default: false },
         elastic: { type: "boolean", default: false },
+        merge: { type: "boolean", default: false },
         kept: { type: "boolean", default: false },
         "keep-going": { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -69,7 +71,7 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
   if (values.output !== "table" && values.output !== "json")
     throw new UsageError(`-o is table or json, not ${values.output}`);
   const named = scenarios.filter((scenario) => scenario !== "cluster" && values[scenario]);
-  if (named.length > 1) throw new UsageError("--group and --elastic are two scenarios: one at a time");
+  if (named.length > 1) throw new UsageError("--group, --elastic and --merge are scenarios: one at a time");
   if (named.length > 0 && values.kept)
     throw new UsageError(`--kept says for each seed what it is a seed of: no --${named[0]!}`);
   return {

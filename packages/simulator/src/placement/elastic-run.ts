@@ -10,13 +10,18 @@ import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-clu
 import type { SimulatedNode } from "../cluster/simulated-node.ts";
 import { Interruptions } from "./interruptions.ts";
 import type { InterruptionOptions } from "./interruptions.ts";
+import { MergeOrders } from "./merge-orders.ts";
+import type { MergeOptions } from "./merge-orders.ts";
 import { PlacementOrders } from "./placement-orders.ts";
 import type { OrdersOptions, RangeRow } from "./placement-orders.ts";
 import { PlacementWatch } from "./placement-watch.ts";
 import { isLed, isLevel, isPartition, mapDifferences, newestMembers, replicasByRange } from "./settled-ranges.ts";
 import type { LivingReplicas } from "./settled-ranges.ts";
 
-export interface PlacementOptions extends OrdersOptions, InterruptionOptions {}
+export interface PlacementOptions extends OrdersOptions, InterruptionOptions {
+  /** Undefined: nobody asks for a merge. */
+  readonly merges?: MergeOptions;
+}
 
 /** Of `operator-list`. */
 interface OperatorRow {
@@ -37,6 +42,7 @@ export class ElasticRun {
   readonly counts: Record<string, number> = {};
   readonly #cluster: SimulatedCluster;
   readonly #orders: PlacementOrders;
+  readonly #merges: MergeOrders | undefined;
   readonly #interruptions: Interruptions;
   readonly #watch: PlacementWatch;
 
@@ -46,6 +52,11 @@ export class ElasticRun {
     const interruptions = new Interruptions(options, cluster, count);
     this.#interruptions = interruptions;
     this.#orders = new PlacementOrders(options, cluster, keys, () => interruptions.behind("order", undefined));
+    const { merges } = options;
+    this.#merges =
+      merges === undefined
+        ? undefined
+        : new MergeOrders(merges, cluster, () => interruptions.behind("order", undefined));
     this.#watch = new PlacementWatch(cluster.nodes, cluster.claims, (kind, node) => {
       count(kind);
       interruptions.behind(kind, node);
@@ -62,13 +73,14 @@ export class ElasticRun {
     this.counts[what] = (this.counts[what] ?? 0) + 1;
   }
 
-  run(): Promise<void> {
+  async run(): Promise<void> {
     this.#interruptions.planAbsence();
-    return this.#orders.run();
+    await Promise.all([this.#orders.run(), this.#merges?.run()]);
   }
 
   stop(): void {
     this.#orders.stop();
+    this.#merges?.stop();
     this.#interruptions.stop();
   }
 

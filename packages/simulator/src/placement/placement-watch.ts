@@ -19,6 +19,12 @@ export interface WatchedNode {
 export type StepKind =
   /** The range is divided. */
   | "split"
+  /** It serves nobody until it is merged away, or that is given up. */
+  | "sealed"
+  /** It has taken its right neighbour in. */
+  | "merged"
+  /** Its bounds rose and it has the keys that it had: a merge is cancelled, or a seal is over. */
+  | "merge given up"
   | "learner added"
   /** Two majorities are needed. */
   | "joint members"
@@ -84,9 +90,11 @@ export class PlacementWatch {
     if (changed) this.#check(node, replicas);
   }
 
-  #noteSteps(node: number, before: ReplicaState | undefined, { descriptor, loading, serves }: ReplicaState): void {
+  #noteSteps(node: number, before: ReplicaState | undefined, replica: ReplicaState): void {
+    const { descriptor, loading, serves, sealed } = replica;
     const { rangeId } = descriptor;
     if (loading && before?.loading === false) this.#onStep("range snapshot being loaded", node);
+    if (sealed && before?.sealed === false) this.#onStep("sealed", node);
     if (before === undefined && descriptor.epoch.members > 1) this.#onStep("replica made from a range snapshot", node);
     if (before !== undefined && !before.loading && !loading) this.#noteSplit(node, before.descriptor, descriptor);
     if (!serves || this.#leaders.get(rangeId) === node) return;
@@ -97,7 +105,7 @@ export class PlacementWatch {
 
   /** Only when nothing came between: a range snapshot brings other bounds, too. */
   #noteSplit(node: number, before: RangeDescriptor, now: RangeDescriptor): void {
-    if (now.end === before.end || now.epoch.bounds !== before.epoch.bounds + 1) return;
+    if (now.end >= before.end || now.epoch.bounds !== before.epoch.bounds + 1) return;
     const { name, store } = this.#nodes[node]!;
     const right = store?.replicas().find(({ descriptor }) => descriptor.start === now.end)?.descriptor;
     if (right?.epoch.members === 1 && right.epoch.bounds === now.epoch.bounds)
@@ -146,10 +154,15 @@ export class PlacementWatch {
     if (before !== undefined && !isNewer(descriptor, before)) return;
     this.#newest.set(rangeId, descriptor);
     if (before === undefined) return;
-    if (epoch.bounds > before.epoch.bounds) this.#onStep("split", node);
+    if (epoch.bounds > before.epoch.bounds) this.#onStep(reshaped(before, descriptor), node);
     if (epoch.members === before.epoch.members) return;
     if (replicas.some(({ role }) => role === "incoming" || role === "outgoing")) this.#onStep("joint members", node);
     else if (replicas.length > before.replicas.length) this.#onStep("learner added", node);
     else this.#onStep("members changed", node);
   }
+}
+
+function reshaped(before: RangeDescriptor, now: RangeDescriptor): StepKind {
+  if (now.end === before.end) return "merge given up";
+  return now.end < before.end ? "split" : "merged";
 }
