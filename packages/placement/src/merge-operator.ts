@@ -1,5 +1,5 @@
 /**
- * How a merge goes on (decision 0009): the right range's replicas are gathered where the left one's are, then it is sealed,
+ * How a merge goes on (decision 0010): the right range's replicas are gathered where the left one's are, then it is sealed,
  * then the left range takes it in. Once it may be sealed the operator ends only when it is known whether it was taken in: what
  * is given up is cancelled in the left range's log, and the right range unsealed by the proof of that.
  */

@@ -1,5 +1,5 @@
 /**
- * The steps by which two neighbours become one range, at the stores that lead them (rule: merge; decision 0009). All of
+ * The steps by which two neighbours become one range, at the stores that lead them (rule: merge; decision 0010). All of
  * them may be asked for again at any time: each begins with what has come into force already.
  */
 import type { Environment, StoreId } from "@flotilla/base";

@@ -1,5 +1,5 @@
 /**
- * The data of the `normal` Raft entries by which two neighbours become one range (rule: merge; decision 0009). The first two
+ * The data of the `normal` Raft entries by which two neighbours become one range (rule: merge; decision 0010). The first two
  * stand in the right range's log, the last two in the left one's, which alone decides.
  *
  *     format number (1)                1        kind                            1
