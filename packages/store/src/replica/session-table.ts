@@ -174,10 +174,17 @@ export class SessionTable {
     return copy;
   }
 
-  /** No client would have more numbers than a row can hold. */
+  /** No client would have more numbers than a row can hold. By what is applied alone, so that every replica says the same. */
   mayAbsorb(right: SessionTable): boolean {
-    for (const { clientId, numbers } of right.#clients.values())
-      if (numbers.size + (this.#clients.get(clientId)?.numbers.size ?? 0) > sessionEntriesMax) return false;
+    for (const session of right.#clients.values()) {
+      const own = this.#clients.get(session.clientId);
+      if (own === undefined || own.numbers.size + session.numbers.size <= sessionEntriesMax) continue;
+      const floor = Math.max(own.floor, session.floor);
+      const together = new Set<number>();
+      for (const { numbers } of [own, session])
+        for (const [number] of appliedOf(numbers)) if (number >= floor) together.add(number);
+      if (together.size > sessionEntriesMax) return false;
+    }
     return true;
   }
 
