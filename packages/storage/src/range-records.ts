@@ -7,7 +7,7 @@
  *                     count 2, then by rising replica id: replicaId 8, storeId 8, role 1
  *     configuration   autoLeave 1, then voters, votersOutgoing, learners, learnersNext: count 2, rising ids of 8
  *     applied         index 8, term 8, lastVersion 8
- *     merge           see `merge-record.ts`; absent in a range that has never been part of a merge
+ *     merge           see `merge-record.ts`; absent where it would say nothing
  *     session + id    see `session-record.ts`
  *
  * Decoders throw `MalformedError`; whoever read the bytes from a store reports that as corruption.

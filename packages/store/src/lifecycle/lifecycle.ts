@@ -100,6 +100,7 @@ export class Lifecycle {
       silent: () => this.#silent(),
       driver: () => host.driver(),
       send: (to, check) => this.#sendCheck(to, check),
+      isAwaited: (replica) => this.takenIn.isAwaited(replica),
       onGone: (replica) => this.deaths.begin(replica, "the placement driver says so"),
       onSilentGone: (rangeId, replicaId) => {
         log.tombstone(rangeId, toReplicaId(replicaId + 1));

@@ -23,6 +23,8 @@ export interface OrphansHost {
   /** The store that leads the meta range, 0 = unknown. */
   driver(): StoreId;
   send(to: StoreId, check: ReplicaCheck): void;
+  /** A replica here is, or may be, about to take it in. */
+  isAwaited(replica: Replica): boolean;
   onGone(replica: Replica): void;
   /** As `onGone`, of a log group without a replica. */
   onSilentGone(rangeId: RangeId, replicaId: ReplicaId): void;
@@ -81,26 +83,13 @@ export class Orphans {
     this.#host.send(driver, { type: "replica-check", rangeId, replicaId, epoch, start });
   }
 
-  /** A replica here is, or may be, about to take it in. */
-  #isAwaited({ replicaId, machine, node }: Replica): boolean {
-    const { sealed, descriptor, appliedIndex } = machine;
-    if (sealed !== undefined) {
-      const left = sealed.replicas.find(({ right }) => right === replicaId)?.left;
-      return this.#host.replica(sealed.leftRangeId)?.replicaId === left;
-    }
-    // The seal may stand in its log and not be known to be committed.
-    if (node.lastIndex === appliedIndex) return false;
-    for (const other of this.#host.replicas()) if (other.descriptor.end === descriptor.start) return true;
-    return false;
-  }
-
   onVerdict({ rangeId, replicaId, gone, descriptor }: ReplicaVerdict): void {
     if (!gone) return;
     const replica = this.#host.replica(rangeId);
     if (replica !== undefined) {
       if (replica.replicaId !== replicaId || replica.loading) return;
       // The range was merged away: its left neighbour's replica here may have to apply that yet, and needs it (hazard E10).
-      if (descriptor === undefined && this.#isAwaited(replica)) return;
+      if (descriptor === undefined && this.#host.isAwaited(replica)) return;
       this.#host.onGone(replica);
       return;
     }

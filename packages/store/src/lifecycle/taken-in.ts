@@ -7,19 +7,22 @@
  *      both back as they were, and the left log's merge is applied again;
  *   3. the right range's own records go. Its keys stay where they are.
  */
-import { InvariantError, noReplica, replicaId as toReplicaId } from "@flotilla/base";
+import { InvariantError, logIndex, noReplica, replicaId as toReplicaId } from "@flotilla/base";
 import type { RangeId, ReplicaId } from "@flotilla/base";
 import type { GroupState, SharedLog } from "@flotilla/raft-log";
 import type { ClearedInterval } from "@flotilla/storage";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
 import type { IntervalClearer } from "../engine/interval-clearer.ts";
 import type { PersistBatches } from "../persist-batches.ts";
-import type { MergeEntry } from "../replica/merge-entry.ts";
+import { decodeSeal, isSeal } from "../replica/merge-entry.ts";
+import type { MergeEntry, SealEntry } from "../replica/merge-entry.ts";
 import { mergeMachines } from "../replica/merge-machine.ts";
 import type { Replica } from "../replica/replica.ts";
 
 /** Ranges whose clients are told where their keys are now; beyond, the oldest are forgotten, and clients ask for routes. */
 const successorsMax = 1024;
+/** Looked at once, of a log that is searched for a seal. */
+const entriesBytesMax = 1024 * 1024;
 
 export interface TakenInHost {
   readonly log: SharedLog;
@@ -55,6 +58,29 @@ export class TakenIn {
     let id = this.#successors.get(rangeId as RangeId);
     for (let next = id; next !== undefined; next = this.#successors.get(next)) id = next;
     return id === undefined ? undefined : this.#host.replica(id);
+  }
+
+  /**
+   * The range is no more, and the left neighbour's replica here, beside which this one was sealed, is there and has not
+   * applied the merge yet. The seal may stand in the log and not be known to be committed: a crash forgets that.
+   */
+  isAwaited(right: Replica): boolean {
+    const { rangeId, replicaId, machine } = right;
+    const { sealed, appliedIndex } = machine;
+    if (sealed !== undefined && this.#isBeside(replicaId, sealed)) return true;
+    const reader = this.#host.log.reader(rangeId);
+    for (let low = appliedIndex + 1; low <= reader.lastIndex();) {
+      const entries = reader.entries(logIndex(low), logIndex(reader.lastIndex() + 1), entriesBytesMax);
+      for (const { kind, data } of entries)
+        if (kind === "normal" && isSeal(data) && this.#isBeside(replicaId, decodeSeal(data))) return true;
+      low += entries.length;
+    }
+    return false;
+  }
+
+  #isBeside(replicaId: ReplicaId, { leftRangeId, replicas }: Pick<SealEntry, "leftRangeId" | "replicas">): boolean {
+    const left = replicas.find(({ right }) => right === replicaId)?.left;
+    return left !== undefined && this.#host.replica(leftRangeId)?.replicaId === left;
   }
 
   /** `merge` is being applied to `left`, which does not refuse it. False: it falls, on every store. */

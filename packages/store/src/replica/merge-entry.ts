@@ -63,6 +63,9 @@ export function encodeSeal(seal: SealEntry, operations: ByteOperations): Uint8Ar
   return writer.finish();
 }
 
+/** Of the data of a `normal` entry. */
+export const isSeal = (data: Uint8Array): boolean => data[0] === entryFormat && data[1] === entryKinds.seal;
+
 /** As the others here: throws `MalformedError`. */
 export function decodeSeal(data: Uint8Array): SealEntry {
   const reader = open(data, "seal");

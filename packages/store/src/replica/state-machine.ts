@@ -75,7 +75,7 @@ export class StateMachine {
   takenIn: ClearedInterval[] = [];
   readonly memtable: Memtable;
   readonly sessions: SessionTable;
-  /** The engine has, or had, a record of merges. */
+  /** The engine has a record of merges, or will have with the flush under way. */
   mergeWritten = false;
   /** Something was applied since the last flush. */
   changed = false;
@@ -240,13 +240,25 @@ export class StateMachine {
       const key = sessionRecordKey(range, session.clientId, operations);
       puts.push({ key, value: encodeSession(key, sessionRow(session), operations) });
     }
+    const deletes = removed.map((clientId) => sessionRecordKey(range, clientId, operations));
+    this.#flushMerge(puts, deletes);
     return {
       rangeId: range,
       appliedIndex: this.appliedIndex,
-      deletes: removed.map((clientId) => sessionRecordKey(range, clientId, operations)),
+      deletes,
       puts,
       frozen: this.memtable.freeze(),
     };
+  }
+
+  /** There is such a record while there is something to say: so replicas are equal, whenever each was flushed. */
+  #flushMerge(puts: { key: Uint8Array; value: Uint8Array }[], deletes: Uint8Array[]): void {
+    const { sealed, merged } = this;
+    const key = rangeRecordKey(this.descriptor.rangeId, rangeRecordNames.merge, this.#operations);
+    const said = sealed !== undefined || merged !== undefined;
+    if (said) puts.push({ key, value: encodeMerge(key, { sealed, merged }, this.#operations) });
+    else if (this.mergeWritten) deletes.push(key);
+    this.mergeWritten = said;
   }
 
   #ownRecords(): { key: Uint8Array; value: Uint8Array }[] {
@@ -256,14 +268,10 @@ export class StateMachine {
     const configuration = name(rangeRecordNames.configuration);
     const applied = name(rangeRecordNames.applied);
     const state = { index: this.appliedIndex, term: this.appliedTerm, lastVersion: this.lastVersion };
-    const merge = name(rangeRecordNames.merge);
-    const { sealed, merged } = this;
-    if (sealed !== undefined || merged !== undefined) this.mergeWritten = true;
     return [
       { key: descriptor, value: encodeDescriptor(descriptor, this.descriptor, operations) },
       { key: configuration, value: encodeConfiguration(configuration, this.configuration, operations) },
       { key: applied, value: encodeApplied(applied, state, operations) },
-      ...(this.mergeWritten ? [{ key: merge, value: encodeMerge(merge, { sealed, merged }, operations) }] : []),
     ];
   }
 }
