@@ -15,7 +15,15 @@ import type { MergeOptions } from "./merge-orders.ts";
 import { PlacementOrders } from "./placement-orders.ts";
 import type { OrdersOptions, RangeRow } from "./placement-orders.ts";
 import { PlacementWatch } from "./placement-watch.ts";
-import { isLed, isLevel, isPartition, mapDifferences, newestMembers, replicasByRange } from "./settled-ranges.ts";
+import {
+  isLed,
+  isLevel,
+  isPartition,
+  mapDifferences,
+  newestMembers,
+  replicasByRange,
+  withoutMerged,
+} from "./settled-ranges.ts";
 import type { LivingReplicas } from "./settled-ranges.ts";
 
 export interface PlacementOptions extends OrdersOptions, InterruptionOptions {
@@ -85,7 +93,7 @@ export class ElasticRun {
   }
 
   #living(): LivingReplicas {
-    return replicasByRange(this.#cluster.nodes.flatMap(({ store }) => store?.replicas() ?? []));
+    return withoutMerged(replicasByRange(this.#cluster.nodes.flatMap(({ store }) => store?.replicas() ?? [])));
   }
 
   /** Soon after healing, while operators may still be under way. */
@@ -143,7 +151,10 @@ export class ElasticRun {
         facts = [];
         for (const [i, { name, store }] of this.#cluster.nodes.entries()) {
           for (const replica of out.has(i + 1) ? [] : (store?.replicas() ?? [])) {
-            const { descriptor, strangers } = newestMembers(living.get(replica.descriptor.rangeId)!);
+            const others = living.get(replica.descriptor.rangeId);
+            if (others === undefined) facts.push(`${name} has ${JSON.stringify(replica)}, the range is no more`);
+            if (others === undefined) continue;
+            const { descriptor, strangers } = newestMembers(others);
             if (strangers.some(({ replicaId }) => replicaId === replica.replicaId))
               facts.push(`${name} has ${JSON.stringify(replica)}, the range is ${JSON.stringify(descriptor)}`);
           }

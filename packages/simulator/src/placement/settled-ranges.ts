@@ -1,5 +1,5 @@
 /** Of all replicas that live in a cluster: which ranges are as they should be once everything is healed. */
-import { isNewer, keyMax, systemPrefix } from "@flotilla/base";
+import { containsKey, isNewer, keyMax, systemPrefix } from "@flotilla/base";
 import type { RangeDescriptor, RangeId } from "@flotilla/base";
 import type { ReplicaState } from "@flotilla/store";
 import type { RangeRow } from "./placement-orders.ts";
@@ -15,6 +15,18 @@ export function replicasByRange(replicas: Iterable<ReplicaState>): LivingReplica
     else known.push(replica);
   }
   return byRange;
+}
+
+/**
+ * Without ranges that were merged away: the first key of each belongs to another one with higher bounds. What is left of
+ * their replicas belongs to nobody.
+ */
+export function withoutMerged(living: LivingReplicas): LivingReplicas {
+  const newest = [...living.values()].map((replicas) => newestMembers(replicas).descriptor);
+  const isMerged = ({ rangeId, start, epoch }: RangeDescriptor): boolean =>
+    newest.some((other) => other.rangeId !== rangeId && containsKey(other, start) && other.epoch.bounds > epoch.bounds);
+  const merged = new Set(newest.filter(isMerged).map(({ rangeId }) => rangeId));
+  return new Map([...living].filter(([rangeId]) => !merged.has(rangeId)));
 }
 
 export interface NewestMembers {
