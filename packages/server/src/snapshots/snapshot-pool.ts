@@ -8,7 +8,7 @@ import type { MessagePort } from "node:worker_threads";
 import { Failure } from "@flotilla/base";
 import type { RangeId } from "@flotilla/base";
 import type { EncodedPart, RangeSource, SnapshotJobs, VerifiedSnapshot, ViewedRange } from "@flotilla/store";
-import { Piscina } from "piscina";
+import type { Piscina } from "piscina";
 import { fromPlainError } from "../node/plain-error.ts";
 import type { EncodeAnswer, EncodeRequest, SnapshotTask, SnapshotTaskResult } from "./snapshot-tasks.ts";
 
@@ -21,7 +21,7 @@ const idleMsMax = 10_000;
 export class SnapshotPool implements SnapshotJobs {
   readonly #dataDir: string;
   readonly #engineDirectory: string;
-  #pool: Piscina<SnapshotTask, SnapshotTaskResult> | undefined = undefined;
+  #pool: Promise<Piscina<SnapshotTask, SnapshotTaskResult>> | undefined = undefined;
   readonly #sources: Set<PoolSource> = new Set();
   #failure: Error | undefined = undefined;
   #closed = false;
@@ -52,14 +52,18 @@ export class SnapshotPool implements SnapshotJobs {
   async #run(task: SnapshotTask, port?: MessagePort): Promise<SnapshotTaskResult> {
     if (this.#closed) throw closed();
     this.#pool ??= this.#newPool();
+    const pool = await this.#pool;
+    if (this.#closed) throw closed();
     try {
-      return await this.#pool.run(task, port === undefined ? {} : { transferList: [port] });
+      return await pool.run(task, port === undefined ? {} : { transferList: [port] });
     } catch (error) {
       throw this.#closed ? closed() : (this.#failure ?? error);
     }
   }
 
-  #newPool(): Piscina<SnapshotTask, SnapshotTaskResult> {
+  /** Loaded with the first job: most starts of a store need none. */
+  async #newPool(): Promise<Piscina<SnapshotTask, SnapshotTaskResult>> {
+    const { Piscina } = await import("piscina");
     const pool = new Piscina<SnapshotTask, SnapshotTaskResult>({
       filename: new URL("./snapshot-task.js", import.meta.url).href,
       minThreads: 0,
@@ -88,7 +92,7 @@ export class SnapshotPool implements SnapshotJobs {
   async #close(): Promise<void> {
     // LevelDB is in use until each has said that it is not; a file that is being verified is nobody's loss.
     await Promise.all([...this.#sources].map((source) => source.close()));
-    await this.#pool?.destroy();
+    await (await this.#pool)?.destroy();
   }
 }
 
