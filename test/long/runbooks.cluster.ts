@@ -48,6 +48,8 @@ class Shell {
   readonly #cluster: RealCluster;
   readonly #children = new Set<ChildProcess>();
   readonly #bin: string;
+  /** What services that have ended had to say. */
+  readonly said: string[] = [];
 
   constructor(cluster: RealCluster) {
     this.#cluster = cluster;
@@ -105,7 +107,10 @@ class Shell {
   }
 
   service(name: string, variables: Variables): { child: ChildProcess; ended: Promise<Result> } {
-    return this.#spawn(name, true, variables);
+    const service = this.#spawn(name, true, variables);
+    // One that was not meant to end says why where somebody waits for it.
+    void service.ended.then(({ exitCode, output }) => this.said.push(`${name} ended with ${exitCode}:\n${output}`));
+    return service;
   }
 
   close(): void {
@@ -159,15 +164,15 @@ async function started(): Promise<{
     JSON.parse(await shell.command("flotilla node list -o json", { FLOTILLA_ENDPOINTS: endpoints() })) as Node[];
   const is = async (node: number, state: string): Promise<Node> => {
     let found: Node | undefined;
-    await until(
-      `the node at ${at(node).ADDRESS} is ${state}`,
-      async () => {
-        const here = (await nodes()).filter(({ address }) => address === at(node).ADDRESS);
-        found = here.find((row) => row.state === state);
-        return found !== undefined;
-      },
-      60_000,
-    );
+    let rows: readonly Node[] = [];
+    const look = async (): Promise<boolean> => {
+      rows = await nodes();
+      found = rows.find((row) => row.address === at(node).ADDRESS && row.state === state);
+      return found !== undefined;
+    };
+    await until(`the node at ${at(node).ADDRESS} is ${state}`, look, 60_000).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${JSON.stringify(rows)}\n${shell.said.join("\n")}`, { cause: error });
+    });
     return found!;
   };
   const same = async (): Promise<void> => {
@@ -313,6 +318,36 @@ test(
     await shell.block("decommission 1", { ...all, NODE: nodeId });
     joined.child.kill("SIGTERM");
     expect((await joined.ended).exitCode).toBe(0);
+    await same();
+  },
+);
+
+test(
+  "the runbook for a lost majority lets the ranges go on with what is left, and a new node takes part",
+  { timeout: testMsMax },
+  async () => {
+    const { cluster, shell, at, endpoints, is, same } = await started();
+    // What is confirmed everywhere is not lost with the two.
+    await until("every replica is level", async () =>
+      (await cluster.ranges()).every(({ replicas }) =>
+        replicas.every(({ state }) => state === "leader" || state === "replicate"),
+      ),
+    );
+    for (const node of [2, 3]) cluster.kill(node);
+    const all = { ...at(4), FLOTILLA_ENDPOINTS: at(1).ADDRESS, LOST_STORES: "2,3" };
+    const plan = "flotilla unsafe-recover --lost-stores $LOST_STORES";
+    await until("nothing blocks the plan", async () => (await shell.spawn(plan, all).ended).exitCode === 0, 60_000);
+    await shell.block("lost-majority 1", all);
+    await shell.block("lost-majority 2", all);
+    await same();
+    shell.service("lost-majority 3", all);
+    await is(4, "live");
+    await until(
+      "the new node takes part",
+      async () => (await cluster.ranges()).every(({ replicas }) => replicas.length >= 2),
+      60_000,
+    );
+    expect(endpoints(2, 3)).toBe(`${at(1).ADDRESS},${at(4).ADDRESS}`);
     await same();
   },
 );
