@@ -147,6 +147,27 @@ describe("moves", () => {
     expect(await members(cluster)).toHaveLength(3);
   });
 
+  test("a new store may join while the one that it is to stand in for is a member of the meta range still", async () => {
+    const cluster = await TestCluster.start({ stores: 3 });
+    await cluster.runFor(2500);
+    const lost = cluster.others(await cluster.leader(meta))[0]!;
+    lost.crash();
+    await cluster.runFor(6000);
+    await asked(cluster, "store-replace", { storeId: lost.number });
+    const join = { storeKey: "7".repeat(32), address: lost.address, httpAddress: `${lost.host}:7480`, labels: {} };
+    const { stores, metaRange } = await asked<{ stores: { storeId: number }[]; metaRange: RangeRow }>(
+      cluster,
+      "store-join",
+      join,
+    );
+    const known = stores.map(({ storeId }) => storeId);
+    expect(known).not.toContain(lost.number);
+    expect(await members(cluster, meta)).toContain(lost.number);
+    // The new store refuses an answer that names a store which it cannot know.
+    expect(metaRange.replicas.map(({ storeId }) => storeId).filter((id) => !known.includes(id))).toEqual([]);
+    expect(metaRange.replicas).toHaveLength(2);
+  });
+
   test("E24 nothing is lost or doubled while a range moves again and again under writes and counters", async () => {
     const cluster = await TestCluster.start({ stores: 4, replicas: 3, settings: { flushBytes: 8 * 1024 } });
     await cluster.runFor(2500);

@@ -117,12 +117,16 @@ export class AdminStores {
       draft.putStore(joined);
       return { joined, stores: [...known, joined] };
     });
+    const present = stores.filter(({ state }) => state !== "decommissioned");
+    const metaRange = this.#metaRange();
+    // A store that was given up may be a member still: its replica goes when this new store has one.
+    const replicas = metaRange.replicas.filter((replica) => present.some(({ storeId: id }) => id === replica.storeId));
     return {
       clusterId: this.#clusterId,
       nodeId: joined.nodeId,
       storeId: joined.storeId,
-      stores: stores.filter(({ state }) => state !== "decommissioned"),
-      metaRange: this.#metaRange(),
+      stores: present,
+      metaRange: { ...metaRange, replicas },
     };
   }
 }
