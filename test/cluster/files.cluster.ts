@@ -1,33 +1,16 @@
 /** Files into a cluster and out again, by the command. */
-import { execFileSync, spawnSync } from "node:child_process";
-import { lstatSync, readdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { lstatSync } from "node:fs";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { RealCluster, closeAllClusters, isLong } from "./harness.ts";
 import type { CommandResult } from "./harness.ts";
+import { linksIn, missingIn } from "./tree-diff.ts";
+import type { ImportReport } from "./tree-diff.ts";
 
 afterEach(closeAllClusters);
-
-interface ImportReport {
-  readonly skipped: number;
-  readonly failed: number;
-  readonly failures: readonly {
-    readonly name: string;
-    readonly code: string;
-    readonly sizeBytes: number;
-    readonly limitBytes: number;
-  }[];
-}
-
-/** Everything below that is no directory with content, as paths from the root. */
-function leavesOf(root: string, path: string): string[] {
-  if (!lstatSync(join(root, path)).isDirectory()) return [path];
-  const names = readdirSync(join(root, path));
-  if (names.length === 0) return [path];
-  return names.flatMap((name) => leavesOf(root, join(path, name)));
-}
 
 /** Imports a directory and exports it again. `left`: what `diff` misses in the export; it must find no other difference. */
 async function throughTheCluster(
@@ -37,22 +20,7 @@ async function throughTheCluster(
   const imported = await cluster.run(["import", "dir", tree, "--prefix", "tree/", "-o", "json"]);
   const out = join(cluster.directory, "out");
   const exported = await cluster.run(["export", "dir", out, "--prefix", "tree/", "-o", "json"]);
-  const { stdout, stderr } = spawnSync("diff", ["-r", "--no-dereference", tree, out], {
-    env: { LC_ALL: "C" },
-    encoding: "utf8",
-    maxBuffer: 64 * mebibyte,
-  });
-  expect(stderr).toBe("");
-  const left = stdout
-    .split("\n")
-    .filter((line) => line !== "")
-    .flatMap((line) => {
-      const only = /^Only in (.*?): (.*)$/.exec(line);
-      if (only === null || !`${only[1]}/`.startsWith(`${tree}/`)) throw new Error(`diff says: ${line}`);
-      // A directory of which nothing came out is named alone.
-      return leavesOf(tree, join(only[1]!, only[2]!).slice(tree.length + 1));
-    });
-  return { imported, exported, left: left.sort() };
+  return { imported, exported, left: missingIn(tree, out) };
 }
 
 const makeTreeFiles = isLong ? 5000 : 600;
@@ -77,7 +45,7 @@ test("of a real directory with links and large files exactly these are left out,
   const { imported, exported, left } = await throughTheCluster(cluster, tree);
   expect([imported.exitCode, exported.exitCode]).toEqual([1, 0]);
   const report = JSON.parse(imported.out) as ImportReport;
-  const links = leavesOf(tree, "").filter((path) => lstatSync(join(tree, path)).isSymbolicLink());
+  const links = linksIn(tree);
   expect(links.length).toBeGreaterThan(100);
   expect(report.failures.length).toBeGreaterThan(5);
   expect(report).toMatchObject({ skipped: links.length, failed: report.failures.length });

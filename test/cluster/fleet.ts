@@ -37,14 +37,28 @@ export class Fleet {
     return new Fleet(directory, nodes, await freePorts(nodes));
   }
 
-  /** The nodes run, and are one cluster that is ready. */
-  static async start(nodes: number, initOptions: readonly string[] = []): Promise<Fleet> {
-    const fleet = await Fleet.prepare(nodes);
-    for (let node = 1; node <= nodes; node++) fleet.startNode(node);
+  /** The nodes run, and are one cluster that is ready. `spare`: addresses for nodes that are to join it later. */
+  static async start(
+    nodes: number,
+    initOptions: readonly string[] = [],
+    { spare = 0, settings = [] }: { readonly spare?: number; readonly settings?: readonly string[] } = {},
+  ): Promise<Fleet> {
+    const fleet = await Fleet.prepare(nodes + spare);
+    const peers = fleet.addresses.slice(0, nodes);
+    for (let node = 1; node <= nodes; node++) fleet.startNode(node, settings, peers);
     await fleet.untilAllSay(fleet.#started, "has no cluster yet");
     const made = await fleet.run(["cluster", "init", "--endpoints", fleet.addresses[0]!, "--wait", ...initOptions]);
     if (made.exitCode !== 0) throw new Error(`no cluster: ${made.notes}`);
     return fleet;
+  }
+
+  /** A new node with an empty directory; resolves when it is a member. `through`: a node that runs. */
+  async join(node: number, through: number, settings: readonly string[] = []): Promise<StartedProcess> {
+    const where = ["--data-dir", this.dataDir(node), "--address", this.addresses[node - 1]!];
+    const http = ["--http-address", this.httpAddresses[node - 1]!];
+    const started = this.spawn(["start", ...where, ...http, "--join", this.addresses[through - 1]!, ...settings]);
+    await this.untilAllSay([started], '"msg":"listening"');
+    return started;
   }
 
   dataDir(node: number): string {
@@ -60,7 +74,9 @@ export class Fleet {
   /** Of a node, the process that was started last. */
   process(node: number): StartedProcess {
     const address = this.addresses[node - 1]!;
-    const found = this.#started.findLast(({ arguments: given }) => given[0] === "start" && given.includes(address));
+    const found = this.#started.findLast(
+      ({ arguments: given }) => given[0] === "start" && given[given.indexOf("--address") + 1] === address,
+    );
     if (found === undefined) throw new Error(`node ${node} was not started`);
     return found;
   }
