@@ -207,7 +207,8 @@ export function planDecommission(index: ClusterIndex, node: NodeId): AdminPlan {
 /** Only a store that is dead is given up: its replicas are made anew from the others. */
 export function planStoreReplace(index: ClusterIndex, id: StoreId): AdminPlan {
   const load = knownStore(index, id);
-  if (load.store.health !== "dead")
+  // One that is given up already may look alive to a driver that has just taken over.
+  if (load.store.membership !== "decommissioned" && load.store.health !== "dead")
     throw new Failure("Refused", `store ${id} is ${load.store.health}: stop its node first`);
   return planEmpty(index, [load]);
 }
