@@ -355,12 +355,12 @@ const heldBlocks: Server[] = [];
 
 /**
  * A base port P such that P … P+n-1 and the HTTP ports behind them are free; below the ports of embedded clusters and the
- * ephemeral ones. The block P … P+99 belongs to this process from now on, also while nothing of the cluster runs: other
+ * ephemeral ones, above 10080, which `fetch` refuses. The block P … P+99 belongs to this process from now on, also while nothing of the cluster runs: other
  * tests that run at the same time find the last port of the block taken.
  */
 export async function freePorts(nodes: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const base = 10_000 + Math.floor(Math.random() * 100) * portsPerBlock;
+    const base = 11_000 + Math.floor(Math.random() * 90) * portsPerBlock;
     const guard = await hold(base + portsPerBlock - 1);
     if (guard === undefined) continue;
     const ports = Array.from({ length: nodes }, (_, index) => [base + index, base + httpPortOffset + index]).flat();

@@ -140,7 +140,7 @@ describe("a merge", () => {
     await merger.merge(leader, sealed.seal!);
     const [refused] = await rightClient.outcome(waiting);
     expect(refused).toMatchObject({ reason: "epoch-mismatch" });
-    expect((refused as { ranges: { descriptor: RangeDescriptor }[] }).ranges[0]!.descriptor).toMatchObject({
+    expect((refused as unknown as { ranges: { descriptor: RangeDescriptor }[] }).ranges[0]!.descriptor).toMatchObject({
       rangeId: left,
       epoch: { bounds: whole },
     });

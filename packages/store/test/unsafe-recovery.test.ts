@@ -216,7 +216,7 @@ describe("when two of three stores are lost for good", () => {
     await cluster.fill(client, 5, 100, { number: 1 });
     await cluster.runFor(1000);
     // The leader alone has the next entry: its messages reach nobody.
-    cluster.network.intercept = (from, to, purpose, payload) =>
+    cluster.network.intercept = (from, _to, purpose, payload) =>
       purpose === "client" || from !== leader.host ? payload : undefined;
     const batch = client.batch(firstRange, [put(6, "unconfirmed", "x")], { floor: 1 });
     client.send(batch);

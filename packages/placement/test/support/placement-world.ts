@@ -131,6 +131,7 @@ export class PlacementWorld {
     if (lost) return;
     if (goal.kind === "transfer-leader") this.ranges.set(id, { ...range, leader: goal.to });
     else if (goal.kind === "split") this.#split(range, goal.count);
+    else if (goal.kind === "merge") throw new Error("nothing is merged in this world");
     else this.#replace(range, goal.from, "to" in goal ? goal : undefined);
   }
 
