@@ -57,6 +57,16 @@ describe("the package flotilla", () => {
     expect(run(process.execPath, ["embedded.cjs"], both.path)).toMatchObject({ out: "{ name: 'Beagle' }\n" });
   });
 
+  it("has a store's thread as one file, with the licenses of what is in it and the file of its snapshot thread", () => {
+    expect(
+      both.filesMatching(/^flotilla\/dist\/server\/(node\/store-worker|snapshots\/snapshot-task)\./).sort(),
+    ).toEqual([
+      "flotilla/dist/server/node/store-worker.cjs",
+      "flotilla/dist/server/node/store-worker.licenses.txt",
+      "flotilla/dist/server/snapshots/snapshot-task.js",
+    ]);
+  });
+
   it("has the command", () => {
     const command = ["node_modules/flotilla/dist/cli/flotilla.cjs", "version"];
     expect(run(process.execPath, command, both.path).out).toMatch(/^flotilla \d/);

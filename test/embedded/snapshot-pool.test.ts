@@ -1,7 +1,9 @@
 /** A store's snapshot thread beside the same jobs in place, on one LevelDB. Uses the build. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { logIndex, rangeId, replicaId, storeId, term, version } from "@flotilla/base";
 import type { Key, RangeDescriptor } from "@flotilla/base";
 import { NodeFiles, nodeByteOperations as operations } from "@flotilla/platform";
@@ -51,6 +53,12 @@ async function writeOwn(engine: LevelEngine): Promise<void> {
   await batch.write();
 }
 
+/** What the snapshot thread runs. */
+const task = new URL(
+  "./snapshot-task.js",
+  pathToFileURL(createRequire(import.meta.url).resolve("@flotilla/server/snapshots")),
+);
+
 interface Opened {
   readonly dataDir: string;
   readonly lock: DirectoryLock;
@@ -64,7 +72,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function open(): Promise<Opened> {
+async function open(taskOf: (dataDir: string) => URL = () => task): Promise<Opened> {
   const dataDir = mkdtempSync(join(tmpdir(), "flotilla-snapshot-pool-"));
   ends.push(async () => rmSync(dataDir, { recursive: true }));
   mkdirSync(join(dataDir, "staging"));
@@ -72,7 +80,7 @@ async function open(): Promise<Opened> {
   ends.push(() => lock.release());
   const engine = await LevelEngine.open(join(dataDir, "data"), { lock });
   ends.push(() => engine.close());
-  const pool = new SnapshotPool({ dataDir, engineDirectory: engine.directory });
+  const pool = new SnapshotPool({ dataDir, engineDirectory: engine.directory, task: taskOf(dataDir) });
   ends.push(() => pool.close());
   return { dataDir, lock, engine, pool, inline: new InlineSnapshotJobs(engine, new NodeFiles(dataDir), operations) };
 }
@@ -150,4 +158,26 @@ test("closing lets go of the engine, whoever is in the middle of a range", async
   expect(again.getNow(record("d00001"))).toBeUndefined();
   await again.close();
   await next.release();
+});
+
+test("a snapshot thread that cannot begin fails its own jobs with its reason, and the next job gets a new thread", async () => {
+  const { dataDir, engine, pool, inline } = await open((directory) => pathToFileURL(join(directory, "task.mjs")));
+  await writeOwn(engine);
+  await write(engine, names(20));
+  const runsInThread = (code: string): void => writeFileSync(join(dataDir, "task.mjs"), code);
+  const fails = async (why: string): Promise<void> => {
+    const jobs = [pool.encode(range, chunkBytes), pool.verify("staging/any", range), pool.encode(range, chunkBytes)];
+    for (const each of await Promise.allSettled<unknown>(jobs)) {
+      expect(each).toMatchObject({ status: "rejected", reason: { message: expect.stringContaining(why) as string } });
+    }
+  };
+  await fails("task.mjs");
+  runsInThread("throw new Error('no room');");
+  await fails("no room");
+  runsInThread("export default () => process.exit(3);");
+  await fails("code: 3");
+  runsInThread(`export { default } from ${JSON.stringify(task.href)};`);
+  const there = await whole(await pool.encode(range, chunkBytes));
+  const here = await whole(await inline.encode(range, chunkBytes));
+  expect(there.bytes.equals(here.bytes)).toBe(true);
 });

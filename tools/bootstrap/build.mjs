@@ -1,7 +1,7 @@
 /** Compiles everything that runs. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { bundleQuickCommand, quickCommand } from "./bundle.mjs";
+import { areBundled, bundlePrograms } from "./bundle.mjs";
 import { areCommandsLinked, commands, linkCommands } from "./commands.mjs";
 import { runOrFail } from "./run-command.mjs";
 import { hashTimes, isStamped, listFiles, removeStamp, writeStamp } from "./stamp.mjs";
@@ -23,7 +23,7 @@ function compiledFolders() {
 /** @param {string} hash of `buildHash` */
 export function isBuilt(hash) {
   const hasOutput = /** @param {string} folder */ (folder) => existsSync(join(root, folder, "dist"));
-  const isThere = [cliMain, quickCommand].every((path) => existsSync(path)) && areCommandsLinked();
+  const isThere = existsSync(cliMain) && areBundled() && areCommandsLinked();
   return isStamped("build", hash) && isThere && compiledFolders().every(hasOutput);
 }
 
@@ -33,7 +33,7 @@ export async function build(hash) {
   removeStamp("build");
   removeOrphans();
   await runOrFail("the compiler", [process.execPath, commands.tsc, "-b"], { cwd: root, stdout: "stderr" });
-  await bundleQuickCommand();
+  await bundlePrograms();
   linkCommands();
   writeStamp("build", hash);
 }

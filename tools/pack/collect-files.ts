@@ -6,7 +6,7 @@
  *     dist/PACKAGE/…           the built files of packages/PACKAGE
  *     dist/vendor/LIBRARY/…    a library that is carried along, with its license
  *
- * A bundle (`quick-main.cjs`) is one file among the others, with the licenses of the libraries in it beside it.
+ * A bundle (tools/bootstrap/bundle.mjs) is one file among the others, with the licenses of the libraries in it beside it.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, posix, relative } from "node:path";

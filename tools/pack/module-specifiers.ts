@@ -44,7 +44,7 @@ export function moduleSpecifiers(path: string, source: string): ModuleSpecifier[
   return found.sort((a, b) => a.start - b.start);
 }
 
-/** The launcher, which loads modules and parts of Node, and the bundle, which loads parts of Node only. */
+/** The launcher and the bundles: they load modules, parts of Node, and name files that threads begin with. */
 function inCommonJs(path: string, source: string): ModuleSpecifier[] {
   const found: ModuleSpecifier[] = [];
   for (const match of source.matchAll(/\b(?:require|import)\("([^"]+)"\)/g)) {
@@ -52,7 +52,12 @@ function inCommonJs(path: string, source: string): ModuleSpecifier[] {
     found.push({ text: match[1]!, start, end: start + match[1]!.length, kind: "import" });
   }
   if (found.length === 0) throw new Error(`${path}: imports nothing`);
-  return found;
+  // What a bundle has in the place of `import.meta.url`.
+  for (const match of source.matchAll(/new URL\("(\.[^"]*\.c?js)", require\("url"\)\.pathToFileURL\(__filename\)/g)) {
+    const start = match.index + 'new URL("'.length;
+    found.push({ text: match[1]!, start, end: start + match[1]!.length, kind: "url" });
+  }
+  return found.sort((a, b) => a.start - b.start);
 }
 
 /** The source with each specifier replaced by what `replace` says. */

@@ -10,7 +10,8 @@
  * A store that has its identity answers the same names (packages/store, admin-service.ts).
  */
 import { Failure, keyBytesMax } from "@flotilla/base";
-import { z } from "zod";
+import { fields, flag, list, nullable, optional, text, wholeNumber } from "../identity/plain-shape.ts";
+import type { Shape } from "../identity/plain-shape.ts";
 
 export const rangesPlannedMax = 4096;
 
@@ -42,43 +43,34 @@ export interface FoundingState {
   readonly clusterId: string | null;
 }
 
-const initSchema = z.strictObject({
-  replicas: z.int().min(1).max(100).optional(),
-  ranges: z.int().min(1).max(rangesPlannedMax),
-  splitAt: z
-    .array(
-      z
-        .string()
-        .min(1)
-        .max(keyBytesMax)
-        .regex(/^[\x00-\xff]*$/),
-    )
-    .max(rangesPlannedMax - 1),
-  planOnly: z.boolean(),
+const splitKey = text(new RegExp(`^[\\x00-\\xff]{1,${keyBytesMax}}$`));
+const initShape = fields({
+  replicas: optional(wholeNumber(1, 100)),
+  ranges: wholeNumber(1, rangesPlannedMax),
+  splitAt: list(splitKey, rangesPlannedMax - 1, 0),
+  planOnly: flag,
 });
 
-const stateSchema = z.object({
-  token: z.string().nullable(),
-  kind: z.enum(["empty", "offered", "making", "member"]),
-  clusterId: z.string().nullable(),
-});
+const anyText = text(/^/);
+/** Of another version there may be more in it. */
+const stateShape = fields(
+  { token: nullable(anyText), kind: text(/^(empty|offered|making|member)$/), clusterId: nullable(anyText) },
+  { others: true },
+);
 
-const clusterSchema = z.strictObject({ clusterId: z.string().regex(/^[0-9a-f]{32}$/) });
+const clusterShape = fields({ clusterId: text(/^[0-9a-f]{32}$/) });
 
 export function parseInit(argument: unknown): InitOptions {
-  const { replicas, ...rest } = parse(initSchema, "cluster-init", argument);
-  return { replicas, ...rest };
+  const { replicas, ranges, splitAt, planOnly } = checked<InitOptions>(initShape, "cluster-init", argument);
+  return { replicas, ranges, splitAt, planOnly };
 }
 
-export const parseState = (argument: unknown): FoundingState => parse(stateSchema, "founding-state", argument);
+export const parseState = (argument: unknown): FoundingState => checked(stateShape, "founding-state", argument);
 export const parseClusterId = (name: string, argument: unknown): string =>
-  parse(clusterSchema, name, argument).clusterId;
+  checked<{ readonly clusterId: string }>(clusterShape, name, argument).clusterId;
 
-function parse<Value>(schema: z.ZodType<Value>, name: string, argument: unknown): Value {
-  const parsed = schema.safeParse(argument);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
-  throw new Failure("InvalidArgument", `${name}: ${path.join(".")}: ${message}`, {
-    hint: "the other side may be of another version",
-  });
+function checked<Value>(shape: Shape, name: string, argument: unknown): Value {
+  const wrong = shape(argument, "");
+  if (wrong === undefined) return argument as Value;
+  throw new Failure("InvalidArgument", `${name}: ${wrong}`, { hint: "the other side may be of another version" });
 }

@@ -6,9 +6,9 @@
  */
 import type { Files, StoreId } from "@flotilla/base";
 import type { ClusterPlan, PlannedStore } from "@flotilla/placement";
-import { z } from "zod";
 import { wrongPlan } from "./cluster-plan-schema.ts";
 import type { Identity } from "./identity-file.ts";
+import { anything, fields, wholeNumber } from "./plain-shape.ts";
 import { corrupt, readSealed, writeSealed } from "./sealed-file.ts";
 
 export interface ClusterOffer {
@@ -22,20 +22,16 @@ export interface ClusterOffer {
 const offerFile = "cluster-offer";
 const offerKind = { kind: "cluster-offer", format: 1 };
 
-const offerSchema = z.strictObject({
-  plan: z.unknown(),
-  storeId: z.int().positive(),
-  makerId: z.int().positive(),
-});
+const offerShape = fields({ plan: anything, storeId: wholeNumber(1), makerId: wholeNumber(1) });
 
 /** Why `value` is no offer; `undefined` when it is one. For what comes from a file and what comes from another node. */
 export function wrongOffer(value: unknown): string | undefined {
-  const parsed = offerSchema.safeParse(value);
-  if (!parsed.success) return parsed.error.issues[0]!.message;
-  const { plan, storeId, makerId } = parsed.data;
+  const wrong = offerShape(value, "");
+  if (wrong !== undefined) return wrong;
+  const { plan, storeId, makerId } = value as ClusterOffer;
   const why = wrongPlan(plan);
   if (why !== undefined) return why;
-  const { stores } = plan as ClusterPlan;
+  const { stores } = plan;
   for (const id of [storeId, makerId]) {
     if (!stores.some((store) => store.storeId === id)) return `store ${id} is not in its plan`;
   }

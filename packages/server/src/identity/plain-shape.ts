@@ -1,14 +1,15 @@
 /**
- * Checks of data that comes from a file: each returns what is wrong and where, or `undefined`. A store's thread runs
- * them, and loads nothing else for them: the schema library of the settings would cost it a fifth of its start.
+ * Checks of data that comes from a file or from another node: each returns what is wrong and where, or `undefined`. A
+ * store's thread runs them, and loads nothing else for them: the schema library of the settings would delay its start.
  */
 export type Shape = (value: unknown, path: string) => string | undefined;
 
-export function wholeNumber(min: number): Shape {
+export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER): Shape {
+  const bounds = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
   return (value, path) =>
-    Number.isSafeInteger(value) && (value as number) >= min
+    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
       ? undefined
-      : `${path} must be a whole number from ${min}, got ${shown(value)}`;
+      : `${path} must be a whole number ${bounds}, got ${shown(value)}`;
 }
 
 export function text(pattern: RegExp): Shape {
@@ -18,15 +19,29 @@ export function text(pattern: RegExp): Shape {
       : `${path} must match ${pattern.source}, got ${shown(value)}`;
 }
 
-/** Exactly these fields. */
-export function fields(shapes: Readonly<Record<string, Shape>>): Shape {
+export const flag: Shape = (value, path) =>
+  typeof value === "boolean" ? undefined : `${path} must be true or false, got ${shown(value)}`;
+
+export function nullable(shape: Shape): Shape {
+  return (value, path) => (value === null ? undefined : shape(value, path));
+}
+
+export function optional(shape: Shape): Shape {
+  return (value, path) => (value === undefined ? undefined : shape(value, path));
+}
+
+/** Exactly these fields; with `others` also more. */
+export function fields(
+  shapes: Readonly<Record<string, Shape>>,
+  { others }: { readonly others: boolean } = { others: false },
+): Shape {
   const known = Object.keys(shapes);
   return (value, path) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       return `${path} must be an object, got ${shown(value)}`;
     }
     const unknown = Object.keys(value).find((name) => !Object.hasOwn(shapes, name));
-    if (unknown !== undefined) return `${path} has an unknown field ${shown(unknown)}`;
+    if (unknown !== undefined && !others) return `${path} has an unknown field ${shown(unknown)}`;
     for (const name of known) {
       const wrong = shapes[name]!((value as Record<string, unknown>)[name], path === "" ? name : `${path}.${name}`);
       if (wrong !== undefined) return wrong;
@@ -35,11 +50,13 @@ export function fields(shapes: Readonly<Record<string, Shape>>): Shape {
   };
 }
 
-/** With at least one item and at most `max`. */
-export function list(item: Shape, max: number): Shape {
+/** With at least `min` items and at most `max`. */
+export function list(item: Shape, max: number, min = 1): Shape {
   return (value, path) => {
     if (!Array.isArray(value)) return `${path} must be a list, got ${shown(value)}`;
-    if (value.length < 1 || value.length > max) return `${path} must have 1 to ${max} items, got ${value.length}`;
+    if (value.length < min || value.length > max) {
+      return `${path} must have ${min} to ${max} items, got ${value.length}`;
+    }
     for (let index = 0; index < value.length; index++) {
       const wrong = item(value[index], `${path}.${index}`);
       if (wrong !== undefined) return wrong;

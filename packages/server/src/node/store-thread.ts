@@ -56,7 +56,7 @@ export class StoreThread {
   /** `worker`: what the thread takes over from the process it runs in; by default everything. */
   constructor(data: StoreThreadData, logger: Logger, worker: Pick<WorkerOptions, "env" | "execArgv"> = {}) {
     this.#logger = logger;
-    this.#worker = new Worker(new URL("./store-worker.js", import.meta.url), {
+    this.#worker = new Worker(new URL("./store-worker.cjs", import.meta.url), {
       ...worker,
       workerData: data,
       name: "flotilla-store",

@@ -1,6 +1,7 @@
 /**
  * A store's thread. Takes the directory's lock before it touches anything else in it, reads who the store is, raises the
- * incarnation, opens log and engine, and runs the store. It shares nothing with other threads.
+ * incarnation, opens log and engine, and runs the store. It shares nothing with other threads. The build makes one file of
+ * it and of all that it leads to, `store-worker.cjs`, and that is what runs.
  */
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
@@ -30,7 +31,10 @@ import type { FromStoreThread, StoreThreadData, ToStoreThread } from "./store-th
 import { createThreadLogger } from "./thread-logger.ts";
 import { ThreadSockets } from "./thread-sockets.ts";
 
-const readyPollMs = 20;
+const readyPollMs = 5;
+
+/** From here: in the bundle of this file (tools/bootstrap/bundle.mjs) every module has the bundle's place. */
+const snapshotTask = new URL("../snapshots/snapshot-task.js", import.meta.url);
 
 interface OpenedStore {
   readonly identity: Identity;
@@ -135,7 +139,11 @@ class StoreWorker {
         files,
         log,
         engine,
-        snapshotJobs: new SnapshotPool({ dataDir: data.dataDir, engineDirectory: engine.directory }),
+        snapshotJobs: new SnapshotPool({
+          dataDir: data.dataDir,
+          engineDirectory: engine.directory,
+          task: snapshotTask,
+        }),
         codec,
         dialer,
         listeners,

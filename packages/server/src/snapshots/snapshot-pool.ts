@@ -18,23 +18,34 @@ const threadsMax = 1;
 const tasksMax = 8;
 const idleMsMax = 10_000;
 
+export interface SnapshotPoolOptions {
+  readonly dataDir: string;
+  readonly engineDirectory: string;
+  /** The module that runs in the thread: snapshot-task.js. */
+  readonly task: URL;
+}
+
+/** One pool of Piscina's, and why its thread could not begin. */
+interface Threads {
+  readonly piscina: Piscina<SnapshotTask, SnapshotTaskResult>;
+  failure: Error | undefined;
+}
+
 export class SnapshotPool implements SnapshotJobs {
-  readonly #dataDir: string;
-  readonly #engineDirectory: string;
-  #pool: Promise<Piscina<SnapshotTask, SnapshotTaskResult>> | undefined = undefined;
+  readonly #options: SnapshotPoolOptions;
+  /** Of the next job: made with the first one, and with the first one behind a failure. */
+  #threads: Promise<Threads> | undefined = undefined;
   readonly #sources: Set<PoolSource> = new Set();
-  #failure: Error | undefined = undefined;
   #closed = false;
   #closing: Promise<void> | undefined = undefined;
 
-  constructor({ dataDir, engineDirectory }: { readonly dataDir: string; readonly engineDirectory: string }) {
-    this.#dataDir = dataDir;
-    this.#engineDirectory = engineDirectory;
+  constructor(options: SnapshotPoolOptions) {
+    this.#options = options;
   }
 
   async encode(rangeId: RangeId, chunkBytes: number): Promise<RangeSource> {
     const { port1, port2: port } = new MessageChannel();
-    const engineDirectory = this.#engineDirectory;
+    const { engineDirectory } = this.#options;
     const ended = this.#run({ kind: "encode", engineDirectory, rangeId, chunkBytes, port }, port);
     const source = new PoolSource(port1, ended);
     this.#sources.add(source);
@@ -44,43 +55,51 @@ export class SnapshotPool implements SnapshotJobs {
   }
 
   async verify(path: string, rangeId: RangeId): Promise<VerifiedSnapshot | undefined> {
-    const result = await this.#run({ kind: "verify", dataDir: this.#dataDir, path, rangeId });
+    const result = await this.#run({ kind: "verify", dataDir: this.#options.dataDir, path, rangeId });
     if ("error" in result) throw fromPlainError(result.error);
     return result.verified;
   }
 
   async #run(task: SnapshotTask, port?: MessagePort): Promise<SnapshotTaskResult> {
     if (this.#closed) throw closed();
-    this.#pool ??= this.#newPool();
-    const pool = await this.#pool;
+    const threads = await (this.#threads ??= this.#newThreads());
     if (this.#closed) throw closed();
     try {
-      return await pool.run(task, port === undefined ? {} : { transferList: [port] });
+      return await threads.piscina.run(task, port === undefined ? {} : { transferList: [port] });
     } catch (error) {
-      throw this.#closed ? closed() : (this.#failure ?? error);
+      throw this.#closed ? closed() : (threads.failure ?? error);
     }
   }
 
   /** Loaded with the first job: most starts of a store need none. */
-  async #newPool(): Promise<Piscina<SnapshotTask, SnapshotTaskResult>> {
-    const { Piscina } = await import("piscina");
-    const pool = new Piscina<SnapshotTask, SnapshotTaskResult>({
-      filename: new URL("./snapshot-task.js", import.meta.url).href,
-      minThreads: 0,
-      maxThreads: threadsMax,
-      concurrentTasksPerWorker: tasksMax,
-      idleTimeout: idleMsMax,
-      // Its loop goes on between tasks and does not block on a signal.
-      atomics: "disabled",
-      // Nothing that the process was started with is meant for it.
-      execArgv: [],
+  #newThreads(): Promise<Threads> {
+    const made = import("piscina").then(({ Piscina }): Threads => {
+      const piscina = new Piscina<SnapshotTask, SnapshotTaskResult>({
+        filename: this.#options.task.href,
+        minThreads: 0,
+        maxThreads: threadsMax,
+        concurrentTasksPerWorker: tasksMax,
+        idleTimeout: idleMsMax,
+        // Its loop goes on between tasks and does not block on a signal.
+        atomics: "disabled",
+        // Nothing that the process was started with is meant for it.
+        execArgv: [],
+      });
+      const threads: Threads = { piscina, failure: undefined };
+      piscina.on("error", (error: Error) => {
+        threads.failure ??= error;
+        discard();
+        void piscina.destroy();
+      });
+      return threads;
     });
-    // A thread that cannot begin: whoever waits for it learns why.
-    pool.on("error", (error: Error) => {
-      this.#failure ??= error;
-      void pool.destroy();
-    });
-    return pool;
+    // A thread that cannot begin, for want of memory or of threads: whoever waits for it learns why, and the next job
+    // tries again with a new pool.
+    const discard = (): void => {
+      if (this.#threads === made) this.#threads = undefined;
+    };
+    made.catch(discard);
+    return made;
   }
 
   close(): Promise<void> {
@@ -92,7 +111,8 @@ export class SnapshotPool implements SnapshotJobs {
   async #close(): Promise<void> {
     // LevelDB is in use until each has said that it is not; a file that is being verified is nobody's loss.
     await Promise.all([...this.#sources].map((source) => source.close()));
-    await (await this.#pool)?.destroy();
+    const threads = await this.#threads?.catch(() => undefined);
+    await threads?.piscina.destroy();
   }
 }
 
