@@ -15,7 +15,7 @@ const smallLog: Readonly<Record<string, string>> = {
   FLOTILLA_LOG_BYTES_TARGET: "64MiB",
 };
 const framesCut = 3;
-const flips = isLong ? 500 : 100;
+const flips = isLong ? 500 : 40;
 const realStarts = 3;
 
 /** The numbers n of all "value-n;" in the text, without repetition, in order. */

@@ -23,7 +23,7 @@ async function throughTheCluster(
   return { imported, exported, left: missingIn(tree, out) };
 }
 
-const makeTreeFiles = isLong ? 5000 : 600;
+const makeTreeFiles = isLong ? 5000 : 300;
 const lines = isLong ? 200_000 : 20_000;
 const mebibyte = 1024 * 1024;
 const makeTree: string = fileURLToPath(new URL("../../tools/make-tree.mjs", import.meta.url));

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "vitest";
 import { EndlessImport } from "./endless-import.ts";
 import { RealCluster, closeAllClusters, isLong, until } from "./harness.ts";
 import type { RangeRow } from "./harness.ts";
-import { PauseMeter } from "./pause-meter.ts";
+import { PauseMeter, rangesNotLedBy } from "./pause-meter.ts";
 import { Writers, contentOf, expectExactly } from "./writers.ts";
 
 afterEach(closeAllClusters);
@@ -18,9 +18,6 @@ const operationMsMax = 30_000;
 
 const rangesLedBy = (ranges: readonly RangeRow[], node: number): Set<number> =>
   new Set(ranges.filter(({ leaderStoreId }) => leaderStoreId === node).map(({ rangeId }) => rangeId));
-
-const rangesNotLedBy = (ranges: readonly RangeRow[], node: number): Set<number> =>
-  new Set(ranges.filter(({ leaderStoreId }) => leaderStoreId !== node).map(({ rangeId }) => rangeId));
 
 const rounded = (values: readonly number[]): string => values.map((value) => Math.round(value)).join(", ");
 
@@ -79,37 +76,6 @@ test(
     expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThan(isLong ? medianPauseMsMax : pauseMsMax);
   },
 );
-
-test("H12 a placement driver that stands still holds nobody up but the ranges it leads, and these for seconds", async () => {
-  const cluster = await RealCluster.start();
-  await cluster.untilEven(9);
-  const client = cluster.client({ timeoutMs: operationMsMax });
-  const ranges = await cluster.ranges();
-  const driver = ranges.find(({ rangeId }) => rangeId === 1)!.leaderStoreId!;
-  const others = rangesNotLedBy(ranges, driver);
-  const written: string[] = [];
-  const writes = new PauseMeter(ranges, async (key) => {
-    await client.put(key, key);
-    written.push(key);
-  });
-  const reads = new PauseMeter(ranges, (key) => client.get(key));
-  await until("there is load", () => writes.allAnswered && reads.allAnswered);
-  writes.reset();
-  reads.reset();
-  cluster.pause(driver);
-  await until("every range takes writes and answers reads", () => writes.allAnswered && reads.allAnswered);
-  for (const meter of [writes, reads]) {
-    expect(meter.longestMs(others)).toBeLessThan(otherPauseMsMax);
-    expect(meter.longestMs()).toBeLessThan(pauseMsMax);
-  }
-  cluster.resume(driver);
-  await cluster.untilEven(9);
-  await writes.stop();
-  await reads.stop();
-  expect([...writes.errors, ...reads.errors]).toEqual([]);
-  const content = await contentOf(client);
-  expect(written.filter((key) => content.get(key) !== key)).toEqual([]);
-});
 
 test(
   "every node killed at once under load loses nothing that was acknowledged, and invents nothing",

@@ -70,3 +70,7 @@ export class PauseMeter {
     await this.#ended;
   }
 }
+
+/** Ids. */
+export const rangesNotLedBy = (ranges: readonly RangeRow[], node: number): Set<number> =>
+  new Set(ranges.filter(({ leaderStoreId }) => leaderStoreId !== node).map(({ rangeId }) => rangeId));

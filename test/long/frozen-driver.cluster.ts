@@ -1,6 +1,8 @@
 /** The node that drives placement stands still, as under SIGSTOP or on a host without memory: nothing tells that it is gone. */
 import { afterEach, expect, test } from "vitest";
 import { RealCluster, closeAllClusters, until } from "../cluster/harness.ts";
+import { PauseMeter, rangesNotLedBy } from "../cluster/pause-meter.ts";
+import { contentOf } from "../cluster/writers.ts";
 
 afterEach(closeAllClusters);
 
@@ -65,4 +67,40 @@ test("E28 while the node of the placement driver stands still no call fails, and
   const keys = [...written.keys()];
   const values = await client.getMany(keys);
   expect(keys.filter((key, index) => Buffer.from(values[index] ?? []).toString() !== written.get(key))).toEqual([]);
+});
+
+/** Ranges that the dead node did not lead notice nothing but the load on the machine. */
+const otherPauseMsMax = 2500;
+const pauseMsMax = 8000;
+const operationMsMax = 30_000;
+
+test("H12 a placement driver that stands still holds nobody up but the ranges it leads, and these for seconds", async () => {
+  const cluster = await RealCluster.start();
+  await cluster.untilEven(9);
+  const client = cluster.client({ timeoutMs: operationMsMax });
+  const ranges = await cluster.ranges();
+  const driver = ranges.find(({ rangeId }) => rangeId === 1)!.leaderStoreId!;
+  const others = rangesNotLedBy(ranges, driver);
+  const written: string[] = [];
+  const writes = new PauseMeter(ranges, async (key) => {
+    await client.put(key, key);
+    written.push(key);
+  });
+  const reads = new PauseMeter(ranges, (key) => client.get(key));
+  await until("there is load", () => writes.allAnswered && reads.allAnswered);
+  writes.reset();
+  reads.reset();
+  cluster.pause(driver);
+  await until("every range takes writes and answers reads", () => writes.allAnswered && reads.allAnswered);
+  for (const meter of [writes, reads]) {
+    expect(meter.longestMs(others)).toBeLessThan(otherPauseMsMax);
+    expect(meter.longestMs()).toBeLessThan(pauseMsMax);
+  }
+  cluster.resume(driver);
+  await cluster.untilEven(9);
+  await writes.stop();
+  await reads.stop();
+  expect([...writes.errors, ...reads.errors]).toEqual([]);
+  const content = await contentOf(client);
+  expect(written.filter((key) => content.get(key) !== key)).toEqual([]);
 });
