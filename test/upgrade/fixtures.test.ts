@@ -50,7 +50,7 @@ const inOrder = ({ records }: Expected): readonly object[] =>
 /** Nodes that come back wait an election timeout before they vote: a short one, so that the tests need not wait for it. */
 const settings = { tickMs: 30 };
 
-describe.each(releases)("data of release %s", { timeout: 60_000 }, (release) => {
+describe.each(releases)("H11 data of release %s", { timeout: 60_000 }, (release) => {
   test("is there with its versions, applies no command again, can be added to, and opens again", async () => {
     const { dataDir, expected } = await unpack(release);
     cluster = await createCluster({ dataDir, settings });

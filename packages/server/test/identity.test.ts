@@ -148,7 +148,7 @@ describe("an identity", () => {
     }
   });
 
-  test("of a newer format says which format it has and which is known", async () => {
+  test("H11 of a newer format says which format it has and which is known", async () => {
     const files = new VolatileFiles();
     await makeCluster(files, directories, newPlan());
     files.replace(

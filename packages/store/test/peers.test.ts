@@ -1,6 +1,6 @@
 import { incarnation, logIndex, replicaId, storeId, term } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
-import { createCodec } from "@flotilla/transport";
+import { createCodec, protocolMax } from "@flotilla/transport";
 import type { Hello, PeerMessage, Stream, StreamHandlers } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
 import { PeerLinks } from "../src/peer-links.ts";
@@ -58,6 +58,17 @@ describe("who may speak with a store", () => {
     expect(here.halted ?? there.halted).toBeUndefined();
     const client = await cluster.connect(await cluster.leader());
     expect(isRefusal(await client.read(client.reads(firstRange, ["a"])))).toBe(false);
+  });
+
+  test("H11 a store or a client that speaks later protocols, too, is taken like any other", async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const other = cluster.others(leader)[0]!;
+    const later = { protocolMax: protocolMax + 1 };
+    const upgraded = helloOf(cluster, other, { ...later, incarnation: incarnation(other.incarnation + 1) });
+    expect((await cluster.connect(leader, { hello: upgraded })).closed).toBeUndefined();
+    const client = await cluster.connect(leader, { hello: later });
+    expect(await client.write(client.batch(firstRange, [put(1, "a", "1")]))).toMatchObject([{ status: "applied" }]);
   });
 
   test("H8 with a store's new start all streams of the former one are closed, both ways", async () => {

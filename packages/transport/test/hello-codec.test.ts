@@ -60,7 +60,7 @@ describe("Hello", () => {
     }
   });
 
-  it("of an unknown format is told apart from noise", () => {
+  it("H11 of an unknown format is told apart from noise", () => {
     const bytes = Uint8Array.from(encodeHello(example!, nodeByteOperations));
     bytes[0] = 2;
     expect(() => decodeHello(bytes, nodeByteOperations)).toThrow(UnknownHelloFormat);
@@ -79,7 +79,7 @@ describe("Hello", () => {
     expect(() => decodeHello(new Uint8Array(1025), nodeByteOperations)).toThrow(/at most 1024/);
   });
 
-  it("gives the highest protocol that both sides speak", () => {
+  it("H11 gives the highest protocol that both sides speak", () => {
     const range = (protocolMin: number, protocolMax: number): Hello => ({ ...example!, protocolMin, protocolMax });
     expect(commonProtocol(range(1, 3), range(2, 5))).toBe(3);
     expect(commonProtocol(range(2, 5), range(1, 3))).toBe(3);

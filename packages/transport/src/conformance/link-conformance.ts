@@ -231,7 +231,7 @@ export const linkConformance: readonly LinkConformanceCase[] = [
     check(!reason.local, "the other side refused");
   }),
 
-  claim("protocol ranges that do not meet are refused with ProtocolMismatch", async (session) => {
+  claim("H11 protocol ranges that do not meet are refused with ProtocolMismatch", async (session) => {
     const listener = await session.listen();
     session.dial(listener.address, {
       ...helloOf("append", 1),
@@ -241,6 +241,19 @@ export const linkConformance: readonly LinkConformanceCase[] = [
     await session.until(() => session.failures.length > 0, "the dial fails");
     check(session.failures[0]!.code === "ProtocolMismatch", "the code must be ProtocolMismatch");
     check(session.far.opened === 0 && session.near.opened === 0, "nothing must be opened");
+  }),
+
+  claim("H11 parties of two versions whose protocol ranges meet understand each other, both ways", async (session) => {
+    const listener = await session.listen();
+    session.dial(listener.address, { ...helloOf("append", 1), protocolMax: protocolMax + 3 });
+    await session.until(() => session.near.opened === 1 && session.far.opened === 1, "both sides open");
+    check(session.admitted[0]!.protocolMax === protocolMax + 3, "what the newer one offers must arrive");
+    session.near.open1.send(Uint8Array.of(1, 2, 3));
+    session.far.open1.send(Uint8Array.of(4));
+    await session.until(
+      () => session.far.messages.length === 1 && session.near.messages.length === 1,
+      "a message each arrives",
+    );
   }),
 
   claim("a cancelled dial fails once and opens nothing", async (session) => {
