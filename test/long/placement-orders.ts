@@ -66,9 +66,11 @@ export class PlacementOrders {
     try {
       ({ operatorIds } = (await this.#client.admin(request, body)) as { operatorIds: readonly number[] });
     } catch (error) {
-      if (["Refused", "Busy", "InvalidArgument", "OutcomeUnknown"].includes((error as { code?: string }).code ?? ""))
-        return false;
-      throw error;
+      const { code, retryable } = error as { code?: string; retryable?: boolean };
+      if (["Refused", "Busy", "InvalidArgument", "OutcomeUnknown"].includes(code ?? "")) return false;
+      if (retryable !== true) throw error;
+      await pause();
+      return false;
     }
     const states = await Promise.all(operatorIds.map((operatorId) => this.#ended(operatorId)));
     return states.every((state) => state === "done");

@@ -22,7 +22,7 @@ export interface Engine {
   settle(): Promise<void>;
   /** Rough size on disk of an interval, bytes. */
   approximateBytes(start: Uint8Array, end: Uint8Array): Promise<number>;
-  /** How far compaction is behind: slow writers down from 4, LevelDB stops at 12. */
+  /** How far compaction is behind: LevelDB stops at 12. */
   levelZeroFiles(): number;
   close(): Promise<void>;
 }

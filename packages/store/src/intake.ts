@@ -8,18 +8,27 @@ import type { ClockCheck } from "./clock-check.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { Replica } from "./replica/replica.ts";
 import type { StoreSettings } from "./store-settings.ts";
+import type { WritePace } from "./write-pace.ts";
 
 export class Intake {
   /** Of all memtables, as of the last round. */
   memtableBytes = 0;
   /** Of it, what the next flush would write. */
   flushableBytes = 0;
+  readonly pace: WritePace;
   readonly #replicas: ReadonlyMap<number, Replica>;
   readonly #disk: DiskSpace;
   readonly #clock: ClockCheck;
   readonly #settings: StoreSettings;
 
-  constructor(replicas: ReadonlyMap<number, Replica>, disk: DiskSpace, clock: ClockCheck, settings: StoreSettings) {
+  constructor(
+    replicas: ReadonlyMap<number, Replica>,
+    disk: DiskSpace,
+    clock: ClockCheck,
+    pace: WritePace,
+    settings: StoreSettings,
+  ) {
+    this.pace = pace;
     this.#replicas = replicas;
     this.#disk = disk;
     this.#clock = clock;
@@ -36,6 +45,10 @@ export class Intake {
     }
     this.memtableBytes = bytes;
     this.flushableBytes = flushable;
+  }
+
+  told(): { readonly memtableBytes: number; readonly writePaceBytesPerSecond: number } {
+    return { memtableBytes: this.memtableBytes, writePaceBytesPerSecond: this.pace.rate };
   }
 
   /** Why no write is taken now, for the whole store; undefined = they are taken. */

@@ -55,6 +55,8 @@ export interface StoreStatistics {
   readonly flushes: number;
   readonly flushedRecords: number;
   readonly memtableBytes: number;
+  /** To which writers are held while compaction is behind; Infinity: they are not. */
+  readonly writePaceBytesPerSecond: number;
   readonly pendingCommands: number;
   readonly snapshotsSent: number;
   readonly snapshotsInstalled: number;

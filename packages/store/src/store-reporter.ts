@@ -28,6 +28,7 @@ type PartStatistics = Pick<
   | "flushes"
   | "flushedRecords"
   | "memtableBytes"
+  | "writePaceBytesPerSecond"
   | "snapshotsSent"
   | "snapshotsInstalled"
   | "clientStreams"

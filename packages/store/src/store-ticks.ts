@@ -1,6 +1,7 @@
 /** The store's one timer: what happens every tick, for the store and for its replicas. */
 import type { Environment, StoreId, Timer } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
+import type { Engine } from "@flotilla/storage";
 import type { StoreHeartbeat } from "@flotilla/transport";
 import type { ClockCheck } from "./clock-check.ts";
 import type { Intake } from "./intake.ts";
@@ -18,6 +19,7 @@ export interface StoreTicksHost {
   readonly environment: Environment;
   readonly settings: StoreSettings;
   readonly storeId: StoreId;
+  readonly engine: Engine;
   readonly log: SharedLog;
   readonly clock: ClockCheck;
   readonly intake: Intake;
@@ -67,6 +69,7 @@ export class StoreTicks {
     const { clock, links, log, persist, placement, settings } = this.#host;
     this.#ticks++;
     clock.look();
+    this.#pace();
     const stallMs = (settings.electionTicksMin * settings.tickMs) / 2;
     this.stalled = Math.max(log.statistics().flushUnderWayMs, persist.underWayMs) > stallMs;
     for (const replica of this.#host.replicas()) {
@@ -110,6 +113,12 @@ export class StoreTicks {
     if (node.role === "candidate") return;
     node.campaign();
     this.#host.markDirty(replica);
+  }
+
+  #pace(): void {
+    const { engine, environment, intake } = this.#host;
+    if (!intake.pace.look(environment.clock.monotonicMs(), engine.levelZeroFiles())) return;
+    for (const replica of this.#host.replicas()) if (replica.leads) this.#host.markDirty(replica);
   }
 
   #heartbeat(links: PeerLinks): void {

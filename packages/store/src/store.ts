@@ -50,6 +50,7 @@ import { recoverStore } from "./store-recovery.ts";
 import type { ReplicaState, StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
+import { WritePace } from "./write-pace.ts";
 
 export async function openStore(options: StoreOptions, dependencies: StoreDependencies): Promise<StoreApi> {
   const store = new Store(options, dependencies);
@@ -86,6 +87,7 @@ class Store implements StoreApi, ReplicaHost {
   readonly #disk: DiskSpace;
   readonly #clock: ClockCheck;
   readonly #intake: Intake;
+  readonly pace: WritePace = new WritePace();
   readonly #inbox: PeerInbox;
   readonly #lifecycle: Lifecycle;
   readonly #outbox: RaftOutbox;
@@ -150,7 +152,7 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#links = this.#newLinks();
     this.#clock = new ClockCheck(this.#links.peers, environment.logger);
-    this.#intake = new Intake(this.#replicas, this.#disk, this.#clock, options.settings);
+    this.#intake = new Intake(this.#replicas, this.#disk, this.#clock, this.pace, options.settings);
     this.#persist = new PersistBatches(log, environment.clock, {
       releaseMessages: (from, messages) => {
         for (const message of messages) this.sendRaft(from, message);
@@ -264,6 +266,7 @@ class Store implements StoreApi, ReplicaHost {
       environment,
       settings,
       storeId,
+      engine: this.#dependencies.engine,
       log: this.#dependencies.log,
       clock: this.#clock,
       intake: this.#intake,
@@ -586,7 +589,7 @@ class Store implements StoreApi, ReplicaHost {
     return this.#reporter.statistics({
       flushes: this.#flusher.flushes,
       flushedRecords: this.#flusher.records,
-      memtableBytes: this.#intake.memtableBytes,
+      ...this.#intake.told(),
       snapshotsSent: this.#snapshots.sent,
       snapshotsInstalled: this.#snapshots.installed,
       clientStreams: this.#clients.streams,

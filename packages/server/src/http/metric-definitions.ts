@@ -105,6 +105,12 @@ const rows: readonly Row[] = [
     "Files at level zero of the engine: how far compaction is behind",
     (all) => all.levelZeroFiles,
   ],
+  [
+    "flotilla_write_pace_bytes_per_second",
+    "gauge",
+    "What writers are held to while the engine's compaction is behind, +Inf while they are not",
+    ({ store }) => store.writePaceBytesPerSecond,
+  ],
   ["flotilla_ready", "gauge", "1 when every range of this store has a leader", ({ ready }) => (ready ? 1 : 0)],
   [
     "flotilla_store_loop_delay_mean_seconds",

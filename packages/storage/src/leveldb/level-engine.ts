@@ -59,7 +59,8 @@ export class LevelEngine implements Engine {
       const level: Level = new ClassicLevel<Uint8Array, Uint8Array>(real, {
         ...asBytes,
         compression: true,
-        writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
+        writeBufferSize: options.writeBufferBytes ?? 32 * 1024 * 1024,
+        maxFileSize: 8 * 1024 * 1024,
         cacheSize: options.cacheBytes ?? 64 * 1024 * 1024,
         multithreading: true, // For a `LevelReader` on another thread.
       });

@@ -3,6 +3,7 @@ import type { Environment, ReplicaId, StoreId } from "@flotilla/base";
 import type { Message, Ready, Role, SnapshotLabel } from "@flotilla/raft";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
 import type { StoreSettings } from "../store-settings.ts";
+import type { WritePace } from "../write-pace.ts";
 import type { MergeEntry } from "./merge-entry.ts";
 import type { QueuedRead } from "./read-queue.ts";
 import type { Replica } from "./replica.ts";
@@ -38,6 +39,7 @@ export interface ReplicaHost {
   /** The replica applied a configuration without itself. */
   onRemoved(replica: Replica): void;
   readonly counters: StoreCounters;
+  readonly pace: WritePace;
 }
 
 /**

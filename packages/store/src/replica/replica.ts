@@ -304,7 +304,7 @@ export class Replica {
   }
 
   get #evaluable(): boolean {
-    return this.#commands.length > 0 && !this.#reshaping && !this.sealed;
+    return this.#commands.length > 0 && !this.#reshaping && !this.sealed && this.#host.pace.open;
   }
 
   /** A read that is confirmed behind the seal could miss what its left neighbour has written to these keys. */
@@ -368,10 +368,9 @@ export class Replica {
     while (commands.length > 0) {
       let first = Math.max(now, this.#assigned + 1, machine.lastVersion + 1);
       for (const { batch } of commands.batches) if (batch.seen >= first) first = batch.seen + 1;
-      const { entryTargetBytes } = this.#host.settings;
       const evaluated = this.#evaluator.evaluate(
         commands.batches,
-        entryTargetBytes,
+        this.#host.settings.entryTargetBytes,
         node.lastIndex + 1,
         version(first),
       );
@@ -385,6 +384,7 @@ export class Replica {
           const { index, term } = proposed;
           this.#answers.add({ index, term, answers: evaluated.answers, commands: evaluated.commands });
           this.#host.counters.entriesProposed++;
+          this.#host.pace.spend(evaluated.data.length);
         }
       }
       commands.dropDone();
