@@ -42,6 +42,8 @@ import { statusApplied, statusConditionFailed } from "./replica/entry-format.ts"
 import { initialMetaRecords } from "./placement/meta-records.ts";
 import { clearOld, loadSnapshot } from "./snapshot/snapshot-load.ts";
 import { recoverStaging, stagedPath } from "./snapshot/snapshot-staging.ts";
+import { SnapshotDecoder } from "./snapshot/snapshot-stream.ts";
+import type { SnapshotHeader } from "./snapshot/snapshot-stream.ts";
 import { StateMachine } from "./replica/state-machine.ts";
 import { forcedReplica, stageForced } from "./unsafe-recovery/forced-records.ts";
 import type { StoreOptions } from "./store-api.ts";
@@ -363,17 +365,37 @@ async function pendingInstalls({ engine, files, log, environment }: RecoveryDepe
     const appliedKey = rangeRecordKey(group.rangeId, rangeRecordNames.applied, operations);
     const appliedBytes = engine.getNow(appliedKey);
     const applied = appliedBytes === undefined ? 0 : decodeApplied(appliedKey, appliedBytes, operations).index;
-    if (applied >= group.truncatedIndex && !ofOlderReplica(group, engine, operations)) continue;
+    const older = (): Promise<boolean> => ofOlderReplica(group, path, { engine, files, environment });
+    if (applied >= group.truncatedIndex && !(await older())) continue;
     pending.push({ rangeId: group.rangeId, path });
   }
   return { staged, pending };
 }
 
-/** What the engine has of the range is a replica's that is gone: how far that one was says nothing. */
-function ofOlderReplica(group: GroupState, engine: Engine, operations: ByteOperations): boolean {
-  return !readDescriptor(group.rangeId, engine, operations).replicas.some(
-    ({ replicaId }) => replicaId === group.replicaId,
-  );
+/**
+ * What the engine has of the range is a replica's that is gone: how far that one was says nothing. A replica that has applied
+ * its own removal is no member of what it left there either, but in an epoch behind that of the range snapshot at `path`:
+ * that stays, for a right half in the engine may rest on all that was applied.
+ */
+async function ofOlderReplica(
+  group: GroupState,
+  path: string,
+  { engine, files, environment }: Pick<RecoveryDependencies, "engine" | "files" | "environment">,
+): Promise<boolean> {
+  const operations = environment.bytes;
+  const { epoch, replicas } = readDescriptor(group.rangeId, engine, operations);
+  if (replicas.some(({ replicaId }) => replicaId === group.replicaId)) return false;
+  const { members } = await snapshotHeader(path, files, operations);
+  return epoch.members < members;
+}
+
+async function snapshotHeader(path: string, files: Files, operations: ByteOperations): Promise<SnapshotHeader> {
+  const file = await files.open(path, "read");
+  try {
+    return await new SnapshotDecoder((offset, length) => file.read(offset, length), operations).header();
+  } finally {
+    await file.close();
+  }
 }
 
 async function finishInstalls(

@@ -2,7 +2,7 @@
  * The steps by which two neighbours become one range, at the stores that lead them (rule: merge; decision 0010). All of
  * them may be asked for again at any time: each begins with what has come into force already.
  */
-import type { Environment, StoreId } from "@flotilla/base";
+import type { Environment, Epoch, StoreId } from "@flotilla/base";
 import { logIndex } from "@flotilla/base";
 import type { SealCheck, SealState, StepAction, StepOutcome } from "@flotilla/transport";
 import type { EntryOutcome } from "../replica/pending-answers.ts";
@@ -68,12 +68,14 @@ export class MergeSteps {
 
   async #seal(replica: Replica, action: Action<"seal">): Promise<StepEnd> {
     const { machine } = replica;
+    // What is asked of the members is asked for these bounds: given up meanwhile, the range has others, and the seal falls.
+    const { epoch } = replica.descriptor;
     if (machine.sealed === undefined) {
       // What must survive a crash is made to before clients wait for anything.
       const missing = await this.#ask(replica, action, 0);
       if (missing !== undefined) return refused(missing);
       if (!replica.serves) return refused("this store does not lead the range any more");
-      const refusal = await this.#proposeSeal(replica, action);
+      const refusal = await this.#proposeSeal(replica, epoch, action);
       if (refusal !== undefined) return refusal;
     }
     const { sealed } = machine;
@@ -84,8 +86,12 @@ export class MergeSteps {
     return { state: "done", reason: "", seal: { index: sealed.index, term: sealed.term } };
   }
 
-  #proposeSeal(replica: Replica, { leftRangeId, leftBounds, replicas }: Action<"seal">): Promise<StepEnd | undefined> {
-    const seal = { epoch: replica.descriptor.epoch, leftRangeId, leftBounds, replicas };
+  #proposeSeal(
+    replica: Replica,
+    epoch: Epoch,
+    { leftRangeId, leftBounds, replicas }: Action<"seal">,
+  ): Promise<StepEnd | undefined> {
+    const seal = { epoch, leftRangeId, leftBounds, replicas };
     return new Promise((resolve) => {
       const refusal = replica.proposeReshape({ kind: "seal", seal }, (outcome) =>
         resolve(outcome === "lost" ? failed(lost) : undefined),
