@@ -12,19 +12,20 @@ import { hunt } from "./hunt.ts";
 import type { Found } from "./hunt.ts";
 import { testingPage, withTable } from "./table.ts";
 
-const help = `Usage: npm run sim:defects -- [--recorded | --record] [-o table|json] [ID...]
+const help = `Usage: npm run sim:defects -- [--recorded [--long] | --record] [-o table|json] [ID...]
 
 Puts each defect of test/defects into a copy of the sources, builds it, and runs seeds of the simulator, from 1 on, until
-one finds it: at most 300 of a cluster, elastic or not, 3000 of a group. The exit code is 1 when one is not found, or its patch does not
-apply or build any more.
+one finds it: at most 300 of a cluster, elastic or merging or not, 3000 of a group. The exit code is 1 when one is not
+found, or its patch does not apply or build any more.
 
   --recorded  the seed that is written down in each patch, and the first 30 where that one passes by now; patches with
               "Run: long" are built and not run
+  --long      with --recorded: those are run, too, and sought in all seeds where the recorded one passes by now
   --record    writes down the seeds that were needed, in the patches and in docs/testing.md
   -o json     one JSON document: passed, failed, failures
 `;
 
-const seedsMax = { cluster: 300, group: 3000, elastic: 300 } as const;
+const seedsMax = { cluster: 300, group: 3000, elastic: 300, merge: 300 } as const;
 /** Tried where the recorded seed does not find the defect any more. */
 const elsewhereSeeds = 30;
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -37,20 +38,21 @@ interface Outcome {
   readonly failure: string | undefined;
 }
 
-async function huntOne(build: BrokenBuild, recordedOnly: boolean): Promise<Outcome> {
+async function huntOne(build: BrokenBuild, recordedOnly: boolean, long: boolean): Promise<Outcome> {
   const { defect } = build;
   const start = performance.now();
-  if (recordedOnly && defect.long) return { defect, found: undefined, seconds: 0, failure: undefined };
+  if (recordedOnly && defect.long && !long) return { defect, found: undefined, seconds: 0, failure: undefined };
   const all = { from: 1, seeds: seedsMax[defect.scenario] };
+  // The sources have changed since, and lead the seed elsewhere: the defect must be found all the same, soon.
+  const elsewhere = defect.long ? all : { from: 1, seeds: elsewhereSeeds };
   let found: Found | undefined;
   let failure: string | undefined;
   try {
     found = await hunt(root, build, recordedOnly ? { from: defect.seed, seeds: 1 } : all);
-    // The sources have changed since, and lead the seed elsewhere: the defect must be found all the same, soon.
-    if (found === undefined && recordedOnly) found = await hunt(root, build, { from: 1, seeds: elsewhereSeeds });
+    if (found === undefined && recordedOnly) found = await hunt(root, build, elsewhere);
     if (found === undefined)
       failure = recordedOnly
-        ? `seed ${defect.seed} passes, and so do 1 to ${elsewhereSeeds}`
+        ? `seed ${defect.seed} passes, and so do 1 to ${elsewhere.seeds}`
         : `${all.seeds} seeds pass`;
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
@@ -81,6 +83,7 @@ async function main(args: string[]): Promise<number> {
     allowPositionals: true,
     options: {
       recorded: { type: "boolean", default: false },
+      long: { type: "boolean", default: false },
       record: { type: "boolean", default: false },
       output: { type: "string", short: "o", default: "table" },
       help: { type: "boolean", short: "h", default: false },
@@ -101,7 +104,7 @@ async function main(args: string[]): Promise<number> {
   const waiting = [...built].sort((a, b) => a.defect.scenario.localeCompare(b.defect.scenario));
   const worker = async (): Promise<void> => {
     for (let build = waiting.shift(); build !== undefined; build = waiting.shift()) {
-      const outcome = await huntOne(build, values.recorded);
+      const outcome = await huntOne(build, values.recorded, values.long);
       outcomes.push(outcome);
       show(outcome);
     }

@@ -97,6 +97,8 @@ interface Durability {
 const noWrites = (): Writes => ({ from: Infinity, hardState: undefined });
 
 export class ObservedLog extends ForwardingLog {
+  /** Told of what is handed to the log, before it is. */
+  onAppend: ((range: RangeId, entries: readonly Entry[]) => void) | undefined = undefined;
   readonly #node: string;
   readonly #claims: Claims;
   /** Of this life of the process: a commit index owes no fsync and may be lower after a crash. */
@@ -173,6 +175,7 @@ export class ObservedLog extends ForwardingLog {
       const { staged } = this.#of(range);
       staged.from = Math.min(staged.from, first);
     }
+    this.onAppend?.(range, entries);
     super.append(range, replica, entries);
   }
 

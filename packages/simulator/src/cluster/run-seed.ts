@@ -117,7 +117,10 @@ class SeedRun {
     this.#workload = new Workload(options.workload, this.#cluster);
     this.#faults = new FaultDriver(options.faults, this.#cluster);
     const { placement, workload } = options;
-    this.#elastic = placement === undefined ? undefined : new ElasticRun(placement, this.#cluster, workload.keys);
+    this.#elastic =
+      placement === undefined
+        ? undefined
+        : new ElasticRun(placement, this.#cluster, workload.keys, (ms) => this.#workload.watch(ms));
     if (options.lyingDisks) for (const node of this.#cluster.nodes) node.disk.faults.lies = true;
   }
 

@@ -6,6 +6,7 @@ import { incarnation } from "@flotilla/base";
 import type { Environment, Logger, RangeId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import { nodeByteOperations } from "@flotilla/platform";
+import type { Entry } from "@flotilla/raft";
 import { FileSharedLog } from "@flotilla/raft-log";
 import type { FileSharedLogOptions, SharedLog } from "@flotilla/raft-log";
 import { MemoryEngineDisk } from "@flotilla/storage";
@@ -67,6 +68,8 @@ export class SimulatedNode {
   #log: ObservedLog | undefined;
   /** Nobody gets it started. */
   keptDown = false;
+  /** Told of entries that the running process hands to its log. */
+  onAppend: ((rangeId: RangeId, entries: readonly Entry[]) => void) | undefined = undefined;
 
   constructor(options: SimulatedNodeOptions, dependencies: SimulatedNodeDependencies) {
     this.name = nodeName(options.number);
@@ -136,6 +139,7 @@ export class SimulatedNode {
     const wrapped = this.#options.wrapLog?.(real) ?? real;
     const log = new ObservedLog(wrapped, this.name, claims);
     this.#log = log;
+    log.onAppend = (rangeId, entries) => this.onAppend?.(rangeId, entries);
     const engine = await this.#engineDisk.open();
     this.#engine = engine;
     for (const { rangeId, replicaId } of log.groups()) {

@@ -35,6 +35,9 @@ export class Workload {
   #calls = 0;
   #values = 0;
   #unexpected: Error | undefined;
+  #stopped = false;
+  #watcher: Watcher | undefined;
+  readonly #watches: Promise<void>[] = [];
 
   constructor(options: WorkloadOptions, cluster: SimulatedCluster) {
     this.#options = options;
@@ -83,10 +86,43 @@ export class Workload {
       }
     }
     await Promise.all(sessions);
+    await Promise.all(this.#watches);
     if (this.#unexpected !== undefined) throw this.#unexpected;
   }
 
+  /**
+   * Reads for so long, again and again, as a client that writes nothing: nobody tells it that a range has changed, as long as
+   * who led the range before goes on answering. Returns its host.
+   */
+  watch(ms: number): string {
+    this.#watcher ??= this.#newWatcher();
+    const { session, pause, host } = this.#watcher;
+    const untilMicros = this.nowMicros() + ms * 1000;
+    for (let reader = 0; reader < watchReaders; reader++) {
+      this.#watches.push(
+        (async () => {
+          while (!this.#stopped && this.nowMicros() < untilMicros) {
+            await session.read(this.#options.keys);
+            await pause(watchPauseMs);
+          }
+        })(),
+      );
+    }
+    return host;
+  }
+
+  #newWatcher(): Watcher {
+    const { client, time } = this.#cluster.client({ timeoutMs: this.#options.timeoutMs, attemptMs: 2000 });
+    this.clients.push(client);
+    return {
+      host: this.#cluster.clientHosts.at(-1)!,
+      session: new Session("watcher", client, this.#random.fork("watcher"), new Map(), this),
+      pause: (ms) => new Promise((resolve) => time.scheduler.after(ms, resolve)),
+    };
+  }
+
   stop(): void {
+    this.#stopped = true;
     for (const stop of this.#stops) stop();
   }
 
@@ -117,6 +153,15 @@ export class Workload {
 /** A scan counts as a read of every key. */
 const scanChance = 0.02;
 const tallyChance = 0.1;
+/** Of a watch: reads under way at once, and the pause of each between two. */
+const watchReaders = 3;
+const watchPauseMs = 10;
+
+interface Watcher {
+  readonly host: string;
+  readonly session: Session;
+  readonly pause: (ms: number) => Promise<void>;
+}
 /** On one key conditions meet writes that are under way. */
 const hotKeyChance = 0.3;
 
@@ -155,6 +200,15 @@ class Session {
     if (kind < 4) await this.#get(call);
     else if (kind < 9) await this.#put(call);
     else await this.#delete(call);
+  }
+
+  read(keys: number): Promise<void> {
+    this.#workload.noteCall();
+    return this.#get({
+      client: this.#name,
+      key: keyName(this.#random.below(keys)),
+      invoke: this.#workload.nowMicros(),
+    });
   }
 
   #tally(): Promise<void> {

@@ -13,6 +13,7 @@ export const changesWanted = [
   "driver changed",
   "away: down",
   "away: isolated",
+  "stalled with: split",
   "stopped behind: order",
   "stopped behind: split",
   "stopped behind: learner added",

@@ -25,10 +25,13 @@ import {
   withoutMerged,
 } from "./settled-ranges.ts";
 import type { LivingReplicas } from "./settled-ranges.ts";
+import { StalledStores } from "./stalled-stores.ts";
 
 export interface PlacementOptions extends OrdersOptions, InterruptionOptions {
   /** Undefined: nobody asks for a merge. */
   readonly merges?: MergeOptions;
+  /** Of 1: a disk stops with a split or merge (stalled-stores.ts). */
+  readonly stallChance: number;
 }
 
 /** Of `operator-list`. */
@@ -52,9 +55,11 @@ export class ElasticRun {
   readonly #orders: PlacementOrders;
   readonly #merges: MergeOrders | undefined;
   readonly #interruptions: Interruptions;
+  readonly #stalled: StalledStores;
   readonly #watch: PlacementWatch;
 
-  constructor(options: PlacementOptions, cluster: SimulatedCluster, keys: number) {
+  /** `watch`: a client reads for so many milliseconds; its host. */
+  constructor(options: PlacementOptions, cluster: SimulatedCluster, keys: number, watch: (ms: number) => string) {
     this.#cluster = cluster;
     const count = (what: string): void => this.#count(what);
     const interruptions = new Interruptions(options, cluster, count);
@@ -65,6 +70,7 @@ export class ElasticRun {
       merges === undefined
         ? undefined
         : new MergeOrders(merges, cluster, () => interruptions.behind("order", undefined));
+    this.#stalled = new StalledStores(options.stallChance, cluster, { count, watch });
     this.#watch = new PlacementWatch(cluster.nodes, cluster.claims, (kind, node) => {
       count(kind);
       interruptions.behind(kind, node);
@@ -90,6 +96,7 @@ export class ElasticRun {
     this.#orders.stop();
     this.#merges?.stop();
     this.#interruptions.stop();
+    this.#stalled.stop();
   }
 
   #living(): LivingReplicas {
@@ -218,6 +225,7 @@ export interface ElasticVariation {
 
 export function elasticVariation(seed: number): ElasticVariation {
   const random = new SeededRandom(seed).fork("variation");
+  const stalls = new SeededRandom(seed).fork("stalls");
   return {
     nodes: random.pick([4, 5, 5, 5, 6]),
     splitBytes: random.pick([2 * 1024, 4 * 1024, 12 * 1024, 1 << 30]),
@@ -228,6 +236,7 @@ export function elasticVariation(seed: number): ElasticVariation {
       absenceChance: 0.5,
       absenceMsMin: 8000,
       absenceMsMax: 16_000,
+      stallChance: stalls.pick([0, 0, 0.3, 1]),
     },
   };
 }
