@@ -9,7 +9,7 @@ const simulatorMain = join(root, "packages", "simulator", "dist", "main.js");
 const defectsMain = join(root, "tools", "dist", "sim-defects", "main.js");
 
 /**
- * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" | "elastic" }} options
+ * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" | "elastic" | "merge" }} options
  * @returns {Promise<import("./stage.mjs").StageResult>}
  */
 export function runSeeds({ from, seeds, timeoutMs, scenario = "cluster" }) {
@@ -30,13 +30,17 @@ export function runKeptSeeds(timeoutMs) {
 }
 
 /**
- * Every patch of test/defects applies, builds, and fails on its recorded seed.
+ * Every patch of test/defects applies, builds, and fails on its recorded seed; with `long` those of a long run, too.
  *
  * @param {number} timeoutMs
+ * @param {{ long?: boolean }} [options]
  */
-export function runDefects(timeoutMs) {
-  return runProgram(defectsMain, ["--recorded", "-o", "json"], timeoutMs, countDefects);
+export function runDefects(timeoutMs, { long = false } = {}) {
+  return runProgram(defectsMain, defectArguments(long), timeoutMs, countDefects);
 }
+
+/** @param {boolean} long */
+export const defectArguments = (long) => ["--recorded", ...(long ? ["--long"] : []), "-o", "json"];
 
 /**
  * @param {string} program

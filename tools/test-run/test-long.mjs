@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { hashContents, listFiles } from "../bootstrap/stamp.mjs";
 import { cacheDirectory, packageFolders } from "../bootstrap/workspace.mjs";
 import { lintStage } from "./lint.mjs";
-import { runSeeds } from "./simulator.mjs";
+import { runDefects, runKeptSeeds, runSeeds } from "./simulator.mjs";
 import { printSummary, runStage } from "./stage.mjs";
 import { buildStage } from "./test.mjs";
 import { runVitest } from "./vitest.mjs";
@@ -55,10 +55,12 @@ export async function testLong(args) {
 }
 
 /**
+ * What a run consists of, in its order.
+ *
  * @param {number} seeds
  * @returns {import("./stage.mjs").Stage[]}
  */
-function parts(seeds) {
+export function parts(seeds) {
   const all = [lintStage];
   const env = { FLOTILLA_TEST_LONG: "1" };
   for (const folder of testedFolders()) {
@@ -67,7 +69,7 @@ function parts(seeds) {
       runVitest("vitest.config.ts", { filters, timeoutMs, env });
     all.push({ name: `unit ${folder}`, budgetSeconds: 300, run });
   }
-  for (const scenario of /** @type {const} */ (["cluster", "elastic"])) {
+  for (const scenario of /** @type {const} */ (["cluster", "elastic", "merge"])) {
     for (let from = 1; from <= seeds; from += seedsPerPart) {
       const count = Math.min(seedsPerPart, seeds - from + 1);
       const run = /** @param {number} timeoutMs */ (timeoutMs) => runSeeds({ from, seeds: count, timeoutMs, scenario });
@@ -77,6 +79,8 @@ function parts(seeds) {
   const runGroups = /** @param {number} timeoutMs */ (timeoutMs) =>
     runSeeds({ from: 1, seeds: groupSeeds, timeoutMs, scenario: "group" });
   all.push({ name: `group seeds 1-${groupSeeds}`, budgetSeconds: 300, run: runGroups });
+  all.push({ name: "kept seeds", budgetSeconds: 60, run: runKeptSeeds });
+  all.push({ name: "defects", budgetSeconds: 300, run: (timeoutMs) => runDefects(timeoutMs, { long: true }) });
   for (let round = 1; round <= clusterRounds; round++) {
     for (const file of listFiles(["test/cluster"], isClusterTest)) {
       const run = /** @param {number} timeoutMs */ (timeoutMs) =>
