@@ -7,6 +7,8 @@ import type { ReplicaParts } from "./replica-parts.ts";
 
 /** Every message here is of the term that the replica is in. `termDurable` says whether that term is durable in its log. */
 export class Follower {
+  /** The last that was heard of the leader is that it ticks no more, at this very log. */
+  leaderRests = false;
   readonly #parts: ReplicaParts;
   readonly #promise: VotePromise;
 
@@ -17,6 +19,7 @@ export class Follower {
 
   onAppend(message: Append, termDurable: boolean): void {
     if (!isWellFormed(message)) return;
+    this.leaderRests = false;
     const { log } = this.#parts;
     const { prevIndex, prevTerm, entries } = message;
     if (prevIndex < log.commit) {
@@ -63,9 +66,12 @@ export class Follower {
     else this.#parts.outbox.sendAfterPersisted(message);
   }
 
-  onHeartbeat({ from: to, term, commit, context, leaseMs }: Heartbeat): void {
+  onHeartbeat({ from: to, term, commit, commitTerm, context, leaseMs, rests }: Heartbeat): void {
     const { log, outbox, id } = this.#parts;
-    log.commitTo(commit);
+    // The leader speaks of its own log: only who holds that very entry holds everything before it, too (hazard A7).
+    const held = log.matches(commit, commitTerm);
+    if (held) log.commitTo(commit);
+    this.leaderRests = rests && held && commit === log.lastIndex;
     // Context 0 carries a commit index and wants no answer.
     if (context === 0) return;
     this.#promise.give(to, leaseMs);
@@ -76,6 +82,7 @@ export class Follower {
   onSnapshot(message: InstallSnapshot, termDurable: boolean): boolean {
     const { log, members, id } = this.#parts;
     const { label } = message;
+    this.leaderRests = false;
     if (label.index > log.commit && includes(label.configuration, id) && !log.matches(label.index, label.term)) {
       log.restore(label);
       members.replace(label.configuration, log.lastIndex);

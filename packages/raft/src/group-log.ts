@@ -82,6 +82,12 @@ export class GroupLog {
     return this.#restoring > this.#applied;
   }
 
+  /** Nothing is to be handed over, to become durable, to be committed or to be applied. */
+  get quiet(): boolean {
+    const last = this.#lastIndex;
+    return this.#applied === last && this.#commit === last && this.#persisted === last && this.#tail.length === 0;
+  }
+
   get hasTail(): boolean {
     return this.#tail.length > 0;
   }

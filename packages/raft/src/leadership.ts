@@ -158,6 +158,28 @@ export class Leadership {
     return true;
   }
 
+  /**
+   * Ticks may stop: nothing is under way, and every member that `isAlive` has the whole log and was heard; those are a
+   * majority. The others are told, and from here on there is no lease. False: something is still to be done.
+   */
+  rest(isAlive: (id: ReplicaId) => boolean): boolean {
+    const { log, members, id } = this.#parts;
+    const { votersOutgoing, voters } = members.configuration;
+    if (this.#transferee !== noReplica || this.owesMessages || votersOutgoing.length > 0 || !this.#rounds.idle)
+      return false;
+    if (!this.committedInTerm || !log.quiet || !members.isVoter(id)) return false;
+    let level = 0;
+    for (const progress of members.all) {
+      if (progress.id !== id && !isAlive(progress.id)) continue;
+      if (progress.id !== id && !isLevel(progress, log.lastIndex)) return false;
+      if (!progress.learner) level++;
+    }
+    if (level * 2 <= voters.length) return false;
+    this.#lease.restart();
+    for (const progress of members.all) if (progress.id !== id) this.#sendHeartbeat(progress, 0, 0, true);
+    return true;
+  }
+
   wake(): void {
     this.#heartbeatElapsed = 0;
     this.#quorumElapsed = 0;
@@ -190,7 +212,7 @@ export class Leadership {
   }
 
   #startRound(): void {
-    const { log, members, outbox, id, options } = this.#parts;
+    const { members, id, options } = this.#parts;
     const round = this.#rounds.start();
     const leaseMs = options.leaseMs > 0 ? this.#lease.roundStarts(round) : 0;
     for (const progress of members.all) {
@@ -199,11 +221,20 @@ export class Leadership {
         if (leaseMs > 0) progress.ackedLeaseRound = round;
         continue;
       }
-      const commit = progress.match < log.commit ? progress.match : log.commit;
-      outbox.send({ type: "heartbeat", from: id, to: progress.id, term: this.#term, commit, context: round, leaseMs });
-      progress.sentCommit = commit;
+      this.#sendHeartbeat(progress, round, leaseMs, false);
     }
     this.#confirmRounds();
+  }
+
+  #sendHeartbeat(progress: Progress, context: number, leaseMs: number, rests: boolean): void {
+    const { log, outbox, id, variant } = this.#parts;
+    const known = progress.match < log.commit ? progress.match : log.commit;
+    const commit = variant.batched ? log.commit : known;
+    const commitTerm = log.term(commit) ?? (0 as Term);
+    const to = progress.id;
+    const term = this.#term;
+    outbox.send({ type: "heartbeat", from: id, to, term, commit, commitTerm, context, leaseMs, rests });
+    progress.sentCommit = known;
   }
 
   #confirmRounds(): void {
@@ -395,11 +426,9 @@ export class Leadership {
 
   /** A commit index alone travels as a heartbeat that wants no answer, not as an empty append that does. */
   #noteCommit(progress: Progress): void {
-    const { log, outbox, id } = this.#parts;
-    const commit = progress.match < log.commit ? progress.match : log.commit;
-    if (commit <= progress.sentCommit) return;
-    outbox.send({ type: "heartbeat", from: id, to: progress.id, term: this.#term, commit, context: 0, leaseMs: 0 });
-    progress.sentCommit = commit;
+    const { log } = this.#parts;
+    const known = progress.match < log.commit ? progress.match : log.commit;
+    if (known > progress.sentCommit) this.#sendHeartbeat(progress, 0, 0, false);
   }
 
   /** One append, or the order for a snapshot. False: nothing left. */
@@ -438,3 +467,6 @@ export class Leadership {
     return true;
   }
 }
+
+const isLevel = ({ match, state, recentActive, activeBefore }: Progress, lastIndex: LogIndex): boolean =>
+  state === "replicate" && match === lastIndex && (recentActive || activeBefore);

@@ -33,12 +33,15 @@ export interface AppendResponse extends Header {
 
 export interface Heartbeat extends Header {
   readonly type: "heartbeat";
-  /** min(match of the follower, commit of the leader) */
+  /** Of the leader, with the term of the entry there: who does not hold that very entry learns nothing from it. */
   readonly commit: LogIndex;
+  readonly commitTerm: Term;
   /** Of a ReadIndex round, unique for the leader's term and never reused; 0 = none. */
   readonly context: number;
   /** Lease granted by whoever acknowledges this, in milliseconds; 0 = none (design §5). */
   readonly leaseMs: number;
+  /** Nothing follows: everything is committed, all members known to be reachable have it, and the leader ticks no more. */
+  readonly rests: boolean;
 }
 
 export interface HeartbeatResponse extends Header {

@@ -175,6 +175,7 @@ export class Raft {
     }
     this.#role = role;
     this.#leader = leader;
+    this.#follower.leaderRests = false;
     this.#votes = undefined;
     this.#leadership = undefined;
     this.#electionElapsed = 0;
@@ -195,7 +196,10 @@ export class Raft {
     }
     this.#electionElapsed++;
     if (this.#electionElapsed < this.#electionTimeout) return;
-    if (!this.members.isVoter(this.id)) this.forgetLeader();
+    if (!this.members.isVoter(this.id)) {
+      this.#rouseLeader();
+      this.forgetLeader();
+    }
     if (!this.#isPromotable()) return;
     // A promise that is about to end is waited for; whatever else stands in the way is tried again after a timeout.
     if (this.#promise.forbids(this.id)) return;
@@ -203,10 +207,28 @@ export class Raft {
     this.campaign(false);
   }
 
+  rest(isAlive: (id: ReplicaId) => boolean): boolean {
+    const { log } = this;
+    if (this.#leadership !== undefined) return this.#leadership.rest(isAlive);
+    // Who campaigns, or hears nobody, goes on until it has a leader: so a group without one never rests as a whole.
+    if (this.#role !== "follower" || this.#leader === noReplica || !this.#follower.leaderRests) return false;
+    return log.quiet && !log.restoring && isAlive(this.#leader);
+  }
+
   wake(): void {
-    this.#electionElapsed = 0;
+    // Whose leader is known to be lost has waited long enough: the rest of its timeout only parts it from others.
+    this.#electionElapsed = this.#leader === noReplica ? this.#parts.options.electionTicksMin : 0;
     this.#drawElectionTimeout();
-    this.#leadership?.wake();
+    if (this.#leadership !== undefined) this.#leadership.wake();
+    else if (this.#follower.leaderRests) this.#rouseLeader();
+    this.#follower.leaderRests = false;
+  }
+
+  /** A sign of life that answers nothing: a leader that rests wakes of it, and its next round reaches everybody. */
+  #rouseLeader(): void {
+    const { outbox, id } = this.#parts;
+    if (this.#role !== "follower" || this.#leader === noReplica) return;
+    outbox.send({ type: "heartbeat-response", from: id, to: this.#leader, term: this.#term, context: 0 });
   }
 
   /** Also of a learner that hears nothing: it never campaigns, and may have been removed without hearing of it. */
@@ -368,7 +390,12 @@ export class Raft {
   step(message: Message): void {
     const { from, to, term } = message;
     if (term < 1 || to !== this.id || from === this.id || from < 1) return;
-    if ((message.type === "pre-vote" || message.type === "vote") && this.#ignoresVoteRequest(message)) return;
+    if (message.type === "pre-vote" || message.type === "vote") {
+      // Somebody misses the leader: only the leader itself can tell whether it is there.
+      if (this.#follower.leaderRests) this.#rouseLeader();
+      this.#follower.leaderRests = false;
+      if (this.#ignoresVoteRequest(message)) return;
+    }
     if (term < this.#term) {
       this.#onOldTerm(message);
       return;

@@ -136,7 +136,17 @@ export interface RawNodeApi {
   learnCommitted(index: LogIndex, term: Term): boolean;
   /** The leader's store is known to be dead: votes are no longer held back on its account. What a lease promised stays. */
   forgetLeader(): void;
-  /** Ticks begin again after a sleep: election timeout and quorum check start afresh, and a leader is without a lease. */
+  /**
+   * Asks whether ticks may stop until `wake` (rule: sleep). A leader whose log is committed and applied to the end, and held to
+   * the end by every member that `isAlive` and by a majority, tells the others in the next Ready, and has no lease any more. A
+   * follower may rest when the last that it has heard of the leader is that it rests at this very log. Everybody else may not.
+   * A replica that rests is asked nothing and told everything as before; it must be woken after anything it was told.
+   */
+  rest(isAlive: (id: ReplicaId) => boolean): boolean;
+  /**
+   * Ticks begin again: election timeout and quorum check start afresh, a leader is without a lease and starts a round; a
+   * follower lets the leader it knows know, which may rest, too.
+   */
   wake(): void;
 
   hasReady(): boolean;

@@ -117,6 +117,10 @@ export class RawNode implements RawNodeApi {
     this.#raft.forgetLeader();
   }
 
+  rest(isAlive: (id: ReplicaId) => boolean): boolean {
+    return this.#raft.rest(isAlive);
+  }
+
   wake(): void {
     this.#raft.wake();
   }

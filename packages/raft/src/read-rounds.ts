@@ -34,6 +34,11 @@ export class ReadRounds {
     return last !== undefined && last.round > this.#round;
   }
 
+  /** No read waits for anything. */
+  get idle(): boolean {
+    return this.#pending.length === 0;
+  }
+
   /** Waits for the next round. False: too many wait already. */
   add(context: number, index: LogIndex): boolean {
     assert(Number.isSafeInteger(context) && context >= 1, () => `read context ${context}`);

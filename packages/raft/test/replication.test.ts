@@ -277,15 +277,25 @@ describe("a leader's appends", () => {
     expect(follower.node.commit).toBe(1);
   });
 
-  it("A7 heartbeats never carry a commit beyond what the follower is known to hold", () => {
+  it("A7 a follower takes a commit from a heartbeat only if it holds that very entry", () => {
     const lone = new Lone().lead();
     lone.acknowledge(2);
     lone.sent = [];
     lone.tick(1);
+    const { commit, term } = lone.node;
     expect(ofType(lone.sent, "heartbeat")).toMatchObject([
-      { to: 2, commit: lone.node.commit },
-      { to: 3, commit: 0 },
+      { to: 2, commit, commitTerm: term },
+      { to: 3, commit, commitTerm: term },
     ]);
+    const follower = new Lone({ voters: [1, 2, 3] });
+    follower.receive(append(2, 1, [0, 0], [entry(1, 1), entry(2, 1)]));
+    // The leader of term 2 has another entry at index 2.
+    follower.receive(heartbeat(3, 2, { commit: 2, commitTerm: 2 }));
+    expect(follower.node.commit).toBe(0);
+    follower.receive(heartbeat(3, 2, { commit: 1, commitTerm: 1 }));
+    expect(follower.node.commit).toBe(1);
+    follower.receive(heartbeat(3, 2, { commit: 5, commitTerm: 2 }));
+    expect(follower.node.commit).toBe(1);
   });
 
   it("an answer that speaks of more than the leader has is not believed", () => {

@@ -57,7 +57,7 @@ export class PeerInbox {
       case "step-outcome":
         return placement.onStepOutcome(message);
       case "store-heartbeat":
-        links.noteClock(from, message.wallMs);
+        links.noteBeat(from, message);
         if (message.directoryRevision < stores.revision)
           links.send(from.storeId, "heartbeat", { type: "store-directory", ...stores.known });
         return meta.onHeartbeat(from.storeId, message);

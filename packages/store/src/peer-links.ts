@@ -13,6 +13,7 @@ import type {
   Hello,
   PeerMessage,
   Purpose,
+  StoreHeartbeat,
   Stream,
   StreamHandlers,
 } from "@flotilla/transport";
@@ -41,6 +42,10 @@ export interface Peer {
   incarnation: number;
   /** Monotonic, of the last payload; -Infinity = never. */
   lastHeardMs: number;
+  /** Monotonic, of the last heartbeat; -Infinity = never. */
+  lastBeatMs: number;
+  /** As its last heartbeat says. */
+  logHangs: boolean;
   /** Its wall clock less ours, when it last told; what was on its way that long is in it, too. */
   clockOffsetMs: number;
   readonly out: Record<Lane, OutLane>;
@@ -134,6 +139,8 @@ export class PeerLinks {
       address,
       incarnation: 0,
       lastHeardMs: -Infinity,
+      lastBeatMs: -Infinity,
+      logHangs: false,
       clockOffsetMs: 0,
       out: { heartbeat: lane(), append: lane(), snapshot: lane() },
     };
@@ -358,6 +365,12 @@ export class PeerLinks {
       redial?.timer.cancel();
       redial?.now();
     }
+  }
+
+  noteBeat(peer: Peer, { wallMs, logHangs }: StoreHeartbeat): void {
+    this.noteClock(peer, wallMs);
+    peer.lastBeatMs = this.#clock.monotonicMs();
+    peer.logHangs = logHangs;
   }
 
   noteClock(peer: Peer, wallMs: number): void {

@@ -62,6 +62,8 @@ export interface StoreStatistics {
   readonly snapshotsInstalled: number;
   readonly elections: number;
   readonly rangesWithoutLeader: number;
+  /** Of this store. */
+  readonly replicasAsleep: number;
   readonly clientStreams: number;
   readonly peerStreams: number;
   /** It is out of the cluster, for good; it learns that from the others' refusals. */

@@ -47,7 +47,7 @@ export class StoreGreetings {
     };
   }
 
-  heartbeat(): StoreHeartbeat {
+  heartbeat(logHangs: boolean): StoreHeartbeat {
     return {
       type: "store-heartbeat",
       wallMs: this.#clock.wallMs(),
@@ -57,6 +57,7 @@ export class StoreGreetings {
       metaRange: this.#meta.descriptor,
       metaLeader: this.#meta.leaderFirstHand,
       directoryRevision: this.#stores.revision,
+      logHangs,
     };
   }
 }

@@ -97,7 +97,7 @@ export class StoreReporter {
       keys: null,
       writesPerSecond,
       readsPerSecond,
-      asleep: false,
+      asleep: replica.sleep.asleep,
       configurationPending: replica.configurationPending,
       replicas: status.progress.map((member) => ({
         replicaId: member.id,
@@ -112,9 +112,11 @@ export class StoreReporter {
   statistics(parts: PartStatistics): StoreStatistics {
     let pendingCommands = 0;
     let rangesWithoutLeader = 0;
+    let replicasAsleep = 0;
     for (const replica of this.#dependencies.replicas.values()) {
       pendingCommands += replica.pendingCommands;
       if (replica.node.leader === 0) rangesWithoutLeader++;
+      if (replica.sleep.asleep) replicasAsleep++;
     }
     const { commandsApplied, commandsRefused, readsServed, entriesProposed, elections } = this.#dependencies.counters;
     return {
@@ -126,6 +128,7 @@ export class StoreReporter {
       elections,
       pendingCommands,
       rangesWithoutLeader,
+      replicasAsleep,
       ...parts,
     };
   }

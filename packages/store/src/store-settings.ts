@@ -7,6 +7,8 @@ export interface StoreSettings {
   /** The election timeout is drawn from [electionTicksMin, 2 × electionTicksMin) ticks. */
   readonly electionTicksMin: number;
   readonly heartbeatTicks: number;
+  /** A range of which nothing new came for so many ticks sleeps; 0 = none does. Heartbeats and ticks are for the others only. */
+  readonly sleepTicks: number;
   /** Length of a leader's lease, in percent of the shortest election timeout; 0 = none. The same on all stores of a cluster. */
   readonly leasePercent: number;
   readonly appendBytesMax: number;
@@ -55,6 +57,7 @@ export const defaultStoreSettings: StoreSettings = {
   storeHeartbeatMs: 250,
   electionTicksMin: 20,
   heartbeatTicks: 3,
+  sleepTicks: 0,
   leasePercent: 80,
   appendBytesMax: 128 * KiB,
   inflightMessagesMax: 64,

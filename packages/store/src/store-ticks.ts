@@ -10,6 +10,7 @@ import type { PeerLinks } from "./peer-links.ts";
 import type { PersistBatches } from "./persist-batches.ts";
 import type { PlacementHost } from "./placement/placement-host.ts";
 import type { Replica } from "./replica/replica.ts";
+import { StoreLiveness, wakeMembersOf } from "./store-liveness.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 /** How much of the election timeout a replica that should lead first waits at start, for its peers' streams. */
@@ -28,7 +29,7 @@ export interface StoreTicksHost {
   readonly persist: PersistBatches;
   readonly placement: PlacementHost;
   replicas(): Iterable<Replica>;
-  heartbeat(): StoreHeartbeat;
+  heartbeat(logHangs: boolean): StoreHeartbeat;
   stopping(): boolean;
   markDirty(replica: Replica): void;
   /** Runs a step that may find a broken invariant. */
@@ -39,6 +40,7 @@ export interface StoreTicksHost {
 export class StoreTicks {
   /** The log's oldest write is so old that this store must not keep others from leading (hazard H4). */
   stalled = false;
+  readonly liveness: StoreLiveness;
   #ticks = 0;
   #heartbeatAtMs = 0;
   /** Right halves of splits that are to lead at once, with the tick at which that is given up. */
@@ -49,6 +51,13 @@ export class StoreTicks {
 
   constructor(host: StoreTicksHost) {
     this.#host = host;
+    const { environment, links, settings, storeId } = host;
+    this.liveness = new StoreLiveness(storeId, links.peers, environment.clock, settings);
+  }
+
+  /** What a store leads may sleep while it could make progress, and is not about to be led elsewhere. */
+  get mayRest(): boolean {
+    return !this.stalled && !this.#host.stopping() && this.#host.intake.mayLead;
   }
 
   start(): void {
@@ -70,6 +79,8 @@ export class StoreTicks {
     this.#ticks++;
     clock.look();
     this.#pace();
+    for (const store of this.liveness.look())
+      wakeMembersOf(store, this.#host.replicas(), (replica) => this.#host.markDirty(replica));
     const stallMs = (settings.electionTicksMin * settings.tickMs) / 2;
     this.stalled = Math.max(log.statistics().flushUnderWayMs, persist.underWayMs) > stallMs;
     for (const replica of this.#host.replicas()) {
@@ -125,6 +136,7 @@ export class StoreTicks {
     const now = this.#host.environment.clock.monotonicMs();
     if (now - this.#heartbeatAtMs < this.#host.settings.storeHeartbeatMs) return;
     this.#heartbeatAtMs = now;
-    for (const peer of links.peers.values()) links.send(peer.storeId, "heartbeat", this.#host.heartbeat());
+    const heartbeat = this.#host.heartbeat(this.stalled);
+    for (const peer of links.peers.values()) links.send(peer.storeId, "heartbeat", heartbeat);
   }
 }

@@ -275,7 +275,7 @@ class Store implements StoreApi, ReplicaHost {
       persist: this.#persist,
       placement: this.#placement,
       replicas: () => this.#replicas.values(),
-      heartbeat: () => this.#greetings.heartbeat(),
+      heartbeat: (logHangs) => this.#greetings.heartbeat(logHangs),
       stopping: () => this.#stopped !== undefined,
       markDirty: (replica) => this.markDirty(replica),
       guard: (step) => this.#guard(step),
@@ -516,6 +516,8 @@ class Store implements StoreApi, ReplicaHost {
 
   // ---- ReplicaHost ----
 
+  isAlive = (store: StoreId): boolean => this.#ticks.liveness.isAlive(store);
+  mayRest = (): boolean => this.#ticks.mayRest;
   nextReadContext = (): number => ++this.#readContext;
   persist = (replica: Replica, ready: Ready): void => this.#outbox.persist(replica, ready);
   sendRaft = (replica: Replica, message: Message): void => this.#outbox.send(replica, message);

@@ -24,6 +24,7 @@ function heartbeat(descriptor: RangeDescriptor, leader: number): StoreHeartbeat 
     metaRange: descriptor,
     metaLeader,
     directoryRevision: 0,
+    logHangs: false,
   };
 }
 

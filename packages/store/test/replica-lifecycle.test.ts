@@ -156,7 +156,15 @@ describe("a store without the replica", () => {
     const term = group(leader)!.hardState.term;
     const common = { from, to, term } as const;
     for (const message of [
-      { type: "heartbeat", ...common, commit: group(leader)!.lastIndex, context: 7, leaseMs: 0 },
+      {
+        type: "heartbeat",
+        ...common,
+        commit: group(leader)!.lastIndex,
+        commitTerm: term,
+        context: 7,
+        leaseMs: 0,
+        rests: false,
+      },
       { type: "append", ...common, prevIndex: 1, prevTerm: 1, entries: [], commit: 1 },
       { type: "vote", ...common, term: term + 1, lastIndex: 100, lastTerm: term, transfer: false },
       { type: "pre-vote", ...common, term: term + 1, lastIndex: 100, lastTerm: term, transfer: false },

@@ -62,6 +62,8 @@ export interface StoreHeartbeat {
   readonly metaLeader: StoreId;
   /** Of the store directory that the sender has; 0 = none but the one it was founded with. */
   readonly directoryRevision: number;
+  /** Its log takes no writes: what it leads makes no progress and must be led by others, though the store answers. */
+  readonly logHangs: boolean;
 }
 
 export type StoreMembership = "active" | "draining" | "decommissioning" | "decommissioned";

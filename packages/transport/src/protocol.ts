@@ -5,12 +5,14 @@
  *     protocol 1    first
  *     protocol 2    members of ranges change: replica-absent, replica-check, replica-verdict, store-directory, step-outcome,
  *                   replica-hash-request, replica-hash, seal-check, seal-state; more in replica-gone, store-heartbeat, store-report, operator-step and snapshot-offer
+ *     protocol 3    heartbeats of groups name the term of the entry at their commit index, and say whether the leader rests;
+ *                   store-heartbeat says whether the store's log hangs
  */
 import { keyBytesMax, messageBytesMax } from "@flotilla/base";
 
-export const protocolNumber = 2;
+export const protocolNumber = 3;
 /** The range a `Hello` of this build offers. A stream speaks the highest number that both sides offer. */
-export const protocolMin = 2;
+export const protocolMin = 3;
 export const protocolMax: number = protocolNumber;
 
 /** First byte of every payload. */

@@ -160,15 +160,17 @@ export const rejection = (
 export const heartbeat = (
   from: number,
   term: number,
-  rest: { commit?: number; context?: number; leaseMs?: number } = {},
+  rest: { commit?: number; commitTerm?: number; context?: number; leaseMs?: number; rests?: boolean } = {},
 ): Heartbeat => ({
   type: "heartbeat",
   from: id(from),
   to: id(1),
   term: inTerm(term),
   commit: at(rest.commit ?? 0),
+  commitTerm: inTerm(rest.commitTerm ?? (rest.commit === undefined ? 0 : term)),
   context: rest.context ?? 1,
   leaseMs: rest.leaseMs ?? 0,
+  rests: rest.rests ?? false,
 });
 
 export const voteRequest = (

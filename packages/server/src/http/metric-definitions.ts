@@ -53,6 +53,12 @@ const rows: readonly Row[] = [
     "Ranges of this store without a known leader",
     ({ store }) => store.rangesWithoutLeader,
   ],
+  [
+    "flotilla_replicas_asleep",
+    "gauge",
+    "Replicas on this store that sleep: nothing was asked of their ranges for a while",
+    ({ store }) => store.replicasAsleep,
+  ],
   ["flotilla_snapshots_sent_total", "counter", "Range snapshots sent", ({ store }) => store.snapshotsSent],
   [
     "flotilla_snapshots_installed_total",

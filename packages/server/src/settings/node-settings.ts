@@ -197,6 +197,12 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
   storeHeartbeatMs: ["milliseconds", 10, 60_000, "interval of heartbeats between stores"],
   electionTicksMin: ["count", 3, 10_000, "shortest election timeout, in ticks; the longest is twice that"],
   heartbeatTicks: ["count", 1, 1000, "interval of a leader's heartbeat, in ticks"],
+  sleepTicks: [
+    "count",
+    0,
+    1_000_000,
+    "quiet time after which a range sleeps, in ticks; 0 = none does; the same on all nodes of a cluster",
+  ],
   leasePercent: [
     "count",
     0,

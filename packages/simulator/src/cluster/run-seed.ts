@@ -3,8 +3,10 @@
  * Equal seeds (and options) give equal runs, down to the trace hash.
  */
 import { isFlotillaError } from "@flotilla/client/internal";
-import type { RangeDescriptor } from "@flotilla/base";
+import { metaRangeId } from "@flotilla/base";
+import type { RangeDescriptor, RangeId } from "@flotilla/base";
 import { defaultStoreSettings } from "@flotilla/store";
+import type { StoreApi, StoreSettings } from "@flotilla/store";
 import { KvModel } from "../history/kv-model.ts";
 import { checkHistory } from "../history/linearizability.ts";
 import type { Contradiction } from "../history/contradiction.ts";
@@ -171,11 +173,45 @@ class SeedRun {
     this.#checkHistory();
     this.#checkTallies();
     for (const client of this.#workload.clients) await time.complete(client.close());
-    if (this.#elastic === undefined) await this.#replicasBecomeLevel();
+    if (this.#elastic === undefined) {
+      await this.#replicasBecomeLevel();
+      this.#checkHealing(time.nowMicros - healedMicros);
+      await this.#silence();
+    }
     const ranges = (await this.#elastic?.settle(within)) ?? this.#cluster.plan.ranges;
     await this.#compareReplicas(ranges);
-    // What elastic seeds claim, each claim has a time of its own.
-    if (this.#elastic === undefined) this.#checkHealing(time.nowMicros - healedMicros);
+  }
+
+  /** Hazards C14 and E21: nothing is asked until every range sleeps, then a node that leads dies, and everything is read. */
+  async #silence(): Promise<void> {
+    const { nodes, claims, plan, time } = this.#cluster;
+    if (this.#settings.sleepTicks === 0) return;
+    const awake = (): string[] =>
+      nodes
+        .map(({ name, store }) => ({ name, statistics: store!.statistics() }))
+        .map(({ name, statistics: { status, replicasAsleep } }) => ({
+          name,
+          open: status.replicas - 1 - replicasAsleep,
+        }))
+        .filter(({ open }) => open > 0)
+        .map(({ name, open }) => `${open} replicas on ${name} are awake`);
+    await this.#within("ranges sleep when nothing is asked of them", () => awake().length === 0, awake);
+    const led = plan.ranges.find(({ rangeId }) => rangeId !== metaRangeId)!.rangeId;
+    const leader = nodes.find(({ name }) => name === claims.leader(led)?.node)!;
+    leader.kill();
+    const unled = (): string[] =>
+      plan.ranges
+        .filter(({ rangeId }) => !nodes.some(({ store }) => leadsHere(store, rangeId)))
+        .map(({ rangeId }) => `range ${rangeId} is led by nobody, ${leader.name} is dead`);
+    await this.#within("a sleeping range notices that its leader is gone", () => unled().length === 0, unled);
+    await this.#readEverything();
+    this.#checkHistory();
+    await time.complete(leader.start(), 30e6);
+    await this.#replicasBecomeLevel();
+  }
+
+  get #settings(): StoreSettings {
+    return { ...defaultStoreSettings, ...this.#options.settings };
   }
 
   get #enoughCalls(): boolean {
@@ -204,7 +240,7 @@ class SeedRun {
   /** The writes join the history; one key of each range is enough. */
   async #everyRangeCommits(): Promise<void> {
     const { time, claims, plan } = this.#cluster;
-    const { electionTicksMin, tickMs } = { ...defaultStoreSettings, ...this.#options.settings };
+    const { electionTicksMin, tickMs } = this.#settings;
     const timeoutMs = 10 * 2 * electionTicksMin * tickMs;
     const { client } = this.#cluster.client({ timeoutMs, connectTimeoutMs: timeoutMs });
     const keys = new Map<number, string>();
@@ -376,3 +412,6 @@ function contradictionFacts({ operations, cut }: Contradiction<KvOperation>): st
   if (cut !== -Infinity) facts.push("whatever happened before the first of these");
   return facts;
 }
+
+const leadsHere = (store: StoreApi | undefined, range: RangeId): boolean =>
+  store?.replicas().some(({ descriptor, serves }) => descriptor.rangeId === range && serves) === true;

@@ -38,6 +38,7 @@ export const simulatedClusterDefault: Omit<SimulatedClusterOptions, "seed"> = {
     tickMs: 50,
     electionTicksMin: 10,
     heartbeatTicks: 2,
+    sleepTicks: 8,
     flushBytes: 8 * kibibyte,
     storeDeadMs: 2000,
     diskFreeBytesMin: 512 * kibibyte,

@@ -1,6 +1,6 @@
 /** Batches of commands that wait for their range's leader to evaluate them. */
 import { noVersion } from "@flotilla/base";
-import type { Version } from "@flotilla/base";
+import type { RangeDescriptor, Version } from "@flotilla/base";
 import type { CommandResult } from "@flotilla/transport";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
 import type { QueuedBatch } from "./evaluator.ts";
@@ -70,4 +70,27 @@ export class CommandQueue {
       if (rest.length > 0) connection.answerCommands(batch.batchId, seen, rest);
     }
   }
+}
+
+/** A version this far ahead of the own clock, seen by a client, is refused: somebody's clock is wrong. */
+const seenAheadVersionsMax = 10_000 * 4096;
+
+/** Checks that concern a whole batch; what does not pass is answered. */
+export function isAdmitted(
+  { batch, connection }: QueuedBatch,
+  now: Version,
+  { epoch }: RangeDescriptor,
+  epochMismatch: () => RoutingRefusal,
+): boolean {
+  if (connection.closed) return false;
+  if (batch.bounds !== epoch.bounds) {
+    connection.refuseRouting("commands", batch.batchId, epochMismatch());
+    return false;
+  }
+  if (batch.seen > now + seenAheadVersionsMax) {
+    const message = `version ${batch.seen} is more than 10 s ahead of this store's clock`;
+    connection.refuse("commands", batch.batchId, "Refused", message, 0);
+    return false;
+  }
+  return true;
 }

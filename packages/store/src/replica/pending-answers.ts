@@ -43,6 +43,10 @@ export class PendingAnswers {
     return commands;
   }
 
+  get empty(): boolean {
+    return this.#at === this.#pending.length;
+  }
+
   /** In rising order of index, all of one term. */
   add(entry: PendingEntry): void {
     this.#pending.push(entry);

@@ -42,6 +42,11 @@ export class ReadQueue {
     return this.#reads.length > 0 && this.#rounds.size < readRoundsMax;
   }
 
+  /** Some read is not served yet. */
+  get waiting(): boolean {
+    return this.#reads.length > 0 || this.#rounds.size > 0 || this.#confirmed.length > 0;
+  }
+
   /** False when too much waits already; an empty queue takes anything. */
   add(read: QueuedRead): boolean {
     const full = this.#bytes + read.bytes > this.#bytesMax;

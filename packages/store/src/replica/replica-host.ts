@@ -14,6 +14,10 @@ export interface ReplicaHost {
   readonly environment: Environment;
   readonly settings: StoreSettings;
   readonly storeId: StoreId;
+  /** Its heartbeats come, and its log takes writes; true of this store. */
+  isAlive(store: StoreId): boolean;
+  /** Leaders of this store may sleep: its log takes writes, and it is not being stopped. */
+  mayRest(): boolean;
   nextReadContext(): number;
   /** Something changed that the round has to look at. */
   markDirty(replica: Replica): void;

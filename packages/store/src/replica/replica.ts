@@ -17,7 +17,7 @@ import type {
   Role,
   SnapshotLabel,
 } from "@flotilla/raft";
-import { CommandQueue } from "./command-queue.ts";
+import { CommandQueue, isAdmitted } from "./command-queue.ts";
 import { decodedEntry } from "./decoded-entry.ts";
 import { entryKindOf } from "./entry-format.ts";
 import type { EntryKind } from "./entry-format.ts";
@@ -29,6 +29,7 @@ import { PendingAnswers, answerApplied, answerFallen, answerNotTaken } from "./p
 import type { BatchAnswer, EntryOutcome } from "./pending-answers.ts";
 import type { ReplicaHost } from "./replica-host.ts";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
+import { ReplicaSleep } from "./replica-sleep.ts";
 import { ReadQueue, refuseRead } from "./read-queue.ts";
 import type { QueuedRead } from "./read-queue.ts";
 import { encodeRecordsEntry, isBarrier } from "./records-entry.ts";
@@ -47,9 +48,6 @@ import { versionAt } from "./session-table.ts";
 
 /** Lost: not in force as far as is known; it may come into force as long as no entry of a later term is applied. */
 export type RecordsOutcome = "applied" | "lost";
-
-/** A version this far ahead of the own clock, seen by a client, is refused: somebody's clock is wrong. */
-const seenAheadVersionsMax = 10_000 * 4096;
 
 export class Replica {
   readonly rangeId: RangeId;
@@ -87,6 +85,7 @@ export class Replica {
   /** Operations since the last report; read and reset by the reporter. */
   writes = 0;
   readsDone = 0;
+  readonly sleep: ReplicaSleep;
   readonly #evaluator: Evaluator;
   readonly #host: ReplicaHost;
 
@@ -122,6 +121,15 @@ export class Replica {
         brandNew: options.brandNew || (replicas.length === 1 && epoch.members === 1),
       },
     );
+    this.sleep = new ReplicaSleep(this, host, () => this.#takeReady());
+  }
+
+  /** Nothing waits here, and nothing is being changed. */
+  get idle(): boolean {
+    if (this.removed || this.retired || this.recovering || this.loading || this.atBarrier !== undefined) return false;
+    if (this.dirty || this.sealed || this.#reshaping || this.configurationPending) return false;
+    if (this.#leaderTerm === 0) return true;
+    return this.#canEvaluate && this.#commands.length === 0 && !this.#reads.waiting && this.#answers.empty;
   }
 
   get descriptor(): RangeDescriptor {
@@ -171,7 +179,7 @@ export class Replica {
   // ---- what arrives ----
 
   tick(): void {
-    if (this.recovering) return;
+    if (this.recovering || this.sleep.asleep || this.sleep.leaderRests()) return;
     this.node.tick();
     if (this.node.hasReady()) this.#host.markDirty(this);
   }
@@ -262,6 +270,7 @@ export class Replica {
   }
 
   submit(queued: QueuedBatch): void {
+    this.sleep.noteUse();
     if (this.node.role !== "leader") {
       queued.connection.refuseRouting("commands", queued.batch.batchId, this.#host.routingRefusal(this));
       return;
@@ -275,6 +284,7 @@ export class Replica {
   }
 
   read(queued: QueuedRead): void {
+    this.sleep.noteUse();
     if (this.node.role !== "leader") return refuseRead(queued, this.#host.routingRefusal(this));
     if (!this.#reads.add(queued)) {
       const id = queued.kind === "reads" ? queued.batch.batchId : queued.request.scanId;
@@ -289,6 +299,7 @@ export class Replica {
   /** Evaluates what is queued and starts read rounds, then hands out everything Raft has ready. */
   round(): void {
     if (this.retired) return;
+    this.sleep.wake();
     this.#noteRole();
     if (this.#canEvaluate) {
       if (this.#evaluable) this.#evaluate();
@@ -297,6 +308,7 @@ export class Replica {
     this.#takeReady();
     if (this.removed) return this.#host.onRemoved(this);
     if (this.#canEvaluate && (this.#evaluable || this.#readable)) this.#host.markDirty(this);
+    this.sleep.followerRests();
   }
 
   #takeReady(): void {
@@ -364,7 +376,7 @@ export class Replica {
     const { node, machine } = this;
     const commands = this.#commands;
     const now = versionAt(this.#host.environment.clock.wallMs());
-    commands.admit((queued) => this.#admit(queued, now));
+    commands.admit((queued) => isAdmitted(queued, now, this.descriptor, () => this.#host.epochMismatch(this)));
     while (commands.length > 0) {
       let first = Math.max(now, this.#assigned + 1, machine.lastVersion + 1);
       for (const { batch } of commands.batches) if (batch.seen >= first) first = batch.seen + 1;
@@ -389,22 +401,6 @@ export class Replica {
       }
       commands.dropDone();
     }
-  }
-
-  /** Checks that concern a whole batch. */
-  #admit(queued: QueuedBatch, now: Version): boolean {
-    const { batch, connection } = queued;
-    if (connection.closed) return false;
-    if (batch.bounds !== this.descriptor.epoch.bounds) {
-      connection.refuseRouting("commands", batch.batchId, this.#host.epochMismatch(this));
-      return false;
-    }
-    if (batch.seen > now + seenAheadVersionsMax) {
-      const message = `version ${batch.seen} is more than 10 s ahead of this store's clock`;
-      connection.refuse("commands", batch.batchId, "Refused", message, 0);
-      return false;
-    }
-    return true;
   }
 
   /**

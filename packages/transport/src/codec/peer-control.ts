@@ -5,7 +5,8 @@
  *     replica-gone       range id, replica id, bounds, members
  *     replica-check      range id, replica id, bounds, members, start or nil
  *     replica-verdict    range id, replica id, gone, descriptor or nil
- *     store-heartbeat    wall ms, node id, address, HTTP address, descriptor of the meta range, its leader, directory revision
+ *     store-heartbeat    wall ms, node id, address, HTTP address, descriptor of the meta range, its leader, directory revision,
+ *                        log hangs
  *     store-directory    revision, list of [store id, node id, address, HTTP address, store key,
  *                        state (0 active, 1 draining, 2 decommissioning, 3 decommissioned), list of [label, value]]
  *     store-report       status, list of range reports
@@ -124,6 +125,7 @@ export function peerControlFields(message: PeerControlMessage, operations: ByteO
         descriptorFields(message.metaRange, operations),
         message.metaLeader,
         message.directoryRevision,
+        message.logHangs,
       ];
     case "store-report":
       return [statusFields(message.status, operations), message.ranges.map((range) => rangeFields(range, operations))];
@@ -239,7 +241,7 @@ export function readPeerControl(
     case "store-directory":
       return readDirectory(fields(2));
     case "store-heartbeat":
-      return readHeartbeat(fields(7));
+      return readHeartbeat(fields(8));
     case "store-report":
       return readReport(fields(2));
     case "operator-step":
@@ -321,6 +323,7 @@ const readHeartbeat = (fields: FieldReader): StoreHeartbeat => ({
   metaRange: readDescriptor(fields.fields(descriptorLength, "descriptor")),
   metaLeader: fields.integer() as StoreId,
   directoryRevision: fields.integer(),
+  logHangs: fields.boolean(),
 });
 
 const readReport = (fields: FieldReader): StoreReport => ({

@@ -8,7 +8,7 @@
  *     append                   previous index 8, previous term 8, commit 8, number of entries 4, then per entry:
  *                                  term 8, kind 1 (0 normal, 1 configuration), length 4, data
  *     append-response          index 8, hint index 8, hint term 8, reject 1 (0 or 1)
- *     heartbeat                commit 8, context 8, lease in milliseconds 4
+ *     heartbeat                commit 8, its term 8, context 8, lease in milliseconds 4, rests 1 (0 or 1)
  *     heartbeat-response       context 8
  *     pre-vote, vote           last index 8, last term 8, transfer 1 (0 or 1)
  *     pre-vote-response, vote-response   reject 1 (0 or 1)
@@ -54,7 +54,7 @@ export function raftBodyBytes({ message }: RaftEnvelope): number {
     case "append-response":
       return headBytes + 25;
     case "heartbeat":
-      return headBytes + 20;
+      return headBytes + 29;
     case "heartbeat-response":
       return headBytes + 8;
     case "pre-vote":
@@ -92,9 +92,11 @@ export function writeRaft(writer: BinaryWriter, envelope: RaftEnvelope): void {
       return;
     case "heartbeat":
       writer.uint53(message.commit);
+      writer.uint53(message.commitTerm);
       putInteger(writer, message.context);
       // A lease that arrived shorter than the leader counts with would be unsafe: a fraction is refused, not cut off.
       putUint32(writer, message.leaseMs);
+      writer.uint8(message.rests ? 1 : 0);
       return;
     case "heartbeat-response":
       putInteger(writer, message.context);
@@ -174,8 +176,10 @@ function readMessage(reader: BinaryReader, kind: number, from: ReplicaId, to: Re
     }
     case 3: {
       const commit = reader.uint53() as LogIndex;
+      const commitTerm = reader.uint53() as Term;
       const context = reader.uint53();
-      return { type: "heartbeat", from, to, term, commit, context, leaseMs: reader.uint32() };
+      const leaseMs = reader.uint32();
+      return { type: "heartbeat", from, to, term, commit, commitTerm, context, leaseMs, rests: flag(reader) };
     }
     case 4:
       return { type: "heartbeat-response", from, to, term, context: reader.uint53() };

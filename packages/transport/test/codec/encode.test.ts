@@ -102,8 +102,10 @@ describe("encoding", () => {
         to: 2 as ReplicaId,
         term: 3 as Term,
         commit: 1 as LogIndex,
+        commitTerm: 1 as Term,
         context: 0,
         leaseMs: 1600.8,
+        rests: false,
       },
     };
     expect(() => codec.encodePeer([heartbeat])).toThrow(InvariantError);

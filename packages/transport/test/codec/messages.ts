@@ -97,8 +97,10 @@ export const raftMessages: { [Type in MessageType]: Arbitrary<Message> } = {
     type: fc.constant("heartbeat" as const),
     ...header,
     commit: index,
+    commitTerm: anyTerm,
     context: integer(),
     leaseMs: fc.integer({ min: 0, max: 0xffffffff }),
+    rests: fc.boolean(),
   }),
   "heartbeat-response": fc.record({ type: fc.constant("heartbeat-response" as const), ...header, context: integer() }),
   "pre-vote": fc.record({ type: fc.constant("pre-vote" as const), ...vote }),
@@ -271,6 +273,7 @@ export const peerMessages: Generators<PeerMessage> = {
     metaRange: descriptor,
     metaLeader: integer<StoreId>(),
     directoryRevision: integer(),
+    logHangs: fc.boolean(),
   }),
   "store-report": fc.record({
     type: fc.constant("store-report" as const),
