@@ -23,7 +23,7 @@ healed, read back and compared. One seed gives one run, always.
                  changeCombinations, changesMissed, traceHash, violations
 
 Exit code 0: nothing was violated. 1: a seed failed; its claim, the facts that contradict each other, the latest events
-and the command that repeats it are printed; or 200 and more elastic seeds did not reach every kind of change. 2: the
+and the command that repeats it are printed; or 200 and more elastic or merging seeds did not reach every kind of change. 2: the
 arguments are wrong.
 `;
 

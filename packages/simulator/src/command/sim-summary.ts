@@ -1,9 +1,9 @@
 /** What many seeds have shown together. */
 import type { SeedReport } from "../cluster/run-seed.ts";
 import { printableNote, Trace } from "../time/trace.ts";
-import { changesMissed } from "../placement/elastic-coverage.ts";
+import { changesMissed, changesWanted, mergesWanted } from "../placement/elastic-coverage.ts";
 import { replayCommand } from "./seed-task.ts";
-import type { SeedTask } from "./seed-task.ts";
+import type { Scenario, SeedTask } from "./seed-task.ts";
 
 export interface SeedOutcome {
   readonly task: SeedTask;
@@ -19,7 +19,7 @@ export interface SimSummary {
   readonly faults: Readonly<Record<string, number>>;
   /** Different sets of kinds that befell one seed each. */
   readonly faultCombinations: number;
-  /** Of elastic seeds: what became of ranges. */
+  /** Of elastic and merging seeds: what became of ranges. */
   readonly changes: Readonly<Record<string, number>>;
   /** Different sets of kinds of change in one seed each. */
   readonly changeCombinations: number;
@@ -46,9 +46,10 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
     for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
     combinations.add(Object.keys(report.faults).sort().join());
     for (const [kind, count] of Object.entries(report.changes)) changes[kind] = (changes[kind] ?? 0) + count;
-    if (task.scenario === "elastic") changeCombinations.add(Object.keys(report.changes).sort().join());
+    if (task.scenario === "elastic" || task.scenario === "merge")
+      changeCombinations.add(Object.keys(report.changes).sort().join());
   }
-  const elasticSeeds = ordered.filter(({ task }) => task.scenario === "elastic").length;
+  const seedsOf = (scenario: Scenario): number => ordered.filter(({ task }) => task.scenario === scenario).length;
   const failed = ordered.filter(({ report }) => report.violation !== undefined);
   return {
     seeds: ordered.length,
@@ -59,7 +60,10 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
     faultCombinations: combinations.size,
     changes: inOrder(changes),
     changeCombinations: changeCombinations.size,
-    changesMissed: changesMissed(elasticSeeds, changes),
+    changesMissed: [
+      ...changesMissed(changesWanted, seedsOf("elastic") + seedsOf("merge"), changes),
+      ...changesMissed(mergesWanted, seedsOf("merge"), changes),
+    ],
     traceHash: ordered.length === 1 ? ordered[0]!.report.traceHash : trace.digest(),
     violations: failed.map(({ task, report }) => ({
       seed: task.seed,

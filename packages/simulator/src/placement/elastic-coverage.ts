@@ -26,9 +26,22 @@ export const changesWanted = [
   "stopped behind: replica removed",
 ] as const;
 
+/** Of merging seeds, beside the others. */
+export const mergesWanted = [
+  "sealed",
+  "merged",
+  "merge given up",
+  "stopped behind: sealed",
+  "stalled with: merge",
+] as const;
+
 /** So many seeds reach each of them. */
 export const coverageSeedsMin = 200;
 
-export function changesMissed(seeds: number, changes: Readonly<Record<string, number>>): string[] {
-  return seeds < coverageSeedsMin ? [] : changesWanted.filter((kind) => (changes[kind] ?? 0) === 0);
+export function changesMissed(
+  wanted: readonly string[],
+  seeds: number,
+  changes: Readonly<Record<string, number>>,
+): string[] {
+  return seeds < coverageSeedsMin ? [] : wanted.filter((kind) => (changes[kind] ?? 0) === 0);
 }
