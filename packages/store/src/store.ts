@@ -360,9 +360,7 @@ class Store implements StoreApi, ReplicaHost {
     });
   }
 
-  #leaderOf(rangeId: number): StoreId {
-    return this.#replicas.get(rangeId)?.leaderStore ?? noStore;
-  }
+  #leaderOf = (rangeId: number): StoreId => this.#replicas.get(rangeId)?.leaderStore ?? noStore;
 
   // ---- life ----
 
