@@ -8,7 +8,7 @@ import { apart, mergeBroken, mergeOutcome, moveGoalOf, notUp, rightOf, unmergeSt
 import type { MergeGoal } from "./merge-operator.ts";
 import { isEnded } from "./operator.ts";
 import type { Decision, Operator, OperatorGoal } from "./operator.ts";
-import { operatorSteps } from "./operator-steps.ts";
+import { catchUpStepId, operatorSteps } from "./operator-steps.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
 import { changeBlocked, isLevel, isPending, isVoter, memberOn } from "./quorum.ts";
 import { splitKeyRefused } from "./split-keys.ts";
@@ -101,6 +101,8 @@ export function advanceOperator(operator: Operator, index: ClusterIndex): Advanc
   if (index.state.nowMs >= operator.deadlineMs)
     return undo(endOperator(operator, "timed-out", `not done in time: ${waitingFor(steps)}`), range, index);
   const next = steps.find(({ done }) => !done);
+  const lost = next === undefined ? undefined : targetLost(operator, next.stepId, index);
+  if (lost !== undefined) return undo(endOperator(operator, "failed", lost), range, index);
   if (next?.action === undefined)
     return { operator, step: undefined, waiting: next?.waiting ?? "a change of members is under way" };
   return { operator, step: stepFor(operator, next.stepId, range, next.action), waiting: "" };
@@ -205,6 +207,17 @@ function conditionBroken({ goal, epoch }: Operator, { descriptor }: RangeState):
   if (goal.kind === "remove-replica" || goal.kind === "merge") return undefined;
   const added = descriptor.replicas.some(({ replicaId }) => replicaId === goal.replicaId);
   return added || now.members === epoch.members ? undefined : "the range's members have changed";
+}
+
+/**
+ * Where the new replica is to be is gone before that is level: nothing is lost yet by giving up. It would wait for its whole
+ * time otherwise, and hold what its leader's store may send at once back from the repair of others.
+ */
+function targetLost({ goal }: Operator, stepId: number, index: ClusterIndex): string | undefined {
+  if ((goal.kind !== "move" && goal.kind !== "repair") || stepId > catchUpStepId) return undefined;
+  const target = index.stores.get(goal.to)?.store;
+  if (target?.health !== "dead") return undefined;
+  return `store ${goal.to} has not been heard of for ${Math.round(target.downMs / 1000)} s`;
 }
 
 const undoStepId = 100;

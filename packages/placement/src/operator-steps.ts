@@ -63,6 +63,9 @@ function step(stepId: number, text: string, done: boolean, action: StepAction | 
   return { stepId, text, done, action, waiting: "" };
 }
 
+/** The last one of a move that changes no voters. */
+export const catchUpStepId = 2;
+
 function moveSteps(goal: MoveGoal, range: RangeState, index: ClusterIndex): PlannedStep[] {
   const { descriptor } = range;
   const added = descriptor.replicas.find(({ replicaId }) => replicaId === goal.replicaId);
@@ -79,7 +82,7 @@ function moveSteps(goal: MoveGoal, range: RangeState, index: ClusterIndex): Plan
     }),
   );
   const level = added !== undefined && (isVoter(added) || isLevel(range, added.replicaId, added.storeId, index));
-  const catchUp = step(2, `bring it level`, level, `the replica on store ${goal.to} is not level yet`);
+  const catchUp = step(catchUpStepId, `bring it level`, level, `the replica on store ${goal.to} is not level yet`);
   const alone = old !== undefined && others.length === 0;
   const promote = promoteStep(goal, range, alone ? undefined : old, added, index);
   if (old === undefined) return [learner, catchUp, promote];

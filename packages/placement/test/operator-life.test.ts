@@ -247,6 +247,25 @@ describe("operators", () => {
     });
   });
 
+  test("a move whose new replica is not level when its store dies is given up, and holds nothing back", () => {
+    const lines = ["store 1", "store 2", "store 3", "store 4 down=400"];
+    const learning = parseState([...lines, "range 2 1* 2 3 4:learner", "op 2 move 3>4"]);
+    const [moving] = learning.operators;
+    const [learner] = learning.ranges[0]!.descriptor.replicas.filter(({ role }) => role === "learner");
+    const given = advanceOperator(moving!, indexCluster(learning));
+    expect(given.operator).toMatchObject({
+      state: "cancelling",
+      endsAs: "failed",
+      outcome: "store 4 has not been heard of for 400 s",
+    });
+    expect(given.step?.action).toEqual({ kind: "change-members", add: [], remove: [learner!.replicaId] });
+    const gone = parseState([...lines, "range 2 1* 2 3"]);
+    expect(advanceOperator(given.operator, indexCluster(gone)).operator).toMatchObject({ state: "failed" });
+    // A voter already: what is under way comes into force, or repair replaces it.
+    const voting = parseState([...lines, "range 2 1* 2 3 4", "op 2 move 3>4"]);
+    expect(advanceOperator(voting.operators[0]!, indexCluster(voting)).operator.state).toBe("running");
+  });
+
   test("that no key is useful ends a split at once, with the reason", () => {
     const state = parseState(["store 1", "range 2 1*", "op 2 split"]);
     const [operator] = state.operators;
