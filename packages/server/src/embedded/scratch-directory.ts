@@ -1,7 +1,8 @@
 /**
  * Temporary directories of embedded clusters: `TMPDIR/flotilla-SCOPE-PID-RANDOM`. The owner removes its own when it is
- * done; when this process ends first, they go with it. A process that was killed leaves them behind: the next one that
- * makes a directory sweeps those whose process is gone. SCOPE stands for the host and the space of process ids in which
+ * done; when this process ends first, they go with it, also when it ends by a signal that the program does not handle, as
+ * runners of tests send to one that hangs. A process that was killed by force, or a thread that was ended from outside,
+ * leaves them behind: the next one that makes a directory sweeps those whose process is gone. SCOPE stands for the host and the space of process ids in which
  * PID means something, so that containers that share a directory leave each other's alone.
  */
 import { createHash } from "node:crypto";
@@ -9,6 +10,7 @@ import { readlinkSync, rmSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { beforeEndingSignal } from "./ending-signals.ts";
 
 /** A process ends for good reasons in the middle of a removal by another; whatever is left the next sweep finds. */
 const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 10 } as const;
@@ -20,6 +22,7 @@ const scratchName = /^flotilla-([0-9a-f]{8})-(\d{1,10})-[A-Za-z0-9]{6}$/;
 /** What has to go when the process ends: directories of this thread, and what must be stopped before. */
 const owned = new Map<string, () => void>();
 let swept = false;
+let stopListening = (): void => {};
 
 /** `beforeRemoval` is called only when the process ends without `removeScratchDirectory`; it must not wait for anything. */
 export async function makeScratchDirectory(beforeRemoval: () => void): Promise<string> {
@@ -28,7 +31,10 @@ export async function makeScratchDirectory(beforeRemoval: () => void): Promise<s
     await sweep(tmpdir());
   }
   const directory = await mkdtemp(join(tmpdir(), `flotilla-${scope}-${process.pid}-`));
-  if (owned.size === 0) process.once("exit", removeAllNow);
+  if (owned.size === 0) {
+    process.once("exit", removeAllNow);
+    stopListening = beforeEndingSignal(removeAllNow);
+  }
   owned.set(directory, beforeRemoval);
   return directory;
 }
@@ -36,7 +42,9 @@ export async function makeScratchDirectory(beforeRemoval: () => void): Promise<s
 export async function removeScratchDirectory(directory: string): Promise<void> {
   await rm(directory, removal);
   owned.delete(directory);
-  if (owned.size === 0) process.off("exit", removeAllNow);
+  if (owned.size > 0) return;
+  process.off("exit", removeAllNow);
+  stopListening();
 }
 
 function removeAllNow(): void {
