@@ -29,6 +29,7 @@ const range = {
   keys: null,
   writesPerSecond: 12.4,
   readsPerSecond: null,
+  bytesPerSecond: null,
   asleep: false,
 };
 

@@ -35,6 +35,7 @@ const range = (rangeId: number, writesPerSecond: number, readsPerSecond: number,
   keys: null,
   writesPerSecond,
   readsPerSecond,
+  bytesPerSecond: 1024 * writesPerSecond,
   asleep: false,
 });
 
@@ -121,9 +122,9 @@ describe("on the terminal", () => {
       "    2  dead         -         -       -      -       -          -          -        -        -     -",
       "",
       "hottest ranges by operations a second",
-      "RANGE  WRITES  READS     SIZE  STORES (* LEADS)  KEYS FROM → TO",
-      "    3   900/s  100/s  1.0 MiB  1* 2 3            a → m",
-      "    4     5/s    0/s  1.0 MiB  1* 2 3            m\\x00 → ∞",
+      "RANGE  WRITES  READS      BYTES     SIZE  STORES (* LEADS)  KEYS FROM → TO",
+      "    3   900/s  100/s  900 KiB/s  1.0 MiB  1* 2 3            a → m",
+      "    4     5/s    0/s  5.0 KiB/s  1.0 MiB  1* 2 3            m\\x00 → ∞",
     ]);
   });
 

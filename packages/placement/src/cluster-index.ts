@@ -2,6 +2,7 @@
 import { noStore } from "@flotilla/base";
 import type { Key, RangeId, StoreId } from "@flotilla/base";
 import type { ClusterState, RangeState, StoreState } from "./cluster-state.ts";
+import { loadUnits } from "./load-balance.ts";
 import type { Operator, OperatorGoal } from "./operator.ts";
 
 /** A store with what the ranges, and the operators under way, make of it. */
@@ -15,6 +16,8 @@ export interface StoreLoad {
   replicas: number;
   leaders: number;
   bytes: number;
+  /** Of the ranges that it leads, in the units of load-balance.ts. */
+  load: number;
   /** Snapshots that operators under way still need. */
   sending: number;
   receiving: number;
@@ -33,6 +36,8 @@ export interface ClusterIndex {
   readonly crowdingMin: (members: number) => number;
   /** When a replica of the range last began to move for balance or spread. */
   readonly movedMs: ReadonlyMap<RangeId, number>;
+  /** When the range's leader last moved for load. */
+  readonly ledForLoadMs: ReadonlyMap<RangeId, number>;
   /** When the range was last split, merged, or made by a split. */
   readonly reshapedMs: ReadonlyMap<RangeId, number>;
   /** Ranges by where they begin; made when it is asked for. */
@@ -62,10 +67,14 @@ export function indexCluster(state: ClusterState): ClusterIndex {
       load.ranges.push(range);
     }
     const leading = range.leader === noStore ? undefined : stores.get(range.leader);
-    if (leading !== undefined) leading.leaders++;
+    if (leading !== undefined) {
+      leading.leaders++;
+      leading.load += loadUnits(range.load);
+    }
   }
   const operators = new Map<RangeId, Operator>();
   const moved = new Map<RangeId, number>();
+  const ledForLoad = new Map<RangeId, number>();
   const reshaped = new Map<RangeId, number>();
   const failed = {
     members: new Map<RangeId, number>(),
@@ -76,6 +85,7 @@ export function indexCluster(state: ClusterState): ClusterIndex {
   for (const operator of state.recent) {
     const { goal, source, rangeId, endedMs } = operator;
     if (goal.kind === "move" && source !== "repair") noteLatest(moved, rangeId, endedMs);
+    if (source === "balance-load") noteLatest(ledForLoad, rangeId, endedMs);
     if (operator.state === "done") noteReshaped(operator, reshaped);
     if (operator.state === "failed" || operator.state === "timed-out")
       noteLatest(failed[changeKind(goal)], rangeId, endedMs);
@@ -92,7 +102,7 @@ export function indexCluster(state: ClusterState): ClusterIndex {
   let starts: Map<Key, RangeState> | undefined;
   const byStart = (): Map<Key, RangeState> =>
     (starts ??= new Map(state.ranges.map((range) => [range.descriptor.start, range])));
-  const times = { movedMs: moved, reshapedMs: reshaped, failedMs: failed };
+  const times = { movedMs: moved, ledForLoadMs: ledForLoad, reshapedMs: reshaped, failedMs: failed };
   return { state, stores, ranges, operators, nodesUsable, crowdingMin, byStart, ...times };
 }
 
@@ -127,8 +137,13 @@ export function foresee(
   const leadsInstead = (store: StoreId): void => {
     const next = stores.get(store);
     if (next === undefined || next === leading) return;
-    if (leading !== undefined) leading.leaders--;
+    const units = loadUnits(range.load);
+    if (leading !== undefined) {
+      leading.leaders--;
+      leading.load -= units;
+    }
     next.leaders++;
+    next.load += units;
   };
   if (goal.kind === "transfer-leader") leadsInstead(goal.to);
   if (goal.kind === "move" || goal.kind === "repair") {
@@ -163,7 +178,7 @@ function indexStores(state: ClusterState): Map<StoreId, StoreLoad> {
   };
   const stores = new Map<StoreId, StoreLoad>();
   for (const store of [...state.stores].sort((a, b) => a.storeId - b.storeId)) {
-    const empty = { replicas: 0, leaders: 0, bytes: 0, sending: 0, receiving: 0 };
+    const empty = { replicas: 0, leaders: 0, bytes: 0, load: 0, sending: 0, receiving: 0 };
     const node = number("node", String(store.nodeId));
     const host = number("host", store.labels["host"]);
     const zone = number("zone", store.labels["zone"]);

@@ -1,6 +1,6 @@
 /** What decisions are made from: plain data, taken by the placement driver from the reports of one moment. */
 import type { Key, LogIndex, NodeId, RangeDescriptor, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
-import type { ReplicaReport, StoreMembership } from "@flotilla/transport";
+import type { LoadReport, ReplicaReport, StoreMembership } from "@flotilla/transport";
 import type { Operator } from "./operator.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
 
@@ -40,12 +40,20 @@ export interface RangeState {
   readonly sizeBytes: number;
   readonly writesPerSecond: number;
   readonly readsPerSecond: number;
+  readonly load: LoadReport;
   readonly configurationPending: boolean;
   /** As the leader sees them; empty while no leader has reported. */
   readonly replicas: readonly ReplicaState[];
 }
 
-export const schedulerNames = ["repair", "balance-replicas", "balance-leaders", "split", "merge"] as const;
+export const schedulerNames = [
+  "repair",
+  "balance-replicas",
+  "balance-leaders",
+  "balance-load",
+  "split",
+  "merge",
+] as const;
 export type SchedulerName = (typeof schedulerNames)[number];
 
 export interface ClusterState {

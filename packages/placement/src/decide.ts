@@ -4,6 +4,7 @@ import { foresee } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import { balanceLeaders } from "./leader-balance.ts";
 import type { LedRange } from "./leader-balance.ts";
+import { balanceLoad, isHot } from "./load-balance.ts";
 import type { Decision, Operator } from "./operator.ts";
 import { leaderCandidates, leaderRefused, rangeRules } from "./range-rules.ts";
 import { decisionFor, failedLately } from "./range-verdict.ts";
@@ -49,6 +50,7 @@ export function decide(index: ClusterIndex): Decision[] {
   const needs = decisions.some(({ goal, source }) => goal.kind === "repair" || source === "admin");
   if (!needs && !paused.has("balance-replicas")) balanceReplicas(view, budget.moves, take);
   if (!paused.has("balance-leaders")) decideLeaders(view, budget, take);
+  if (!paused.has("balance-load")) balanceLoad(view, take);
   return decisions;
 }
 
@@ -129,6 +131,7 @@ function decideLeaders(index: ClusterIndex, budget: Budget, take: (decision: Dec
 function transferable(range: RangeState, leading: StoreLoad, index: ClusterIndex): LedRange | undefined {
   const { rangeId, epoch } = range.descriptor;
   if (index.operators.has(rangeId) || failedLately(rangeId, "leader", index) !== undefined) return undefined;
+  if (isHot(range, index)) return undefined;
   const candidates = leaderCandidates(range, index)
     .map(({ storeId }) => storeId)
     .filter((storeId) => leading.leaders - index.stores.get(storeId)!.leaders >= 2);
@@ -144,7 +147,9 @@ export function judgeLeaderBalance(range: RangeState, index: ClusterIndex): Verd
   const better = candidates.filter(({ storeId }) => leading.leaders - index.stores.get(storeId)!.leaders >= 2);
   if (better.length === 0) return undefined;
   const wait =
-    failedLately(rangeId, "leader", index) ?? (leaderRefused(leading) === undefined ? undefined : "see drain");
+    (isHot(range, index) ? "it is hot: it moves for the balance of load only" : undefined) ??
+    failedLately(rangeId, "leader", index) ??
+    (leaderRefused(leading) === undefined ? undefined : "see drain");
   if (wait !== undefined) return { blocked: wait };
   const to = better.reduce((a, b) =>
     index.stores.get(b.storeId)!.leaders < index.stores.get(a.storeId)!.leaders ? b : a,

@@ -2,6 +2,7 @@
 import type { RangeId } from "@flotilla/base";
 import type { ClusterIndex } from "./cluster-index.ts";
 import { judgeLeaderBalance } from "./decide.ts";
+import { judgeLoadBalance } from "./load-balance.ts";
 import type { OperatorGoal } from "./operator.ts";
 import { rangeRules } from "./range-rules.ts";
 import type { RangeRule } from "./range-rules.ts";
@@ -27,6 +28,12 @@ const explainedRules: readonly RangeRule[] = [
     scheduler: "balance-leaders",
     fine: "no other member's store leads so many fewer ranges that a transfer pays",
     judge: judgeLeaderBalance,
+  },
+  {
+    name: "balance-load",
+    scheduler: "balance-load",
+    fine: "no other member's store has so much less load that a transfer pays, or load is not balanced",
+    judge: judgeLoadBalance,
   },
 ];
 

@@ -5,6 +5,8 @@ export * from "./cluster-state.ts";
 export * from "./decide.ts";
 export * from "./explain.ts";
 export * from "./leader-balance.ts";
+export * from "./load-balance.ts";
+export * from "./load-rules.ts";
 export * from "./map-update.ts";
 export * from "./merge-rules.ts";
 export * from "./operator.ts";

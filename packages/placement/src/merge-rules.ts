@@ -3,6 +3,7 @@ import { metaRangeId, noIndex, noReplica, noTerm, prefixEnd } from "@flotilla/ba
 import type { Key, RangeDescriptor } from "@flotilla/base";
 import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
+import { hotTogether } from "./load-rules.ts";
 import { notUp } from "./merge-operator.ts";
 import type { MergeGoal } from "./merge-operator.ts";
 import { isPending, memberOn, quorumMissing } from "./quorum.ts";
@@ -67,6 +68,7 @@ export function judgeMerge(left: RangeState, index: ClusterIndex): Verdict {
   const reason = `${together} bytes together with its right neighbour, each less than ${mergeBytes}`;
   const why =
     mergeRefused(left, right, index) ??
+    hotTogether(left, right, settings) ??
     othersWork(right, index) ??
     failedLately(left.descriptor.rangeId, "merge", index) ??
     coolingDown(left, right, index);

@@ -10,6 +10,12 @@ export interface PlacementSettings {
   readonly storeDownMs: number;
   /** A range larger than this is split. */
   readonly splitBytes: number;
+  /** A range with more load than this is split where its leader says that it is halved; 0 = never for that reason. */
+  readonly splitOperationsPerSecond: number;
+  readonly splitBytesPerSecond: number;
+  readonly splitLoopPercent: number;
+  /** Leaders move when the loads of two stores differ by more than this share of the mean; 0 = load is not balanced. */
+  readonly balanceLoadPercent: number;
   /** Two neighbours smaller than this, and together at most half of `splitBytes`, become one range; 0 = none do by themselves. */
   readonly mergeBytes: number;
   /** A range that was split, or merged, is not merged by itself for this long. */
@@ -55,6 +61,10 @@ export const defaultPlacementSettings: PlacementSettings = {
   storeDeadMs: 10_000,
   storeDownMs: 300_000,
   splitBytes: 256 * 1024 * 1024,
+  splitOperationsPerSecond: 0,
+  splitBytesPerSecond: 0,
+  splitLoopPercent: 0,
+  balanceLoadPercent: 0,
   mergeBytes: 0,
   mergeCooldownMs: 600_000,
   mergeTimeoutMs: 10_000,

@@ -6,6 +6,7 @@ import { metaRangeId, noReplica, noStore } from "@flotilla/base";
 import type { ReplicaDescriptor } from "@flotilla/base";
 import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import type { RangeState, SchedulerName } from "./cluster-state.ts";
+import { judgeLoadSplit } from "./load-rules.ts";
 import { judgeMerge } from "./merge-rules.ts";
 import type { DecisionSource, OperatorGoal } from "./operator.ts";
 import { changeBlocked, isLevel, isPending, isVoter, quorumMissing } from "./quorum.ts";
@@ -240,6 +241,12 @@ export const rangeRules: readonly RangeRule[] = [
   },
   { name: "drain", scheduler: undefined, fine: "its leader's store may lead", judge: judgeDrain },
   { name: "split", scheduler: "split", fine: "it is no larger than a range should be", judge: judgeSplit },
+  {
+    name: "split-by-load",
+    scheduler: "split",
+    fine: "it has no more load than a range should, or none is split by load",
+    judge: judgeLoadSplit,
+  },
   {
     name: "merge",
     scheduler: "merge",

@@ -37,7 +37,7 @@ function restless(world: PlacementWorld): string[] {
 
 describe("a cluster of 20 stores", () => {
   test("is even within a tenth after it grew, failed and was repaired, and then nothing moves any more", () => {
-    const world = new PlacementWorld(20, 16, 5000, new SmallRandom(20));
+    const world = new PlacementWorld(20, 16, 2000, new SmallRandom(20));
     for (let i = 0; i < 15; i++) world.round();
     world.grow(0.1);
     world.downSinceMs.set(storeId(3), world.nowMs);

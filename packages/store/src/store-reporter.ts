@@ -88,7 +88,7 @@ export class StoreReporter {
 
   range(replica: Replica): RangeReport {
     const status = replica.node.status();
-    const { sizeBytes, writesPerSecond, readsPerSecond } = this.#dependencies.meters.of(replica);
+    const { sizeBytes, writesPerSecond, readsPerSecond, bytesPerSecond, load } = this.#dependencies.meters.of(replica);
     return {
       descriptor: replica.descriptor,
       term: status.term,
@@ -97,6 +97,8 @@ export class StoreReporter {
       keys: null,
       writesPerSecond,
       readsPerSecond,
+      bytesPerSecond,
+      load,
       asleep: replica.sleep.asleep,
       configurationPending: replica.configurationPending,
       replicas: status.progress.map((member) => ({

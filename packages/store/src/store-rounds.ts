@@ -41,9 +41,14 @@ export class StoreRounds {
   run(): void {
     const replicas = this.#dirty;
     this.#dirty = [];
+    const { clock } = this.#host.environment;
+    let beganMs = clock.monotonicMs();
     for (const replica of replicas) {
       replica.dirty = false;
       replica.round();
+      const endedMs = clock.monotonicMs();
+      replica.load.loopMs += endedMs - beganMs;
+      beganMs = endedMs;
     }
     this.#host.endRound();
   }

@@ -39,6 +39,13 @@ export interface StoreSettings {
   readonly storeDownMs: number;
   /** A range larger than this is split. */
   readonly splitBytes: number;
+  /** A range with more load than this for a while is split where its load falls into halves; 0 = never for that reason. */
+  readonly splitOperationsPerSecond: number;
+  readonly splitBytesPerSecond: number;
+  /** Of the time of its leader's loop. */
+  readonly splitLoopPercent: number;
+  /** Leaders move when the loads of two stores differ by more than this share of the mean; 0 = load is not balanced. */
+  readonly balanceLoadPercent: number;
   /** Neighbours smaller than this, and together at most half of `splitBytes`, become one range; 0 = none do by themselves. */
   readonly mergeBytes: number;
   /** Replicas that a store may be receiving, and sending, at once for repair and balance. */
@@ -76,6 +83,10 @@ export const defaultStoreSettings: StoreSettings = {
   storeDeadMs: 3000,
   storeDownMs: 300_000,
   splitBytes: 256 * MiB,
+  splitOperationsPerSecond: 0,
+  splitBytesPerSecond: 0,
+  splitLoopPercent: 0,
+  balanceLoadPercent: 0,
   mergeBytes: 0,
   snapshotsPerStoreMax: 2,
   operatorsMax: 64,

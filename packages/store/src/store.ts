@@ -124,7 +124,7 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#clearer = new IntervalClearer(engine, this.#queue, environment.bytes);
     this.#earlyVotes = new EarlyVotes(environment.clock, options.settings.electionTicksMin * options.settings.tickMs);
-    this.#meters = new RangeMeters(engine, environment, (start, end) => this.#flusher.unsettledBytes(start, end));
+    this.#meters = new RangeMeters(engine, environment, options.settings, this.#flusher);
     this.#handOver = new HandOver(this.#replicas, environment, (store) =>
       this.#links.alive(store, 2 * options.settings.storeHeartbeatMs),
     );

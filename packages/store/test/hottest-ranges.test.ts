@@ -19,14 +19,14 @@ test("the driver names the ranges with the most of what is asked for, the most f
     expect(answer).toMatchObject({ status: "applied" });
     await cluster.runFor(50);
   }
-  for (const order of ["writes", "operations"]) {
+  for (const order of ["writes", "operations", "bytes"]) {
     const [first, second, ...more] = await rows({ order, count: 2 });
     expect(first!.rangeId).toBe(hot);
     expect(first!.writesPerSecond).toBeGreaterThan(second!.writesPerSecond);
     expect(more).toEqual([]);
   }
   expect(new Set((await rows({ order: "size", count: 100 })).map((row) => row.rangeId))).toEqual(new Set([1, 2, 3, 4]));
-  for (const argument of [{ order: "bytes", count: 1 }, { order: "writes", count: 101 }, { order: "writes" }])
+  for (const argument of [{ order: "heat", count: 1 }, { order: "writes", count: 101 }, { order: "writes" }])
     expect((await hottest(argument)).error).toMatchObject({ code: "InvalidArgument" });
   // The time that each frame of the log took is counted, too.
   const { frames, frameMs } = cluster.store(1).log!.statistics();

@@ -128,10 +128,26 @@ export interface RangeReport {
   readonly keys: number | null;
   readonly writesPerSecond: number;
   readonly readsPerSecond: number;
+  /** Keys and values, of writes and reads. */
+  readonly bytesPerSecond: number;
+  readonly load: LoadReport;
   readonly asleep: boolean;
   /** A change of members is proposed and not applied, or joint and not left. */
   readonly configurationPending: boolean;
   readonly replicas: readonly ReplicaReport[];
+}
+
+/** Of the last ten seconds, roughly; what was before fades. */
+export interface LoadReport {
+  /** Writes and reads. */
+  readonly operationsPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Of the time of its leader's loop. */
+  readonly loopPercent: number;
+  /** Where the load falls into two halves; undefined: the range is not hot, its keys are still sampled, or there is no such key. */
+  readonly splitKey: Key | undefined;
+  /** Why there is no such key; empty otherwise. */
+  readonly splitReason: string;
 }
 
 export interface ReplicaReport {

@@ -33,7 +33,7 @@ export function emptyingVerb({ what, argumentText, request, word, help, goal }: 
 export function schedulerVerb(word: "pause" | "resume", help: string): Verb {
   return {
     configure(command) {
-      command.argument("<name>", "repair, balance-replicas, balance-leaders, split or merge");
+      command.argument("<name>", "repair, balance-replicas, balance-leaders, balance-load, split or merge");
       addChangeOptions(command).addHelpText("after", help);
     },
     async run(invocation) {

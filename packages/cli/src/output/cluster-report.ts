@@ -73,6 +73,8 @@ export interface RangeRow {
   readonly keys: number | null;
   readonly writesPerSecond: number | null;
   readonly readsPerSecond: number | null;
+  /** Keys and values, of writes and point reads. */
+  readonly bytesPerSecond: number | null;
   readonly asleep: boolean;
 }
 

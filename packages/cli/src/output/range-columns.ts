@@ -45,6 +45,11 @@ export function rangeColumns(encoding: Encoding): readonly Column<RangeRow>[] {
   ];
 }
 
+export function formatByteRate(perSecond: number | null | undefined): string | null {
+  const bytes = formatBytes(perSecond ?? null);
+  return bytes === null ? null : `${bytes}/s`;
+}
+
 export function formatRate(perSecond: number | null): string | null {
   const count = formatCount(perSecond);
   return count === null ? null : `${count}/s`;

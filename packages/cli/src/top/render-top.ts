@@ -1,6 +1,6 @@
 /** A frame as lines for a terminal of some size. Lines that are too long end with `…`; what does not fit below is left out. */
 import type { Encoding } from "../output/bytes-text.ts";
-import { formatInterval, formatRate, formatReplicas } from "../output/range-columns.ts";
+import { formatByteRate, formatInterval, formatRate, formatReplicas } from "../output/range-columns.ts";
 import type { RangeRow } from "../output/cluster-report.ts";
 import { formatBytes, formatTable } from "../output/table.ts";
 import type { Column } from "../output/table.ts";
@@ -53,6 +53,7 @@ const orderNames: Readonly<Record<TopOrder, string>> = {
   operations: "operations a second",
   writes: "writes a second",
   reads: "reads a second",
+  bytes: "bytes a second",
   size: "size",
 };
 
@@ -85,6 +86,7 @@ const rangeColumns = (encoding: Encoding): readonly Column<RangeRow>[] => [
   { title: "RANGE", right: true, cell: ({ rangeId }) => rangeId },
   { title: "WRITES", right: true, cell: ({ writesPerSecond }) => formatRate(writesPerSecond) },
   { title: "READS", right: true, cell: ({ readsPerSecond }) => formatRate(readsPerSecond) },
+  { title: "BYTES", right: true, cell: ({ bytesPerSecond }) => formatByteRate(bytesPerSecond) },
   { title: "SIZE", right: true, cell: ({ sizeBytes }) => formatBytes(sizeBytes) },
   { title: "STORES (* LEADS)", cell: formatReplicas },
   { title: "KEYS FROM → TO", cell: (range) => formatInterval(range, encoding) },

@@ -5,7 +5,7 @@ import type { Metrics } from "../bench/http-metrics.ts";
 import { askClusterStatus, askNodes, askStores, rangeRows } from "../output/cluster-report.ts";
 import type { ClusterStatus, RangeRow, StoreRow } from "../output/cluster-report.ts";
 
-export const topOrders = ["operations", "writes", "reads", "size"] as const;
+export const topOrders = ["operations", "writes", "reads", "bytes", "size"] as const;
 export type TopOrder = (typeof topOrders)[number];
 
 /** Rows of the hottest ranges that are fetched at once. */

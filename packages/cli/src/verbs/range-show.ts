@@ -11,7 +11,7 @@ import type { RangeRow } from "../output/cluster-report.ts";
 import { writeObject } from "../output/documents.ts";
 import { explainColumns } from "../output/explain-columns.ts";
 import type { ExplainLine } from "../output/explain-columns.ts";
-import { formatInterval, formatRate } from "../output/range-columns.ts";
+import { formatByteRate, formatInterval, formatRate } from "../output/range-columns.ts";
 import type { Encoding } from "../output/bytes-text.ts";
 import { formatBytes, formatCount, formatFields, formatTable } from "../output/table.ts";
 import type { Column } from "../output/table.ts";
@@ -53,6 +53,7 @@ function describe(range: RangeDetails, encoding: Encoding): string {
       ["records", formatCount(keys)],
       ["writes", formatRate(range.writesPerSecond)],
       ["reads", formatRate(range.readsPerSecond)],
+      ["bytes", formatByteRate(range.bytesPerSecond)],
     ]),
     formatTable(replicaColumns(leaderStoreId), range.replicas),
   ];

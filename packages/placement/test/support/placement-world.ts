@@ -6,6 +6,7 @@ import {
   defaultPlacementSettings,
   indexCluster,
   isEnded,
+  noLoad,
   startOperator,
   storeHealth,
 } from "../../src/index.ts";
@@ -72,7 +73,7 @@ export class PlacementWorld {
       role: "voter" as const,
     }));
     const descriptor = { rangeId: id, start: key("\x01"), end: keyMax, epoch: { bounds: 1, members: 1 }, replicas };
-    const rates = { writesPerSecond: 0, readsPerSecond: 0, configurationPending: false };
+    const rates = { writesPerSecond: 0, readsPerSecond: 0, load: noLoad, configurationPending: false };
     this.ranges.set(id, {
       descriptor,
       leader: members[0]!,

@@ -3,6 +3,7 @@
  *
  *     store 1 node=1 host=a zone=x down=400 free=1000 draining receiving=2     (down in s, sizes in MiB)
  *     range 2 1* 2 3~ 4! 5:learner size=100 pending start=b end=c               (* leads, ~ lags, ! is not heard)
+ *     range 2 1* 2 3 ops=900 halves=m | useless=one_hot_key                     (load, and what its leader says of its keys)
  *     op 2 move 1>4 | op 2 repair 0>4 | op 2 split | op 2 transfer 3             (an operator under way)
  *     failed 2 move 1>4 ago=30 | done 2 move 1>4 ago=30                          (one that ended, in s)
  *     pause repair | colocate b | replicas 1 | set retryAfterMs 5
@@ -22,7 +23,7 @@ import {
   term,
 } from "@flotilla/base";
 import type { Key, ReplicaRole } from "@flotilla/base";
-import { defaultPlacementSettings, storeHealth } from "../../src/index.ts";
+import { defaultPlacementSettings, noLoad, storeHealth } from "../../src/index.ts";
 import type {
   ClusterState,
   IdSource,
@@ -118,6 +119,12 @@ function parseRange(words: readonly string[]): RangeState {
     sizeBytes: Number(value("size") ?? 10) * MiB,
     writesPerSecond: 0,
     readsPerSecond: 0,
+    load: {
+      ...noLoad,
+      operationsPerSecond: Number(value("ops") ?? 0),
+      splitKey: value("halves") === undefined ? undefined : at(value("halves")!),
+      splitReason: (value("useless") ?? "").replaceAll("_", " "),
+    },
     configurationPending: words.includes("pending"),
     replicas: leader === noStore ? [] : replicas,
   };
@@ -145,7 +152,7 @@ function parseOperator(
     operatorId,
     rangeId: rangeId(id),
     goal: parseGoal(id, words[1]!, words[2]),
-    source: "balance-replicas",
+    source: words.includes("load") ? "balance-load" : "balance-replicas",
     reason: "",
     epoch: ranges.find(({ descriptor }) => descriptor.rangeId === id)!.descriptor.epoch,
     bytes: 0,

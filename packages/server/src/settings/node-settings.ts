@@ -236,6 +236,25 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
     "a store not heard of for this long is given up: its replicas are made anew on others",
   ],
   splitBytes: ["bytes", 64 * KiB, 1024 * GiB, "a range larger than this is split"],
+  splitOperationsPerSecond: [
+    "count",
+    0,
+    10_000_000,
+    "a range with more writes and reads than this is split by load; 0 = never",
+  ],
+  splitBytesPerSecond: [
+    "bytes",
+    0,
+    16 * GiB,
+    "a range with more bytes written and read a second is split by load; 0 = never",
+  ],
+  splitLoopPercent: ["count", 0, 100, "a range that takes more of its leader's loop is split by load; 0 = never"],
+  balanceLoadPercent: [
+    "count",
+    0,
+    1000,
+    "leaders move when the loads of two stores differ by more than this share of the mean; 0 = load is not balanced",
+  ],
   mergeBytes: [
     "bytes",
     0,

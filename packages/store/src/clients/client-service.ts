@@ -218,7 +218,10 @@ export class ClientService {
       return connection.refuseRouting("commands", batch.batchId, this.#absentRange(batch.rangeId));
     // Who does not lead says who does, whatever is the matter with it: a client comes back to a store that is busy.
     const refusal = replica.node.role === "leader" ? this.#host.writeRefusal() : undefined;
-    if (refusal === undefined) return replica.submit({ connection, batch, bytes, next: 0 });
+    if (refusal === undefined) {
+      replica.load.noteCommands(batch, bytes);
+      return replica.submit({ connection, batch, bytes, next: 0 });
+    }
     this.#host.counters.commandsRefused += batch.commands.length;
     connection.refuse("commands", batch.batchId, refusal.code, refusal.message, refusal.retryAfterMs);
   }
@@ -287,7 +290,7 @@ export class ClientService {
       }
     }
     this.#host.counters.readsServed += results.length;
-    replica.readsDone += results.length;
+    replica.load.noteReads(batch, bytes);
     connection.push({ type: "read-results", batchId: batch.batchId, seen: machine.lastVersion, results });
   }
 
@@ -313,7 +316,7 @@ export class ClientService {
     }
     const { dependencies, settings, counters } = this.#host;
     counters.readsServed++;
-    replica.readsDone++;
+    replica.load.noteScan(request.start);
     const cursor = new ScanCursor(connection, request, replica.machine, {
       engine: dependencies.engine,
       operations: dependencies.environment.bytes,

@@ -162,13 +162,14 @@ export class AdminLists {
         keys: report?.keys ?? null,
         writesPerSecond: report?.writesPerSecond ?? null,
         readsPerSecond: report?.readsPerSecond ?? null,
+        bytesPerSecond: report?.bytesPerSecond ?? null,
         asleep: report?.asleep ?? false,
       };
     });
   }
 }
 
-export const hottestOrders = ["operations", "writes", "reads", "size"] as const;
+export const hottestOrders = ["operations", "writes", "reads", "bytes", "size"] as const;
 
 export interface HottestRequest {
   readonly order: (typeof hottestOrders)[number];
@@ -179,6 +180,7 @@ const loads: Readonly<Record<HottestRequest["order"], (range: RangeReport) => nu
   operations: ({ writesPerSecond, readsPerSecond }) => writesPerSecond + readsPerSecond,
   writes: ({ writesPerSecond }) => writesPerSecond,
   reads: ({ readsPerSecond }) => readsPerSecond,
+  bytes: ({ bytesPerSecond }) => bytesPerSecond,
   size: ({ sizeBytes }) => sizeBytes,
 };
 

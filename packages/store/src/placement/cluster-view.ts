@@ -1,7 +1,7 @@
 /** The cluster's state of one moment, for decisions: what is written in the meta range, with what stores report. */
 import { noStore, noTerm, userKey } from "@flotilla/base";
 import type { Key, RangeDescriptor } from "@flotilla/base";
-import { defaultPlacementSettings, schedulerNames, storeHealth } from "@flotilla/placement";
+import { defaultPlacementSettings, noLoad, schedulerNames, storeHealth } from "@flotilla/placement";
 import type { ClusterState, PlacementSettings, RangeState, SchedulerName, StoreState } from "@flotilla/placement";
 import type { RangeReport, StoreEntry } from "@flotilla/transport";
 import type { StoreSettings } from "../store-settings.ts";
@@ -37,8 +37,17 @@ export function clusterState(inputs: ClusterViewInputs): ClusterState {
 
 /** What the store's own settings say; the number of replicas is the cluster's. */
 export function placementSettings(settings: StoreSettings, meta: MetaState): PlacementSettings {
-  const { storeDeadMs, storeDownMs, splitBytes, mergeBytes, snapshotsPerStoreMax, operatorsMax, diskFreeBytesMin } =
-    settings;
+  const {
+    storeDeadMs,
+    storeDownMs,
+    splitBytes,
+    mergeBytes,
+    balanceLoadPercent,
+    snapshotsPerStoreMax,
+    operatorsMax,
+    diskFreeBytesMin,
+  } = settings;
+  const { splitOperationsPerSecond, splitBytesPerSecond, splitLoopPercent } = settings;
   const replicas = meta.settings.get("replicas");
   return {
     ...defaultPlacementSettings,
@@ -47,6 +56,10 @@ export function placementSettings(settings: StoreSettings, meta: MetaState): Pla
     storeDeadMs,
     storeDownMs: Math.max(storeDownMs, storeDeadMs),
     splitBytes,
+    splitOperationsPerSecond,
+    splitBytesPerSecond,
+    splitLoopPercent,
+    balanceLoadPercent,
     mergeBytes,
     snapshotsReceivingPerStoreMax: snapshotsPerStoreMax,
     snapshotsSendingPerStoreMax: snapshotsPerStoreMax,
@@ -81,13 +94,13 @@ function storeState(store: StoreEntry, inputs: ClusterViewInputs, placement: Pla
 
 function rangeState(descriptor: RangeDescriptor, report: RangeReport | undefined): RangeState {
   if (report === undefined) {
-    const nothing = { term: noTerm, sizeBytes: 0, writesPerSecond: 0, readsPerSecond: 0, configurationPending: false };
-    return { descriptor, leader: noStore, ...nothing, replicas: [] };
+    const nothing = { term: noTerm, sizeBytes: 0, writesPerSecond: 0, readsPerSecond: 0, load: noLoad };
+    return { descriptor, leader: noStore, ...nothing, configurationPending: false, replicas: [] };
   }
-  const { term, leaderStoreId, sizeBytes, writesPerSecond, readsPerSecond, configurationPending } = report;
+  const { term, leaderStoreId, sizeBytes, writesPerSecond, readsPerSecond, load, configurationPending } = report;
   const last = report.replicas.reduce((high, { match }) => Math.max(high, match), 0);
   const replicas = report.replicas.map((replica) => ({ ...replica, lag: last - replica.match }));
-  const rates = { sizeBytes, writesPerSecond, readsPerSecond };
+  const rates = { sizeBytes, writesPerSecond, readsPerSecond, load };
   return { descriptor, leader: leaderStoreId, term, ...rates, configurationPending, replicas };
 }
 

@@ -28,6 +28,7 @@ import type { MemberChange } from "./member-change.ts";
 import { PendingAnswers, answerApplied, answerFallen, answerNotTaken } from "./pending-answers.ts";
 import type { BatchAnswer, EntryOutcome } from "./pending-answers.ts";
 import type { ReplicaHost } from "./replica-host.ts";
+import { RangeLoad } from "../load/range-load.ts";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
 import { ReplicaSleep } from "./replica-sleep.ts";
 import { ReadQueue, refuseRead } from "./read-queue.ts";
@@ -82,9 +83,7 @@ export class Replica {
   #lastRole: Role = "follower";
   /** Called once, when the next entry without records is applied: the same moment on every replica. */
   atBarrier: (() => void) | undefined = undefined;
-  /** Operations since the last report; read and reset by the reporter. */
-  writes = 0;
-  readsDone = 0;
+  readonly load: RangeLoad = new RangeLoad();
   readonly sleep: ReplicaSleep;
   readonly #evaluator: Evaluator;
   readonly #host: ReplicaHost;
@@ -567,7 +566,7 @@ export class Replica {
     if (pending === undefined) return;
     pending.settle?.(accepted ? "applied" : "fallen");
     this.#host.counters.commandsApplied += pending.commands;
-    this.writes += pending.commands;
+    this.load.writes += pending.commands;
     if (accepted) answerApplied(pending.answers, this.machine.lastVersion);
     else answerFallen(pending.answers, this.#host.epochMismatch(this));
   }

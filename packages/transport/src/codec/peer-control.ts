@@ -13,8 +13,9 @@
  *         status         store id, node id, address, HTTP address, pid, server version, uptime ms, data directory, replicas,
  *                        leaders, size bytes, free bytes, log bytes, fsyncs, snapshots sending, snapshots receiving,
  *                        intervals clearing, list of [label, value]
- *         range report   descriptor, term, leader, size bytes, keys or nil, writes/s, reads/s, asleep, configuration pending,
- *                        list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
+ *         range report   descriptor, term, leader, size bytes, keys or nil, writes/s, reads/s, bytes/s, load, asleep,
+ *                        configuration pending, list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
+ *         load           operations/s, bytes/s, percent of the loop, key that halves it or nil, reason
  *     operator-step,
  *     step-outcome       see operator-fields.ts
  *     replica-hash-request  request id, range id
@@ -27,6 +28,7 @@
 import { InvariantError } from "@flotilla/base";
 import type { ByteOperations, LogIndex, NodeId, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
 import type {
+  LoadReport,
   PeerMessage,
   RangeReport,
   ReplicaAbsent,
@@ -211,6 +213,8 @@ function rangeFields(range: RangeReport, operations: ByteOperations): unknown[] 
     range.keys,
     range.writesPerSecond,
     range.readsPerSecond,
+    range.bytesPerSecond,
+    loadFields(range.load, operations),
     range.asleep,
     range.configurationPending,
     range.replicas.map((replica) => [
@@ -221,6 +225,12 @@ function rangeFields(range: RangeReport, operations: ByteOperations): unknown[] 
       replica.active,
     ]),
   ];
+}
+
+function loadFields(load: LoadReport, operations: ByteOperations): unknown[] {
+  const { operationsPerSecond, bytesPerSecond, loopPercent, splitKey, splitReason } = load;
+  const key = splitKey === undefined ? null : keyField(splitKey, operations);
+  return [operationsPerSecond, bytesPerSecond, loopPercent, key, boundedText(splitReason, operations)];
 }
 
 export function readPeerControl(
@@ -329,7 +339,7 @@ const readHeartbeat = (fields: FieldReader): StoreHeartbeat => ({
 const readReport = (fields: FieldReader): StoreReport => ({
   type: "store-report",
   status: readStatus(fields.fields(18, "store status")),
-  ranges: fields.list(controlValuesMax, 10, "range report", readRange),
+  ranges: fields.list(controlValuesMax, 12, "range report", readRange),
 });
 
 const readStatus = (fields: FieldReader): StoreStatus => ({
@@ -361,6 +371,8 @@ const readRange = (fields: FieldReader): RangeReport => ({
   keys: fields.isNull() ? null : fields.integer(),
   writesPerSecond: fields.quantity(),
   readsPerSecond: fields.quantity(),
+  bytesPerSecond: fields.quantity(),
+  load: readLoad(fields.fields(5, "load")),
   asleep: fields.boolean(),
   configurationPending: fields.boolean(),
   replicas: fields.list(membersMax, 5, "replica report", (replica) => ({
@@ -370,6 +382,14 @@ const readRange = (fields: FieldReader): RangeReport => ({
     state: replica.oneOf(replicaStates),
     active: replica.boolean(),
   })),
+});
+
+const readLoad = (fields: FieldReader): LoadReport => ({
+  operationsPerSecond: fields.quantity(),
+  bytesPerSecond: fields.quantity(),
+  loopPercent: fields.quantity(),
+  splitKey: fields.isNull() ? undefined : fields.key(),
+  splitReason: fields.text(),
 });
 
 const readHashRequest = (fields: FieldReader): ReplicaHashRequest => ({

@@ -306,6 +306,14 @@ export const peerMessages: Generators<PeerMessage> = {
         keys: fc.option(integer(), { nil: null }),
         writesPerSecond: quantity,
         readsPerSecond: quantity,
+        bytesPerSecond: quantity,
+        load: fc.record({
+          operationsPerSecond: quantity,
+          bytesPerSecond: quantity,
+          loopPercent: quantity,
+          splitKey: fc.option(key, { nil: undefined }),
+          splitReason: text,
+        }),
         asleep: fc.boolean(),
         configurationPending: fc.boolean(),
         replicas: fc.array(

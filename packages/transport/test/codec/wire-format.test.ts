@@ -168,6 +168,14 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
         keys: null,
         writesPerSecond: 1.5,
         readsPerSecond: 0,
+        bytesPerSecond: 700,
+        load: {
+          operationsPerSecond: 2,
+          bytesPerSecond: 650,
+          loopPercent: 0.5,
+          splitKey: "\x01m" as Key,
+          splitReason: "none",
+        },
         asleep: false,
         configurationPending: true,
         replicas: [
