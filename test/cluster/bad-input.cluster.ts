@@ -1,5 +1,6 @@
 /** What users, disks and strangers can do wrong: each has its error, and the cluster goes on. One cluster for all. */
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { chmod, chown, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -128,6 +129,13 @@ describe("files", () => {
     ]);
     expect(missing).toMatchObject({ exitCode: 2, message: expect.stringContaining("nowhere.jsonl") });
     expect(directory).toMatchObject({ exitCode: 2, hint: expect.stringContaining("import dir") });
+    // It is there, and nobody can open it.
+    const socket = join(fleet.directory, "socket.jsonl");
+    const server = createServer().listen(socket);
+    await once(server, "listening");
+    const closed = await errorOf("import", "jsonl", socket);
+    expect(closed).toMatchObject({ exitCode: 2, message: expect.stringMatching(/cannot read .*socket\.jsonl/) });
+    server.close();
     if (!isLong) return;
     await chmod(fleet.directory, 0o755);
     const secret = join(fleet.directory, "secret.jsonl");

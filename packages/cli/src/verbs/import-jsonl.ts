@@ -1,5 +1,4 @@
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Failure, keyBytesMax } from "@flotilla/base";
 import { addClusterOptions, textOption } from "../arguments/common-options.ts";
@@ -86,11 +85,15 @@ async function openSource({ io, arguments: given }: Invocation): Promise<Source>
   if (file === "-") return { chunks: counted(io.input), total: 0, done: () => bytes };
   const path = resolve(io.directory, file);
   try {
-    const status = await stat(path);
-    if (status.isDirectory())
+    // Opened here: a stream would tell that it cannot be while nobody listens yet.
+    const handle = await open(path);
+    const status = await handle.stat();
+    if (status.isDirectory()) {
+      await handle.close();
       throw new Failure("InvalidArgument", "it is a directory", { hint: "`flotilla import dir` takes directories" });
+    }
     return {
-      chunks: counted(createReadStream(path, { highWaterMark: 256 * 1024 })),
+      chunks: counted(handle.createReadStream({ highWaterMark: 256 * 1024 })),
       total: status.size,
       done: () => bytes,
     };
