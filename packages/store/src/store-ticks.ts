@@ -43,6 +43,7 @@ export class StoreTicks {
   readonly liveness: StoreLiveness;
   #ticks = 0;
   #heartbeatAtMs = 0;
+  #paceTurn = 0;
   /** Right halves of splits that are to lead at once, with the tick at which that is given up. */
   readonly #soon: Map<Replica, number> = new Map();
   #timer: Timer | undefined = undefined;
@@ -129,7 +130,11 @@ export class StoreTicks {
   #pace(): void {
     const { engine, environment, intake } = this.#host;
     if (!intake.pace.look(environment.clock.monotonicMs(), engine.levelZeroFiles())) return;
-    for (const replica of this.#host.replicas()) if (replica.leads) this.#host.markDirty(replica);
+    const leading = [...this.#host.replicas()].filter((replica) => replica.leads);
+    // Another one first each time: what one proposes may leave nothing for those behind it.
+    const first = this.#paceTurn++ % Math.max(1, leading.length);
+    for (const replica of leading.slice(first)) this.#host.markDirty(replica);
+    for (const replica of leading.slice(0, first)) this.#host.markDirty(replica);
   }
 
   #heartbeat(links: PeerLinks): void {
