@@ -1,6 +1,6 @@
 /** One pass over a cluster state, so that every decision of a round finds what it needs without another pass. */
 import { noStore } from "@flotilla/base";
-import type { Key, RangeId, StoreId } from "@flotilla/base";
+import type { Key, RangeId, ReplicaId, StoreId } from "@flotilla/base";
 import type { ClusterState, RangeState, StoreState } from "./cluster-state.ts";
 import { loadUnits } from "./load-balance.ts";
 import type { Operator, OperatorGoal } from "./operator.ts";
@@ -34,8 +34,8 @@ export interface ClusterIndex {
   readonly nodesUsable: number;
   /** The least crowding (spread.ts) that so many members can have on the stores that may get replicas. */
   readonly crowdingMin: (members: number) => number;
-  /** When a replica of the range last began to move for balance or spread. */
-  readonly movedMs: ReadonlyMap<RangeId, number>;
+  /** When the move ended that brought the replica, for balance, spread, repair or on order. */
+  readonly movedMs: ReadonlyMap<ReplicaId, number>;
   /** When the range's leader last moved for load. */
   readonly ledForLoadMs: ReadonlyMap<RangeId, number>;
   /** When the range was last split, merged, or made by a split. */
@@ -73,7 +73,7 @@ export function indexCluster(state: ClusterState): ClusterIndex {
     }
   }
   const operators = new Map<RangeId, Operator>();
-  const moved = new Map<RangeId, number>();
+  const moved = new Map<ReplicaId, number>();
   const ledForLoad = new Map<RangeId, number>();
   const reshaped = new Map<RangeId, number>();
   const failed = {
@@ -84,7 +84,7 @@ export function indexCluster(state: ClusterState): ClusterIndex {
   };
   for (const operator of state.recent) {
     const { goal, source, rangeId, endedMs } = operator;
-    if (goal.kind === "move" && source !== "repair") noteLatest(moved, rangeId, endedMs);
+    if (goal.kind === "move" || goal.kind === "repair") noteLatest(moved, goal.replicaId, endedMs);
     if (source === "balance-load") noteLatest(ledForLoad, rangeId, endedMs);
     if (operator.state === "done") noteReshaped(operator, reshaped);
     if (operator.state === "failed" || operator.state === "timed-out")
@@ -122,7 +122,7 @@ function leastCrowding(usable: readonly StoreLoad[]): (members: number) => numbe
   };
 }
 
-function noteLatest(map: Map<RangeId, number>, id: RangeId, atMs: number): void {
+function noteLatest<Id>(map: Map<Id, number>, id: Id, atMs: number): void {
   if ((map.get(id) ?? -1) < atMs) map.set(id, atMs);
 }
 

@@ -41,7 +41,7 @@ export interface PlacementSettings {
    * in bytes, and by `splitBytes` at least.
    */
   readonly balanceShare: number;
-  /** After a move for balance or spread a range is left alone for this long, unless a store fails. */
+  /** A replica that came to its store by a move, or was made anew there, is not moved for balance or spread for this long. */
   readonly moveCooldownMs: number;
   /** After an operator failed, none of its kind (members, leader, split) is begun on the range for this long. */
   readonly retryAfterMs: number;
@@ -77,7 +77,7 @@ export const defaultPlacementSettings: PlacementSettings = {
   splitsPerRoundMax: 4,
   mergesPerRoundMax: 2,
   searchesPerRoundMax: 1_000,
-  balanceShare: 0.08,
+  balanceShare: 0.05,
   moveCooldownMs: 600_000,
   retryAfterMs: 60_000,
   moveTimeoutMs: 1_800_000,

@@ -182,12 +182,17 @@ function judgeSpread(range: RangeState, index: ClusterIndex): Verdict {
   const members = loadsOf(range, index);
   const now = crowding(members);
   if (now <= index.crowdingMin(members.length)) return undefined;
-  const wait = coolingDown(range, index);
+  const wait = failedLately(range.descriptor.rangeId, "members", index);
   let reason = crowdingText(now);
   if (wait !== undefined) return blocked(`${reason}; ${wait}`);
   for (const replica of range.descriptor.replicas) {
     const load = index.stores.get(replica.storeId);
     if (load === undefined || !isVoter(replica)) continue;
+    const rests = resting(replica, index);
+    if (rests !== undefined) {
+      reason = `${crowdingText(now)}; ${rests}`;
+      continue;
+    }
     const others = members.filter((member) => member !== load);
     const found = bestTarget(range, others, index);
     if (typeof found === "string") {
@@ -200,13 +205,12 @@ function judgeSpread(range: RangeState, index: ClusterIndex): Verdict {
   return searchedInVain(`${reason}; no move makes it better`);
 }
 
-/** Why a range that is well may not move now. */
-export function coolingDown({ descriptor }: RangeState, index: ClusterIndex): string | undefined {
+/** Why a replica that is well may not move now: it came to its store a moment ago. The others of its range may go meanwhile. */
+export function resting({ replicaId, storeId }: ReplicaDescriptor, index: ClusterIndex): string | undefined {
   const { nowMs, settings } = index.state;
-  const moved = index.movedMs.get(descriptor.rangeId);
-  if (moved !== undefined && nowMs < moved + settings.moveCooldownMs)
-    return `it moved ${Math.round((nowMs - moved) / 1000)} s ago`;
-  return failedLately(descriptor.rangeId, "members", index);
+  const moved = index.movedMs.get(replicaId);
+  if (moved === undefined || nowMs >= moved + settings.moveCooldownMs) return undefined;
+  return `its replica on store ${storeId} came there ${Math.round((nowMs - moved) / 1000)} s ago`;
 }
 
 function judgeSplit(range: RangeState, index: ClusterIndex): Verdict {

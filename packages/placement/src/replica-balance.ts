@@ -1,7 +1,7 @@
 /**
  * Even numbers of replicas over stores, and where these are even, of bytes. A move for numbers takes two stores nearer to
- * each other; one for bytes does so in bytes, and never so that a move for numbers would follow. So it ends; a range that
- * moved is left alone for a while, so nothing goes to and fro.
+ * each other; one for bytes does so in bytes, and never so that a move for numbers would follow. So it ends; a replica that
+ * came to its store a moment ago stays for a while, so nothing goes to and fro.
  */
 import { noReplica } from "@flotilla/base";
 import type { StoreId } from "@flotilla/base";
@@ -9,8 +9,8 @@ import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import type { Decision } from "./operator.ts";
 import { isPending, memberOn, quorumMissing } from "./quorum.ts";
-import { coolingDown } from "./range-rules.ts";
-import { decisionFor } from "./range-verdict.ts";
+import { resting } from "./range-rules.ts";
+import { decisionFor, failedLately } from "./range-verdict.ts";
 import type { Verdict } from "./range-verdict.ts";
 import { crowdingWith, loadsOf, senderBusy, targetBusy, targetRefused } from "./spread.ts";
 
@@ -92,9 +92,14 @@ function moveFrom(range: RangeState, from: StoreLoad, uneven: Unevenness, index:
 /** Whether the range's replica on `from` should go elsewhere for the sake of balance. */
 function judgeMove(range: RangeState, from: StoreLoad, uneven: Unevenness, index: ClusterIndex): Verdict {
   const { settings } = index.state;
-  if (range.descriptor.replicas.some(({ role }) => role !== "voter")) return { blocked: "its members are changing" };
+  const { rangeId, replicas } = range.descriptor;
+  const old = memberOn(range.descriptor, from.store.storeId);
+  if (old === undefined) return undefined;
+  if (replicas.some(({ role }) => role !== "voter")) return { blocked: "its members are changing" };
   const wait =
-    coolingDown(range, index) ?? (isPending(range) ? "its members are changing" : quorumMissing(range, index));
+    resting(old, index) ??
+    failedLately(rangeId, "members", index) ??
+    (isPending(range) ? "its members are changing" : quorumMissing(range, index));
   if (wait !== undefined) return { blocked: wait };
   const busy = senderBusy(range, index);
   if (busy !== undefined) return { blocked: busy };

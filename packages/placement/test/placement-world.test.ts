@@ -21,16 +21,16 @@ function farthest(world: PlacementWorld, of: "replicas" | "leaders" | "bytes"): 
   return Math.max(...counts.map((count) => Math.abs(count - mean) / mean));
 }
 
-/** Moves for balance or spread of one range within the cool-down. */
+/** Moves for balance or spread of a replica that came to its store within the cool-down. */
 function restless(world: PlacementWorld): string[] {
-  const last = new Map<number, number>();
+  const cameMs = new Map<string, number>();
   const found: string[] = [];
   for (const { rangeId, goal, source, createdMs, endedMs } of world.ended) {
-    if (goal.kind !== "move" || source === "repair") continue;
-    const before = last.get(rangeId);
-    if (before !== undefined && createdMs - before < 600_000)
+    if (goal.kind !== "move" && goal.kind !== "repair") continue;
+    const before = cameMs.get(`${rangeId} on ${goal.from}`);
+    if (source === "balance-replicas" && before !== undefined && createdMs - before < 600_000)
       found.push(`range ${rangeId} after ${createdMs - before} ms`);
-    last.set(rangeId, endedMs);
+    cameMs.set(`${rangeId} on ${goal.to}`, endedMs);
   }
   return found;
 }
