@@ -30,7 +30,8 @@ export interface ClusterRoutes {
 }
 
 /**
- * Resolves with the server's result, or throws its error. When the stream breaks after the request was sent and it is not
+ * Resolves with the server's result, or throws its error; as long as nobody drives placement it asks again, until its time is
+ * up. When the stream breaks after the request was sent and it is not
  * `readOnly`, the code is `OutcomeUnknown`.
  */
 export async function callAdmin(
@@ -42,6 +43,7 @@ export async function callAdmin(
   const call = new Call(core, `admin ${name}`, options);
   let asked = options;
   let redirects = 0;
+  let refusals = 0;
   call.enter();
   try {
     for (;;) {
@@ -62,12 +64,24 @@ export async function callAdmin(
         asked = { ...options, storeId: redirectStoreId };
         continue;
       }
-      throw new FlotillaError(error.code, error.message, { hint: error.hint, details: error.details });
+      const refusal = new FlotillaError(error.code, error.message, { hint: error.hint, details: error.details });
+      if (error.code !== "NoQuorum" || isAddressed(options)) throw refusal;
+      // Nothing was done: another store is about to lead the meta range, and drives placement then.
+      const { backoffMinMs, backoffMaxMs } = core.settings;
+      const waitMs = backoffMs(core.environment.random, refusals++, backoffMinMs, backoffMaxMs);
+      if (core.nowMs() + waitMs >= call.deadlineMs) throw refusal;
+      await pause(core, call, error.message, waitMs);
+      asked = options;
+      redirects = 0;
     }
   } finally {
     call.leave();
   }
 }
+
+/** Only one store's answer will do. */
+const isAddressed = ({ storeId: wanted, endpoint }: AdminOptions): boolean =>
+  wanted !== undefined || endpoint !== undefined;
 
 /** Fetches the whole map afresh, page by page; the cache takes what is newer. */
 export async function fetchRoutes(core: ClientCore, options: CallOptions): Promise<ClusterRoutes> {

@@ -330,6 +330,23 @@ describe("admin calls", () => {
     expect([error.code, error.message, error.hint, error.details]).toEqual(["Refused", "nope", "do not", { a: 1 }]);
   });
 
+  it("wait while nobody drives placement, and say so when their time is up", async () => {
+    const { client, cluster, run, failure } = harness();
+    const nobody = new Error("no placement driver is known", { cause: { code: "NoQuorum" } });
+    let asked = 0;
+    cluster.admin = () => {
+      asked++;
+      return cluster.world.nowMs < 3_000 ? nobody : "done";
+    };
+    expect(await run(client.admin("change"))).toBe("done");
+    expect(asked).toBeLessThan(50);
+    cluster.admin = () => nobody;
+    const error = await failure(client.admin("change", null, { timeoutMs: 2_000 }));
+    expect([error.code, error.message, error.retryable]).toEqual(["NoQuorum", nobody.message, true]);
+    // One store says what it knows itself.
+    expect((await failure(client.admin("change", null, { storeId: 1, timeoutMs: 600_000 }))).code).toBe("NoQuorum");
+  });
+
   it("follow a store that names another one, and come back when that one is gone", async () => {
     const { client, cluster, run } = harness();
     let named = 3;

@@ -299,10 +299,9 @@ export class FakeCluster {
       case "admin": {
         const result = this.admin(store, message.name, message.arguments);
         const failed = result instanceof Error;
-        const details = failed ? ((result.cause ?? { a: 1 }) as Record<string, unknown>) : {};
-        const error = failed
-          ? { code: "Refused" as ErrorCode, message: result.message, hint: "do not", details }
-          : undefined;
+        const cause = failed ? ((result.cause ?? { a: 1 }) as { readonly code?: ErrorCode }) : {};
+        const { code = "Refused", ...details } = cause;
+        const error = failed ? { code, message: result.message, hint: "do not", details } : undefined;
         this.send(store, stream, {
           type: "admin-response",
           requestId: message.requestId,

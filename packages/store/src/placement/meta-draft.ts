@@ -22,8 +22,17 @@ import {
 import type { CounterName } from "./meta-records.ts";
 import type { IdBlock, MetaState } from "./meta-state.ts";
 
-/** Ids taken with one write; what a driver leaves of them is lost. */
-const idBlockLength = 1000;
+/**
+ * Ids taken with one write; what a driver leaves of them is lost. Stores and nodes are called by their ids, and none comes
+ * without a write of its own.
+ */
+const idBlockLength: Readonly<Record<Exclude<CounterName, "directory">, number>> = {
+  store: 1,
+  node: 1,
+  range: 1000,
+  replica: 1000,
+  operator: 1000,
+};
 /** Ended operators that are kept. */
 const endedMax = 1000;
 
@@ -53,7 +62,7 @@ export class MetaDraft implements IdSource {
   /** Never given out before, and never again: a block is in the meta range before, or with, the first use of it. */
   nextId(name: Exclude<CounterName, "directory">): number {
     let block = this.#ids.get(name) ?? this.meta.ids.get(name) ?? { next: 1, end: 1 };
-    if (block.next === block.end) block = { next: block.next, end: block.next + idBlockLength };
+    if (block.next === block.end) block = { next: block.next, end: block.next + idBlockLength[name] };
     this.#ids.set(name, { next: block.next + 1, end: block.end });
     return block.next;
   }
