@@ -332,6 +332,31 @@ describe("range check", () => {
     expect(odd.keys).toBe(39);
   });
 
+  test("compares whoever are the members in the end, when they change meanwhile", async () => {
+    const cluster = await TestCluster.start({ stores: 5, replicas: 3 });
+    await cluster.runFor(2500);
+    await quiet(cluster);
+    const client = await cluster.connect(await cluster.leader(firstRange));
+    await cluster.fill(client, 40, 300, { number: 1 });
+    let compared = 0;
+    for (let i = 0; i < 6; i++) {
+      const { replicas } = (await ranges(cluster)).find(({ rangeId }) => rangeId === firstRange)!;
+      const members = replicas.map(({ storeId }) => storeId);
+      const to = cluster.stores.map(({ number }) => number).find((number) => !members.includes(number))!;
+      const order = { rangeId: firstRange, from: members[i % members.length], to };
+      const { operatorIds } = await asked<{ operatorIds: number[] }>(cluster, "range-move", order);
+      for (;;) {
+        const [found] = await check(cluster, { rangeId: firstRange });
+        expect(found).toMatchObject({ equal: true });
+        expect(found!.replicas.map(({ keys }) => keys)).toEqual(found!.replicas.map(() => 40));
+        compared++;
+        const { state } = await asked<{ state: string }>(cluster, "operator-show", { operatorId: operatorIds[0] });
+        if (state !== "running") break;
+      }
+    }
+    expect(compared).toBeGreaterThan(6);
+  });
+
   test("says so when a replica cannot be compared", async () => {
     const cluster = await TestCluster.start();
     await cluster.runFor(2500);

@@ -1,10 +1,14 @@
 /** The placement driver's side of `range check`: asks all members for their hashes, and compares those of one index. */
 import { Failure } from "@flotilla/base";
-import type { Environment, RangeDescriptor, StoreId } from "@flotilla/base";
+import type { Environment, Epoch, RangeDescriptor, RangeId, StoreId } from "@flotilla/base";
 import type { ReplicaHash, ReplicaHashRequest } from "@flotilla/transport";
 
-const tries = 3;
+/** With the same members, and with others each time. */
+const triesMax = 3;
+const changesMax = 10;
 const answerMsMax = 15_000;
+/** How often it is looked whether the members that were asked are the members still. */
+const lookMs = 500;
 /** Ranges that are checked at once. */
 const rangesAtOnce = 8;
 const requestsMax = 64;
@@ -52,36 +56,65 @@ export class RangeChecks {
     if (asked.hashes.size === asked.expected) asked.done();
   }
 
-  async check(ranges: readonly RangeDescriptor[]): Promise<CheckedRange[]> {
-    const checked: CheckedRange[] = [];
+  /** `current`: the range as it is now; undefined when it is no more. */
+  async check(
+    ranges: readonly RangeId[],
+    current: (id: RangeId) => RangeDescriptor | undefined,
+  ): Promise<CheckedRange[]> {
+    const checked: (CheckedRange | undefined)[] = [];
     let next = 0;
     const work = async (): Promise<void> => {
-      for (let at = next++; at < ranges.length; at = next++) checked[at] = await this.#checkOne(ranges[at]!);
+      for (let at = next++; at < ranges.length; at = next++) {
+        const id = ranges[at]!;
+        checked[at] = await this.#checkOne(() => current(id));
+      }
     };
     await Promise.all(Array.from({ length: rangesAtOnce }, work));
-    return checked;
+    return checked.filter((range) => range !== undefined);
   }
 
-  async #checkOne(descriptor: RangeDescriptor): Promise<CheckedRange> {
-    for (let i = 1; ; i++) {
-      const { hashes, reached } = await this.#ask(descriptor);
+  /** Undefined: it was merged away meanwhile. */
+  async #checkOne(current: () => RangeDescriptor | undefined): Promise<CheckedRange | undefined> {
+    let changes = 0;
+    for (let tries = 1; ; tries++) {
+      const descriptor = current();
+      if (descriptor === undefined) return undefined;
+      const isChanged = (): boolean => !sameEpoch(current()?.epoch, descriptor.epoch);
+      const { hashes, reached, wanted } = await this.#ask(descriptor, isChanged);
       const result = compared(descriptor, hashes);
+      if (result.equal === null && isChanged() && changes++ < changesMax) {
+        tries = 0;
+        continue;
+      }
       // Again only when whoever can be reached was not taken at one moment.
-      if (result.equal !== null || hashes.size < reached || i === tries) return result;
-      if (reached < descriptor.replicas.length && result.replicas.filter(isHashed).length === reached) return result;
+      if (result.equal !== null || hashes.size < reached || tries === triesMax) return result;
+      if (reached < wanted && result.replicas.filter(isHashed).length === reached) return result;
     }
   }
 
-  async #ask({ rangeId, replicas }: RangeDescriptor): Promise<{
+  async #ask(
+    descriptor: RangeDescriptor,
+    isChanged: () => boolean,
+  ): Promise<{
     readonly hashes: ReadonlyMap<number, ReplicaHash>;
     readonly reached: number;
+    readonly wanted: number;
   }> {
+    const { rangeId } = descriptor;
+    const replicas = descriptor.replicas.filter(isCompared);
+    const { scheduler, clock } = this.#host.environment;
     if (this.#asked.size >= requestsMax) throw new Failure("Busy", "too many ranges are being checked");
     const requestId = ++this.#requestId;
     const hashes = new Map<number, ReplicaHash>();
     let reached = 0;
     await new Promise<void>((done) => {
-      const timer = this.#host.environment.scheduler.after(answerMsMax, done);
+      const endMs = clock.monotonicMs() + answerMsMax;
+      const look = (): void => {
+        // Who is a member no longer may not answer, and who has become one was not asked.
+        if (clock.monotonicMs() >= endMs || isChanged()) done();
+        else timer = scheduler.after(lookMs, look);
+      };
+      let timer = scheduler.after(lookMs, look);
       const all = (): void => {
         timer.cancel();
         done();
@@ -95,16 +128,19 @@ export class RangeChecks {
       if (reached === 0) all();
     });
     this.#asked.delete(requestId);
-    return { hashes, reached };
+    return { hashes, reached, wanted: replicas.length };
   }
 }
 
+/** A learner is being filled; it is nobody's copy yet. */
+const isCompared = ({ role }: RangeDescriptor["replicas"][number]): boolean => role !== "learner";
+const sameEpoch = (a: Epoch | undefined, b: Epoch): boolean => a?.bounds === b.bounds && a.members === b.members;
 const isHashed = ({ checksum }: CheckedRange["replicas"][number]): boolean => checksum !== null;
 
 function compared({ rangeId, replicas }: RangeDescriptor, hashes: ReadonlyMap<number, ReplicaHash>): CheckedRange {
   let appliedIndex: number | null = null;
   for (const { index } of hashes.values()) appliedIndex = Math.max(appliedIndex ?? 0, index);
-  const rows = replicas.map(({ replicaId, storeId }) => {
+  const rows = replicas.filter(isCompared).map(({ replicaId, storeId }) => {
     const hash = hashes.get(replicaId);
     if (hash === undefined || hash.index !== appliedIndex) return { storeId, checksum: null, keys: null, bytes: null };
     const { checksum, keys, bytes } = hash;

@@ -181,9 +181,9 @@ export class AdminService {
   async #rangeCheck(given: AdminArguments): Promise<unknown> {
     const only = given.has("rangeId") ? rangeId(given.id("rangeId")) : undefined;
     const { map } = await this.#host.placement.inOffice();
-    const ranges = map.all().filter((range) => only === undefined || range.rangeId === only);
-    if (only !== undefined && ranges.length === 0) throw unknownRange(only);
-    return { ranges: await this.#host.placement.checks.check(ranges) };
+    if (only !== undefined && map.get(only) === undefined) throw unknownRange(only);
+    const ranges = only === undefined ? map.all().map((range) => range.rangeId) : [only];
+    return { ranges: await this.#host.placement.checks.check(ranges, (id) => map.get(id)) };
   }
 
   async #storeShow(given: AdminArguments): Promise<unknown> {
