@@ -323,7 +323,7 @@ test(
 );
 
 test(
-  "the runbook for a lost majority lets the ranges go on with what is left, and a new node takes part",
+  "the runbook for a lost majority lets the ranges go on with what is left, and two new nodes make them whole",
   { timeout: testMsMax },
   async () => {
     const { cluster, shell, at, endpoints, is, same } = await started();
@@ -340,14 +340,19 @@ test(
     await shell.block("lost-majority 1", all);
     await shell.block("lost-majority 2", all);
     await same();
-    shell.service("lost-majority 3", all);
-    await is(4, "live");
+    for (const node of [4, 5]) {
+      shell.service("lost-majority 3", { ...all, ...at(node) });
+      await is(node, "live");
+    }
     await until(
-      "the new node takes part",
-      async () => (await cluster.ranges()).every(({ replicas }) => replicas.length >= 2),
+      "every range has three replicas again",
+      async () =>
+        (await cluster.ranges()).every(
+          ({ replicas }) => replicas.every(({ role }) => role === "voter") && replicas.length === 3,
+        ),
       60_000,
     );
-    expect(endpoints(2, 3)).toBe(`${at(1).ADDRESS},${at(4).ADDRESS}`);
+    expect(endpoints(2, 3)).toBe([1, 4, 5].map((node) => at(node).ADDRESS).join(","));
     await same();
   },
 );
