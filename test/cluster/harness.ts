@@ -53,7 +53,7 @@ export interface RangeRow {
   /** First key; empty for the first of the user's ranges, and for the meta range. */
   readonly start: string;
   readonly leaderStoreId: number | null;
-  readonly replicas: readonly { readonly storeId: number; readonly state: string | null }[];
+  readonly replicas: readonly { readonly storeId: number; readonly role: string; readonly state: string | null }[];
 }
 
 /** What a process reads: all at once, or as it asks for more. */

@@ -24,34 +24,39 @@ const sleepUntil = (atMs: number): Promise<void> =>
 /** All of it is done when this resolves, at about `seconds` from now when the cluster keeps up. */
 export async function changeEverything(orders: PlacementOrders, seconds: number): Promise<Changes> {
   const changes: Changes = { splits: 0, moves: 0, transfers: 0, transfersMissed: 0, ranges: 0 };
-  const fromMs = performance.now();
-  const at = (share: number): number => fromMs + share * seconds * 1000;
   await Promise.all([
-    repeat(splitsWanted, splitsAtOnce, at, async (i) => {
+    repeat(splitsWanted, splitsAtOnce, seconds, async (i) => {
       const ranges = await orders.ranges();
       const { rangeId } = ranges[(i * 7) % ranges.length]!;
       const done = await orders.follow("range-split", { rangeId, parts: 2 });
       if (done) changes.splits++;
       return done;
     }),
-    repeat(movesWanted, 1, at, async (i) => {
+    repeat(movesWanted, 1, seconds, async (i) => {
       const done = await moveOne(orders, i);
       if (done) changes.moves++;
       return done;
     }),
-    rounds(orders, at, changes),
+    rounds(orders, timesIn(seconds), changes),
   ]);
   changes.ranges = (await orders.ranges()).length;
   return changes;
 }
 
+/** From now on. */
+function timesIn(seconds: number): (share: number) => number {
+  const fromMs = performance.now();
+  return (share) => fromMs + share * seconds * 1000;
+}
+
 /** `times` successes, evenly over the time. */
-async function repeat(
+export async function repeat(
   times: number,
   atOnce: number,
-  at: (share: number) => number,
+  seconds: number,
   change: (attempt: number) => Promise<boolean>,
 ): Promise<void> {
+  const at = timesIn(seconds);
   let begun = 0;
   let tries = 0;
   const worker = async (): Promise<void> => {

@@ -5,6 +5,7 @@ export interface RangeRow {
   readonly rangeId: number;
   readonly start: string;
   readonly sizeBytes: number | null;
+  readonly writesPerSecond: number | null;
   readonly leaderStoreId: number | null;
   readonly replicas: readonly { readonly storeId: number; readonly role: string }[];
 }

@@ -1,6 +1,7 @@
 /** One pass over a cluster state, so that every decision of a round finds what it needs without another pass. */
 import { noStore } from "@flotilla/base";
 import type { Key, RangeId, ReplicaId, StoreId } from "@flotilla/base";
+import type { SplitPart } from "@flotilla/transport";
 import type { ClusterState, RangeState, StoreState } from "./cluster-state.ts";
 import { loadUnits } from "./load-balance.ts";
 import type { Operator, OperatorGoal } from "./operator.ts";
@@ -38,8 +39,10 @@ export interface ClusterIndex {
   readonly movedMs: ReadonlyMap<ReplicaId, number>;
   /** When the range's leader last moved for load. */
   readonly ledForLoadMs: ReadonlyMap<RangeId, number>;
-  /** When the range was last split, merged, or made by a split. */
-  readonly reshapedMs: ReadonlyMap<RangeId, number>;
+  /** When the range was last split, or made by a split. */
+  readonly splitMs: ReadonlyMap<RangeId, number>;
+  /** When the range last took another one in. */
+  readonly mergedMs: ReadonlyMap<RangeId, number>;
   /** Ranges by where they begin; made when it is asked for. */
   readonly byStart: () => ReadonlyMap<Key, RangeState>;
   /** When an operator of that kind on the range last failed. */
@@ -75,7 +78,8 @@ export function indexCluster(state: ClusterState): ClusterIndex {
   const operators = new Map<RangeId, Operator>();
   const moved = new Map<ReplicaId, number>();
   const ledForLoad = new Map<RangeId, number>();
-  const reshaped = new Map<RangeId, number>();
+  const split = new Map<RangeId, number>();
+  const merged = new Map<RangeId, number>();
   const failed = {
     members: new Map<RangeId, number>(),
     leader: new Map<RangeId, number>(),
@@ -86,15 +90,16 @@ export function indexCluster(state: ClusterState): ClusterIndex {
     const { goal, source, rangeId, endedMs } = operator;
     if (goal.kind === "move" || goal.kind === "repair") noteLatest(moved, goal.replicaId, endedMs);
     if (source === "balance-load") noteLatest(ledForLoad, rangeId, endedMs);
-    if (operator.state === "done") noteReshaped(operator, reshaped);
+    if (goal.kind === "split") noteSplit(operator, goal.parts, ranges, split);
+    if (goal.kind === "merge" && operator.state === "done") noteLatest(merged, rangeId, endedMs);
+    if (goal.kind === "merge") for (const { replicaId } of goal.moves) noteLatest(moved, replicaId, endedMs);
     if (operator.state === "failed" || operator.state === "timed-out")
       noteLatest(failed[changeKind(goal)], rangeId, endedMs);
   }
   for (const operator of state.operators) {
     operators.set(operator.rangeId, operator);
     if (operator.goal.kind === "merge") operators.set(operator.goal.rightRangeId, operator);
-    const range = ranges.get(operator.rangeId);
-    if (range !== undefined) foresee(operator, range, stores);
+    foreseeOperator(operator, ranges, stores);
   }
   const usable = [...stores.values()].filter(({ store }) => store.membership === "active" && store.health === "live");
   const nodesUsable = new Set(usable.map(({ node }) => node)).size;
@@ -102,14 +107,21 @@ export function indexCluster(state: ClusterState): ClusterIndex {
   let starts: Map<Key, RangeState> | undefined;
   const byStart = (): Map<Key, RangeState> =>
     (starts ??= new Map(state.ranges.map((range) => [range.descriptor.start, range])));
-  const times = { movedMs: moved, ledForLoadMs: ledForLoad, reshapedMs: reshaped, failedMs: failed };
+  const times = { movedMs: moved, ledForLoadMs: ledForLoad, splitMs: split, mergedMs: merged, failedMs: failed };
   return { state, stores, ranges, operators, nodesUsable, crowdingMin, byStart, ...times };
 }
 
-function noteReshaped({ rangeId, goal, endedMs }: Operator, reshaped: Map<RangeId, number>): void {
-  if (goal.kind !== "split" && goal.kind !== "merge") return;
-  noteLatest(reshaped, rangeId, endedMs);
-  if (goal.kind === "split") for (const part of goal.parts) noteLatest(reshaped, part.rangeId, endedMs);
+/** Also of one that did not come to its end: some of its parts may be there. */
+function noteSplit(
+  { rangeId, state, endedMs }: Operator,
+  parts: readonly SplitPart[],
+  ranges: ReadonlyMap<RangeId, RangeState>,
+  split: Map<RangeId, number>,
+): void {
+  const made = parts.filter((part) => ranges.has(part.rangeId));
+  if (made.length === 0 && state !== "done") return;
+  noteLatest(split, rangeId, endedMs);
+  for (const part of made) noteLatest(split, part.rangeId, endedMs);
 }
 
 /** Only a bound from below, by zones alone: with three members in two zones two of them share one. */
@@ -127,6 +139,18 @@ function noteLatest<Id>(map: Map<Id, number>, id: Id, atMs: number): void {
 }
 
 /** Counts as if the operator had ended, so that two rounds do not decide the same twice. */
+export function foreseeOperator(
+  { rangeId, goal }: Pick<Operator, "rangeId" | "goal">,
+  ranges: ReadonlyMap<RangeId, RangeState>,
+  stores: ReadonlyMap<StoreId, StoreLoad>,
+): void {
+  const range = ranges.get(goal.kind === "merge" ? goal.rightRangeId : rangeId);
+  if (range === undefined) return;
+  if (goal.kind !== "merge") return foresee({ goal }, range, stores);
+  for (const move of goal.moves) foresee({ goal: { kind: "move", ...move } }, range, stores);
+}
+
+/** The same for one change of one range. */
 export function foresee(
   { goal }: Pick<Operator, "goal">,
   range: RangeState,

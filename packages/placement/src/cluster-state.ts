@@ -38,6 +38,8 @@ export interface RangeState {
   readonly leader: StoreId;
   readonly term: Term;
   readonly sizeBytes: number;
+  /** False: `sizeBytes` is a part of it, by a leader that has not measured the range with these bounds yet. */
+  readonly sizeKnown: boolean;
   readonly writesPerSecond: number;
   readonly readsPerSecond: number;
   readonly load: LoadReport;
@@ -68,6 +70,8 @@ export interface ClusterState {
   readonly paused: ReadonlySet<SchedulerName>;
   /** Keys with one of these prefixes stay in one range. */
   readonly colocatedPrefixes: readonly Key[];
+  /** Ranges that begin where an administrator wanted it, or where the cluster was founded: none merges by itself with its left. */
+  readonly keptRanges: ReadonlySet<RangeId>;
   readonly settings: PlacementSettings;
 }
 

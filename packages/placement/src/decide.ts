@@ -1,6 +1,6 @@
 /** One round of the placement driver: what should be begun now, and why. Linear in the number of ranges. */
 import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
-import { foresee } from "./cluster-index.ts";
+import { foreseeOperator } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import { balanceLeaders } from "./leader-balance.ts";
 import type { LedRange } from "./leader-balance.ts";
@@ -29,11 +29,12 @@ export function decide(index: ClusterIndex): Decision[] {
   const { settings, operators, paused } = index.state;
   const own = operators.filter(({ source }) => source !== "admin").length;
   const free = Math.max(0, settings.operatorsMax - own);
+  const merging = operators.filter(({ source, goal }) => source !== "admin" && goal.kind === "merge").length;
   const budget: Budget = {
     moves: Math.min(free, settings.movesPerRoundMax),
     transfers: settings.leaderTransfersPerRoundMax,
     splits: Math.min(free, settings.splitsPerRoundMax),
-    merges: Math.min(free, settings.mergesPerRoundMax),
+    merges: Math.min(free, settings.mergesPerRoundMax, settings.mergesMax - merging),
     searches: settings.searchesPerRoundMax,
   };
   const decisions: Decision[] = [];
@@ -43,7 +44,7 @@ export function decide(index: ClusterIndex): Decision[] {
     decisions.push(decision);
     decided.set(decision.rangeId, asOperator(decision));
     if (decision.goal.kind === "merge") decided.set(decision.goal.rightRangeId, asOperator(decision));
-    foresee(decision, index.ranges.get(decision.rangeId)!, index.stores);
+    foreseeOperator(decision, index.ranges, index.stores);
   };
   decideNeeds(view, budget, take);
   // Even counts are worth nothing while ranges lack replicas: the same snapshots are needed for those.

@@ -3,6 +3,7 @@ import type { RangeId } from "@flotilla/base";
 import type { ClusterIndex } from "./cluster-index.ts";
 import { judgeLeaderBalance } from "./decide.ts";
 import { judgeLoadBalance } from "./load-balance.ts";
+import { judgeMerges } from "./merge-rules.ts";
 import type { OperatorGoal } from "./operator.ts";
 import { rangeRules } from "./range-rules.ts";
 import type { RangeRule } from "./range-rules.ts";
@@ -16,7 +17,7 @@ export interface ExplainLine {
 }
 
 const explainedRules: readonly RangeRule[] = [
-  ...rangeRules,
+  ...rangeRules.map((rule) => (rule.name === "merge" ? { ...rule, judge: judgeMerges } : rule)),
   {
     name: "balance-replicas",
     scheduler: "balance-replicas",
@@ -52,7 +53,9 @@ export function explainRange(id: RangeId, index: ClusterIndex): ExplainLine[] | 
     if (verdict === undefined) lines.push({ rule: name, verdict: "fine", text: fine });
     else if ("blocked" in verdict) lines.push({ rule: name, verdict: "blocked", text: verdict.blocked });
     else {
-      const text = `${goalText(verdict.decision.goal)}: ${verdict.decision.reason}`;
+      const { decision } = verdict;
+      const whose = decision.rangeId === id ? "" : `range ${decision.rangeId}: `;
+      const text = `${whose}${goalText(decision.goal)}: ${decision.reason}`;
       const paused = scheduler !== undefined && index.state.paused.has(scheduler);
       lines.push({ rule: name, verdict: paused ? "paused" : "acts", text });
     }

@@ -54,6 +54,24 @@ export function notUp(left: RangeState, right: RangeState, index: ClusterIndex):
   return undefined;
 }
 
+/** A store that the gathering needs: repair waits for the merge to end, for it is the only operator on both ranges. */
+export function storeLost(
+  { moves }: MergeGoal,
+  left: RangeState,
+  right: RangeState,
+  { stores, state }: ClusterIndex,
+): string | undefined {
+  const { storeDeadMs, storeDownMs } = state.settings;
+  for (const { storeId } of [...left.descriptor.replicas, ...right.descriptor.replicas]) {
+    const store = stores.get(storeId)?.store;
+    // Where a replica is to be made nothing is there yet that is worth waiting for.
+    const patienceMs = moves.some(({ to }) => to === storeId) ? storeDeadMs : storeDownMs;
+    if (store === undefined || store.downMs < patienceMs) continue;
+    return `store ${storeId} has not been heard of for ${Math.round(store.downMs / 1000)} s`;
+  }
+  return undefined;
+}
+
 const pairs = (left: RangeState, right: RangeState): ReplicaPair[] =>
   right.descriptor.replicas.map(({ replicaId, storeId }) => ({
     left: memberOn(left.descriptor, storeId)!.replicaId,

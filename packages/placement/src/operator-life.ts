@@ -4,7 +4,16 @@ import type { Key, RangeDescriptor } from "@flotilla/base";
 import type { OperatorStep, SplitPart, StepAction, StepOutcome } from "@flotilla/transport";
 import type { ClusterIndex } from "./cluster-index.ts";
 import type { IdSource, RangeState } from "./cluster-state.ts";
-import { apart, mergeBroken, mergeOutcome, moveGoalOf, notUp, rightOf, unmergeStep } from "./merge-operator.ts";
+import {
+  apart,
+  mergeBroken,
+  mergeOutcome,
+  moveGoalOf,
+  notUp,
+  rightOf,
+  storeLost,
+  unmergeStep,
+} from "./merge-operator.ts";
 import type { MergeGoal } from "./merge-operator.ts";
 import { isEnded } from "./operator.ts";
 import type { Decision, Operator, OperatorGoal } from "./operator.ts";
@@ -117,6 +126,9 @@ function advanceMerge(operator: Operator, goal: MergeGoal, left: RangeState, ind
   if (broken !== undefined) return give("failed", broken);
   const steps = operatorSteps(operator, left, index);
   const { nowMs, settings } = index.state;
+  // Nobody serves a sealed range: there is no waiting for a member that may be long in coming back.
+  const lost = goal.phase === "seal" ? notUp(left, right, index) : storeLost(goal, left, right, index);
+  if (lost !== undefined) return give("failed", lost);
   if (nowMs >= operator.deadlineMs) return give("timed-out", `not done in time: ${waitingFor(steps)}`);
   if (goal.phase === "gather" && apart(left, right) === undefined && notUp(left, right, index) === undefined) {
     // From here on clients wait: for as long as that may take, and no longer.

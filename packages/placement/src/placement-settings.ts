@@ -18,8 +18,10 @@ export interface PlacementSettings {
   readonly balanceLoadPercent: number;
   /** Two neighbours smaller than this, and together at most half of `splitBytes`, become one range; 0 = none do by themselves. */
   readonly mergeBytes: number;
-  /** A range that was split, or merged, is not merged by itself for this long. */
+  /** A range that was split, or made by a split, is not merged by itself for this long. */
   readonly mergeCooldownMs: number;
+  /** A range that took another one in takes the next one in no earlier: until then its clients know where it is. */
+  readonly mergePauseMs: number;
   /** From when a range may be sealed until it is merged, or the merge given up: nobody is served meanwhile. */
   readonly mergeTimeoutMs: number;
   /** Most parts that one split makes. */
@@ -34,6 +36,8 @@ export interface PlacementSettings {
   readonly leaderTransfersPerRoundMax: number;
   readonly splitsPerRoundMax: number;
   readonly mergesPerRoundMax: number;
+  /** Merges under way at once, those asked for by an administrator apart. */
+  readonly mergesMax: number;
   /** Ranges for which each rule seeks a place in vain in one round; the next round goes on behind them. */
   readonly searchesPerRoundMax: number;
   /**
@@ -65,8 +69,9 @@ export const defaultPlacementSettings: PlacementSettings = {
   splitBytesPerSecond: 0,
   splitLoopPercent: 0,
   balanceLoadPercent: 0,
-  mergeBytes: 0,
+  mergeBytes: 32 * 1024 * 1024,
   mergeCooldownMs: 600_000,
+  mergePauseMs: 5_000,
   mergeTimeoutMs: 10_000,
   splitPartsMax: 8,
   snapshotsReceivingPerStoreMax: 2,
@@ -76,6 +81,7 @@ export const defaultPlacementSettings: PlacementSettings = {
   leaderTransfersPerRoundMax: 8,
   splitsPerRoundMax: 4,
   mergesPerRoundMax: 2,
+  mergesMax: 4,
   searchesPerRoundMax: 1_000,
   balanceShare: 0.05,
   moveCooldownMs: 600_000,

@@ -181,6 +181,26 @@ describe("a merge", () => {
     expect(startOperator(other, 8, index, testIds())).toBe("operator 7 works on range 3");
   });
 
+  test("is given up when a member goes down while it may be sealed, or for long while it is gathered", () => {
+    const sealing = advanceOperator(begin(base.ranges, indexCluster(base)), indexCluster(base)).operator;
+    const down = parseState([...stores, "range 2 1* 2 3! end=m", "range 3 1 2* 3 start=m"]);
+    const given = advanceOperator(sealing, indexCluster(down));
+    expect(given.operator).toMatchObject({ state: "cancelling", endsAs: "failed" });
+    expect(given.step).toMatchObject({ rangeId: 2, action: { kind: "cancel-merge", rightRangeId: 3 } });
+    const away = (seconds: number, store: number): ClusterState =>
+      parseState([
+        ...[1, 2, 3, 4].map((id) => `store ${id}${id === store ? ` down=${seconds}` : ""}`),
+        "range 2 1* 2 3 end=m",
+        "range 3 1 2* 4 start=m",
+      ]);
+    const gathering = begin(away(0, 1).ranges, indexCluster(away(0, 1)));
+    const stateAt = (seconds: number, store: number): string =>
+      advanceOperator(gathering, indexCluster(away(seconds, store))).operator.state;
+    expect([stateAt(200, 1), stateAt(300, 1)]).toEqual(["running", "failed"]);
+    expect([stateAt(200, 4), stateAt(300, 4)]).toEqual(["running", "failed"]);
+    expect([stateAt(9, 3), stateAt(10, 3)]).toEqual(["running", "failed"]);
+  });
+
   test("has this record", () => {
     const operator = begin(base.ranges, indexCluster(base));
     expect(decodeOperator(encodeOperator(operator))).toEqual(operator);
@@ -199,7 +219,7 @@ describe("merging by itself", () => {
 
   test("joins small neighbours, no range twice in one round", () => {
     expect(decided(...small)).toEqual(["3+4"]);
-    expect(decide(indexCluster(parseState([...stores, ...small])))).toEqual([]);
+    expect(decided("set mergeBytes 0", ...small)).toEqual([]);
   });
 
   test("leaves alone what is large, what was reshaped a moment ago, and what co-location keeps apart", () => {

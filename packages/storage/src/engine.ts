@@ -20,6 +20,8 @@ export interface Engine {
   unsettledFiles(): Promise<readonly string[]>;
   /** Asks the engine to make everything written durable. That it resolves proves nothing; ask `unsettledFiles`. */
   settle(): Promise<void>;
+  /** Drops what deletes and newer records of the interval hide. Takes as long as reading all of it; reads and writes go on. */
+  compact(start: Uint8Array, end: Uint8Array): Promise<void>;
   /** Rough size on disk of an interval, bytes. */
   approximateBytes(start: Uint8Array, end: Uint8Array): Promise<number>;
   /** How far compaction is behind: LevelDB stops at 12. */

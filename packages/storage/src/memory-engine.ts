@@ -87,6 +87,12 @@ export class MemoryEngine implements Engine {
     });
   }
 
+  async compact(): Promise<void> {
+    this.#life.check();
+    // Nothing hidden is kept here.
+    await this.#turn();
+  }
+
   async approximateBytes(start: Uint8Array, end: Uint8Array): Promise<number> {
     this.#life.check();
     let total = 0;

@@ -1,6 +1,6 @@
 /**
- * What a store does twice a second beside its rounds: what is idle or silent is closed, free space is looked at, and the
- * log is freed of what the engine has. Each chore waits for its own disk only.
+ * What a store does twice a second beside its rounds: what is idle or silent is closed, free space is looked at, the
+ * log is freed of what the engine has, and the engine of what was deleted. Each chore waits for its own disk only.
  */
 import type { Environment, Files, Timer } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
@@ -14,6 +14,7 @@ import type { Replica } from "./replica/replica.ts";
 import type { SnapshotService } from "./snapshot/snapshot-service.ts";
 
 const periodMs = 500;
+const flushedWithinMs = 30_000;
 
 export interface HousekeepingHost {
   readonly environment: Environment;
@@ -63,8 +64,10 @@ export class Housekeeping {
     this.#host.clients.tick();
     this.#host.snapshots.tick();
     this.#chore("space", () => this.#lookAtSpace());
-    this.#chore("sizes", () => this.#host.meters.measure(this.#host.replicas.values()));
+    this.#chore("sizes", () => this.#host.meters.measure(this.#host.replicas));
     this.#chore("log", () => this.#freeLog());
+    this.#chore("flush", () => this.#flushOld());
+    this.#chore("deleted", () => this.#host.flusher.deleted.look());
   }
 
   #chore(name: string, run: () => Promise<void>): void {
@@ -83,6 +86,12 @@ export class Housekeeping {
     const { files, disk, handOver, intake } = this.#host;
     disk.note(await files.freeBytes());
     if (!intake.mayLead && !this.#stopped) handOver.start();
+  }
+
+  /** A store that hardly writes flushes by time: what it has in its log a restart would have to apply again. */
+  async #flushOld(): Promise<void> {
+    const { flusher, disk } = this.#host;
+    if (flusher.restedMs >= flushedWithinMs && !disk.full) await flusher.flush();
   }
 
   async #freeLog(): Promise<void> {

@@ -51,6 +51,7 @@ export class RangeMeters {
 
   of(replica: Replica): {
     readonly sizeBytes: number;
+    readonly sizeKnown: boolean;
     readonly writesPerSecond: number;
     readonly readsPerSecond: number;
     readonly bytesPerSecond: number;
@@ -61,7 +62,8 @@ export class RangeMeters {
     // Right behind a split the last size and load would be those of both halves, and the range be split again.
     const known = meter?.bounds === replica.descriptor.epoch.bounds;
     const sizeBytes = known ? meter.sizeBytes : this.#aboveTables(replica);
-    return { sizeBytes, writesPerSecond, readsPerSecond, bytesPerSecond, load: known ? meter.load.report() : noLoad };
+    const load = known ? meter.load.report() : noLoad;
+    return { sizeBytes, sizeKnown: known, writesPerSecond, readsPerSecond, bytesPerSecond, load };
   }
 
   /** What is not in the engine's tables yet. */
@@ -86,11 +88,12 @@ export class RangeMeters {
     Object.assign(meter, { atMs: now, writes, reads, bytes, loopMs });
   }
 
-  async measure(replicas: Iterable<Replica>): Promise<void> {
+  async measure(replicas: ReadonlyMap<number, Replica>): Promise<void> {
     const withSizes = this.#rounds++ % sizeEveryRounds === 0;
     const now = this.#environment.clock.monotonicMs();
     let total = 0;
-    for (const replica of replicas) {
+    for (const id of this.#meters.keys()) if (!replicas.has(id)) this.#meters.delete(id);
+    for (const replica of replicas.values()) {
       let meter = this.#meters.get(replica.rangeId);
       if (meter === undefined) {
         const { writes, reads, bytes, loopMs } = replica.load;

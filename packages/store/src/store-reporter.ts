@@ -88,12 +88,14 @@ export class StoreReporter {
 
   range(replica: Replica): RangeReport {
     const status = replica.node.status();
-    const { sizeBytes, writesPerSecond, readsPerSecond, bytesPerSecond, load } = this.#dependencies.meters.of(replica);
+    const { sizeBytes, sizeKnown, writesPerSecond, readsPerSecond, bytesPerSecond, load } =
+      this.#dependencies.meters.of(replica);
     return {
       descriptor: replica.descriptor,
       term: status.term,
       leaderStoreId: this.#options.storeId,
       sizeBytes,
+      sizeKnown,
       keys: null,
       writesPerSecond,
       readsPerSecond,

@@ -48,6 +48,8 @@ export interface StoreSettings {
   readonly balanceLoadPercent: number;
   /** Neighbours smaller than this, and together at most half of `splitBytes`, become one range; 0 = none do by themselves. */
   readonly mergeBytes: number;
+  /** A range that was split, or made by a split, is not merged by itself for this long. */
+  readonly mergeCooldownMs: number;
   /** Replicas that a store may be receiving, and sending, at once for repair and balance. */
   readonly snapshotsPerStoreMax: number;
   /** Operators that the placement driver has under way at once, those of administrators apart. */
@@ -87,7 +89,8 @@ export const defaultStoreSettings: StoreSettings = {
   splitBytesPerSecond: 0,
   splitLoopPercent: 0,
   balanceLoadPercent: 0,
-  mergeBytes: 0,
+  mergeBytes: 32 * MiB,
+  mergeCooldownMs: 600_000,
   snapshotsPerStoreMax: 2,
   operatorsMax: 64,
   diskFreeBytesMin: 256 * MiB,

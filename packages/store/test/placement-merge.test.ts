@@ -187,3 +187,55 @@ describe("a merge that is asked for", () => {
     expect(await refusal({ rangeId: 3, rightRangeId: 4 })).toContain("works on range 3");
   });
 });
+
+describe("merging by itself", () => {
+  const settings = { mergeBytes: 1024 * 1024, mergeCooldownMs: 0 };
+  const bounds = ["b", "d", "f", "h", "j", "l", "n", "p", "r", "t", "v"];
+  const starts = async (cluster: TestCluster): Promise<string[]> => (await ranges(cluster)).map(({ start }) => start);
+  const explained = async (cluster: TestCluster, id: number): Promise<string> => {
+    const { lines } = (await ask(cluster, "range-explain", { rangeId: id })) as {
+      lines: { rule: string; text: string }[];
+    };
+    return lines.find(({ rule }) => rule === "merge")!.text;
+  };
+
+  test("makes a dozen small ranges one, a few at a time, once nobody wants their bounds any more", async () => {
+    const cluster = await TestCluster.start({ splitAt: bounds, settings });
+    await cluster.runFor(15_000);
+    expect(await starts(cluster)).toEqual(["", ...bounds]);
+    expect(await explained(cluster, 3)).toContain(
+      "range 3 begins where it was asked for: only flotilla range merge 2 3",
+    );
+    await ask(cluster, "setting-set", { name: "keptRanges", value: [] });
+    await write(cluster, "a", "1", 1);
+    await write(cluster, "x", "2", 1);
+    let most = 0;
+    const beganMs = cluster.world.nowMs;
+    while (cluster.world.nowMs < beganMs + 60_000 && (await ranges(cluster)).length > 1) {
+      const operators = (await ask(cluster, "operator-list")) as { kind: string }[];
+      most = Math.max(most, operators.filter(({ kind }) => kind === "merge").length);
+      await cluster.runFor(100);
+    }
+    expect(cluster.world.nowMs - beganMs).toBeLessThan(60_000);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThan(5);
+    expect(await keysOf(cluster)).toEqual(["a", "x"]);
+  });
+
+  test("leaves alone what an administrator splits off, until he merges it", async () => {
+    const cluster = await TestCluster.start({ settings });
+    await cluster.runFor(3000);
+    const kept = async (): Promise<unknown> =>
+      ((await ask(cluster, "setting-get", { name: "keptRanges" })) as { value: unknown }).value;
+    const split = (await ask(cluster, "range-split", { rangeId: left, at: ["g", "p"] })) as { operatorIds: number[] };
+    expect(await ended(cluster, split.operatorIds[0]!)).toMatchObject({ state: "done" });
+    const made = (await ranges(cluster)).slice(1).map((row) => row.rangeId);
+    expect(await kept()).toEqual([...made].reverse());
+    await cluster.runFor(10_000);
+    expect(await starts(cluster)).toEqual(["", "g", "p"]);
+    const merge = (await ask(cluster, "range-merge", { rangeId: left })) as { operatorIds: number[] };
+    expect(await ended(cluster, merge.operatorIds[0]!)).toMatchObject({ state: "done" });
+    expect(await kept()).toEqual([made[1]]);
+    await expect(ask(cluster, "setting-set", { name: "keptRanges", value: ["p"] })).rejects.toThrow("InvalidArgument");
+  });
+});

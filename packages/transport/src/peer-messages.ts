@@ -124,6 +124,8 @@ export interface RangeReport {
   readonly term: Term;
   readonly leaderStoreId: StoreId;
   readonly sizeBytes: number;
+  /** False: of a range with these bounds the leader knows only what is not in the engine's tables yet. */
+  readonly sizeKnown: boolean;
   /** null = not counted. */
   readonly keys: number | null;
   readonly writesPerSecond: number;

@@ -6,7 +6,8 @@
  *     protocol 2    members of ranges change: replica-absent, replica-check, replica-verdict, store-directory, step-outcome,
  *                   replica-hash-request, replica-hash, seal-check, seal-state; more in replica-gone, store-heartbeat, store-report, operator-step and snapshot-offer
  *     protocol 3    heartbeats of groups name the term of the entry at their commit index, and say whether the leader rests;
- *                   store-heartbeat says whether the store's log hangs, store-report how much work each range is
+ *                   store-heartbeat says whether the store's log hangs, store-report how much work each range is,
+ *                   and whether its size was measured
  */
 import { keyBytesMax, messageBytesMax } from "@flotilla/base";
 

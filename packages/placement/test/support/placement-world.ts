@@ -79,6 +79,7 @@ export class PlacementWorld {
       leader: members[0]!,
       term: term(1),
       sizeBytes,
+      sizeKnown: true,
       ...rates,
       replicas: reported(replicas),
     });
@@ -98,6 +99,7 @@ export class PlacementWorld {
       recent: this.ended.filter(({ endedMs }) => this.nowMs - endedMs < 700_000),
       paused: new Set(),
       colocatedPrefixes: [],
+      keptRanges: new Set(),
       settings,
     };
   }

@@ -2,11 +2,11 @@
  * Cluster states as lines that can be read at a glance:
  *
  *     store 1 node=1 host=a zone=x down=400 free=1000 draining receiving=2     (down in s, sizes in MiB)
- *     range 2 1* 2 3~ 4! 5:learner size=100 pending start=b end=c               (* leads, ~ lags, ! is not heard)
+ *     range 2 1* 2 3~ 4! 5:learner size=100 pending start=b end=c               (* leads, ~ lags, ! is not heard; size=? not known)
  *     range 2 1* 2 3 ops=900 halves=m | useless=one_hot_key                     (load, and what its leader says of its keys)
- *     op 2 move 1>4 | op 2 repair 0>4 | op 2 split | op 2 transfer 3             (an operator under way)
+ *     op 2 move 1>4 | op 2 repair 0>4 | op 2 split | op 2 transfer 3 | op 2 merge 3 (an operator under way)
  *     failed 2 move 1>4 ago=30 | done 2 move 1>4 ago=30                          (one that ended, in s)
- *     pause repair | colocate b | replicas 1 | set retryAfterMs 5
+ *     pause repair | colocate b | keep 3 | replicas 1 | set retryAfterMs 5
  *
  * A replica's id is 10 × its range + its store, so that it can be told apart at sight.
  */
@@ -22,7 +22,7 @@ import {
   systemPrefix,
   term,
 } from "@flotilla/base";
-import type { Key, ReplicaRole } from "@flotilla/base";
+import type { Key, RangeId, ReplicaRole } from "@flotilla/base";
 import { defaultPlacementSettings, noLoad, storeHealth } from "../../src/index.ts";
 import type {
   ClusterState,
@@ -50,7 +50,9 @@ export function parseState(lines: readonly string[]): ClusterState {
   const recent: Operator[] = [];
   const paused = new Set<SchedulerName>();
   const colocatedPrefixes: Key[] = [];
-  let settings: PlacementSettings = defaultPlacementSettings;
+  const keptRanges = new Set<RangeId>();
+  // What stands in tables is small, and merges where that is the point.
+  let settings: PlacementSettings = { ...defaultPlacementSettings, mergeBytes: 0 };
   for (const line of lines) {
     const [what, ...words] = line.trim().split(/\s+/);
     if (what === "store") stores.push(parseStore(words, settings));
@@ -59,11 +61,12 @@ export function parseState(lines: readonly string[]): ClusterState {
     else if (what === "failed" || what === "done") recent.push(parseOperator(words, what, ranges, 900 + recent.length));
     else if (what === "pause") paused.add(words[0] as SchedulerName);
     else if (what === "colocate") colocatedPrefixes.push(at(words[0]!));
+    else if (what === "keep") keptRanges.add(rangeId(Number(words[0])));
     else if (what === "replicas") settings = { ...settings, replicas: Number(words[0]) };
     else if (what === "set") settings = { ...settings, [words[0]!]: Number(words[1]) };
     else throw new Error(`what is "${line}"?`);
   }
-  return { nowMs, stores, ranges, operators, recent, paused, colocatedPrefixes, settings };
+  return { nowMs, stores, ranges, operators, recent, paused, colocatedPrefixes, keptRanges, settings };
 }
 
 function named(words: readonly string[]): (name: string) => string | undefined {
@@ -116,7 +119,8 @@ function parseRange(words: readonly string[]): RangeState {
     descriptor: { rangeId: rangeId(id), start, end, epoch: { bounds: 1, members: 1 }, replicas: members },
     leader,
     term: term(3),
-    sizeBytes: Number(value("size") ?? 10) * MiB,
+    sizeBytes: value("size") === "?" ? 0 : Number(value("size") ?? 10) * MiB,
+    sizeKnown: value("size") !== "?",
     writesPerSecond: 0,
     readsPerSecond: 0,
     load: {
@@ -132,12 +136,26 @@ function parseRange(words: readonly string[]): RangeState {
 
 function parseGoal(range: number, kind: string, rest: string | undefined): OperatorGoal {
   if (kind === "split") return { kind, count: 2, keys: [], prefixes: [], parts: [] };
+  if (kind === "merge") return mergeOf(Number(rest));
   const [from, to] = (rest ?? "").split(">").map(Number) as [number, number];
   const ids = { from: storeId(from), replicaId: replicaId(range * 10 + (to || from)) };
   if (kind === "move" || kind === "repair") return { kind, ...ids, to: storeId(to) };
   if (kind === "remove") return { kind: "remove-replica", ...ids };
   if (kind === "transfer") return { kind: "transfer-leader", to: storeId(from) };
   throw new Error(`what is an operator "${kind}"?`);
+}
+
+function mergeOf(right: number): OperatorGoal {
+  const seal = { index: logIndex(0), term: term(0) };
+  return {
+    kind: "merge",
+    rightRangeId: rangeId(right),
+    rightBounds: 1,
+    moves: [],
+    phase: "gather",
+    seal,
+    provenBounds: 0,
+  };
 }
 
 function parseOperator(

@@ -160,6 +160,28 @@ export const writingCases: readonly EngineCase[] = [
     },
   },
   {
+    name: "compacting an interval keeps what is there, and gives back the room of what was deleted",
+    async check(engine) {
+      const value = noise(1000);
+      const keys = Array.from({ length: 400 }, (_, i) => `k${String(i).padStart(4, "0")}`);
+      await write(engine, ...keys.map((key) => [key, value(key)] as const));
+      await engine.settle();
+      const size = (): Promise<number> => engine.approximateBytes(bytes("k"), bytes("l"));
+      const full = await size();
+      assert(full > 200_000, () => `400 records of 1000 bytes are ${full} bytes`);
+      await write(engine, ...keys.slice(10).map((key) => [key, undefined] as const));
+      await engine.compact(bytes("k"), bytes("l"));
+      const left = await size();
+      assert(left < full / 10, () => `10 records are ${left} bytes, 400 were ${full}`);
+      expectEqual(
+        await scan(engine),
+        keys.slice(0, 10).map((key) => `${key}=${value(key)}`),
+        "what is left",
+      );
+      await engine.compact(bytes("x"), bytes("y"));
+    },
+  },
+  {
     name: "closing ends everything that is open, and what comes later is refused",
     async check(engine) {
       await write(engine, ["a", "1"], ["b", "2"]);
@@ -181,6 +203,20 @@ export const writingCases: readonly EngineCase[] = [
   },
 ];
 
+/** Text that does not compress, other for each name. */
+function noise(length: number): (name: string) => string {
+  return (name) => {
+    let state = 1;
+    for (let i = 0; i < name.length; i++) state = (state * 31 + name.charCodeAt(i)) % 2_147_483_647;
+    let value = "";
+    while (value.length < length) {
+      state = (state * 48_271) % 2_147_483_647;
+      value += String.fromCharCode(32 + (state % 90));
+    }
+    return value;
+  };
+}
+
 async function expectClosed(engine: Engine): Promise<void> {
   const calls: Record<string, () => unknown> = {
     getNow: () => engine.getNow(bytes("a")),
@@ -190,6 +226,7 @@ async function expectClosed(engine: Engine): Promise<void> {
     batch: () => engine.batch(),
     unsettledFiles: () => engine.unsettledFiles(),
     settle: () => engine.settle(),
+    compact: () => engine.compact(bytes("a"), bytes("z")),
     approximateBytes: () => engine.approximateBytes(bytes("a"), bytes("z")),
     levelZeroFiles: () => engine.levelZeroFiles(),
   };

@@ -1,7 +1,7 @@
 /**
  * LevelDB's asynchronous reads each take a thread of libuv's pool, and the shared log's write and fdatasync need one too: a
  * log that waits behind scans would stall every range of the store (hazard I5). So only so many reads are under way at a
- * time; beside them an engine has at most one batch, one settle and one read of a `LevelReader`.
+ * time; beside them an engine has at most one batch, one settle or compaction, and one read of a `LevelReader`.
  */
 export class JobGate {
   #free: number;

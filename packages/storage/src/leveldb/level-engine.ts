@@ -36,6 +36,7 @@ export class LevelEngine implements Engine {
   readonly #batches: NativeBatchPool;
   readonly #writes = new OrderedWrites();
   readonly #reads: JobGate;
+  readonly #compactions = new OrderedWrites();
   #closing: Promise<void> | undefined;
 
   private constructor(directory: string, level: Level, lock: DirectoryLock, enginesInProcess: number) {
@@ -123,9 +124,21 @@ export class LevelEngine implements Engine {
     this.#life.check();
     // Behind the batches whose `write` was called before.
     await this.#writes.idle();
+    await this.#compactRange(aboveAllKeys, aboveAllKeys);
+  }
+
+  async compact(start: Uint8Array, end: Uint8Array): Promise<void> {
+    await this.#compactRange(start, end);
+  }
+
+  /** One at a time: each takes a thread of the pool. */
+  async #compactRange(start: Uint8Array, end: Uint8Array): Promise<void> {
     this.#life.check();
     try {
-      await this.#level.compactRange(aboveAllKeys, aboveAllKeys);
+      await this.#compactions.run(async () => {
+        this.#life.check();
+        await this.#level.compactRange(start, end);
+      });
     } catch (error) {
       throw this.#readFailure(error);
     }

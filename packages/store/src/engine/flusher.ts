@@ -14,6 +14,7 @@ import type { Engine } from "@flotilla/storage";
 import type { EngineQueue } from "./engine-queue.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { RangeFlush } from "../replica/state-machine.ts";
+import { DeletedSpace } from "./deleted-space.ts";
 import { SizeSampler, UnsettledSizes, joinSamples } from "./unsettled-sizes.ts";
 import type { SizeSample } from "./unsettled-sizes.ts";
 
@@ -48,6 +49,8 @@ export class Flusher {
   #sizes: UnsettledSizes | undefined = undefined;
   /** What is durable and the log was not told, for somebody's sake. */
   readonly #heldBack: Map<RangeId, FlushedRange> = new Map();
+  readonly deleted: DeletedSpace;
+  #flushedMs: number;
   flushes = 0;
   records = 0;
 
@@ -66,6 +69,9 @@ export class Flusher {
     this.#queue = dependencies.queue;
     this.#environment = dependencies.environment;
     this.#engineKeys = new NewestKeys(dependencies.environment.bytes);
+    const { clock, bytes } = dependencies.environment;
+    this.deleted = new DeletedSpace(dependencies.engine, clock, bytes);
+    this.#flushedMs = clock.monotonicMs();
   }
 
   get underWay(): boolean {
@@ -87,6 +93,12 @@ export class Flusher {
       if (captured.length > 0) await this.#write(captured);
     });
     this.#underWay = false;
+    this.#flushedMs = this.#environment.clock.monotonicMs();
+  }
+
+  /** Nothing was flushed for so long; what was applied may still wait for it. */
+  get restedMs(): number {
+    return this.#underWay ? 0 : this.#environment.clock.monotonicMs() - this.#flushedMs;
   }
 
   /** As `flush`, and behind the one that is under way. */
@@ -112,20 +124,29 @@ export class Flusher {
       for (const key of flush.deletes) batch.delete(key);
       for (const { key, value } of flush.puts) batch.put(key, value);
       const { table } = flush.frozen;
+      let [deletes, putBytes] = [0, 0];
       for (let row = 0; row < table.size; row++) {
         const entry = table.bytes(row);
         const recordAt = table.recordAt(row);
         const engineKey = this.#engineKeys.of(entry, table.keyAt(row), table.keyLength(row));
         const end = recordAt + table.recordLength(row);
-        if (recordKind(entry, recordAt) === "delete") batch.delete(engineKey);
-        else batch.put(engineKey, entry.subarray(recordAt, end));
+        if (recordKind(entry, recordAt) === "delete") {
+          batch.delete(engineKey);
+          deletes++;
+        } else {
+          batch.put(engineKey, entry.subarray(recordAt, end));
+          putBytes += engineKey.length + end - recordAt;
+        }
         sampler.add(engineKey.length + end - recordAt, () => table.key(row, operations));
         this.records++;
         if (++inSlice < recordsPerSlice) continue;
         inSlice = 0;
         await this.#nextTurn();
       }
-      if (table.size > 0) sampler.end(() => table.key(table.size - 1, operations));
+      if (table.size > 0) {
+        sampler.end(() => table.key(table.size - 1, operations));
+        this.deleted.note(replica.descriptor, { puts: table.size - deletes, putBytes, deletes });
+      }
       flushed.push({ rangeId: flush.rangeId, replicaId: replica.replicaId, index: flush.appliedIndex });
     }
     await batch.write();

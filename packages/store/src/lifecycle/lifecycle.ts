@@ -68,6 +68,7 @@ export class Lifecycle {
     const operations = environment.bytes;
     this.#host = host;
     this.recovery = new RangeRecovery(host);
+    clearer.onCleared = (interval) => flusher.deleted.noteCleared(interval);
     this.deaths = new ReplicaDeaths({
       environment,
       log,
@@ -88,7 +89,7 @@ export class Lifecycle {
       replica: (rangeId) => host.replica(rangeId),
       forget: (replica, refusal) => host.forget(replica, refusal),
       epochMismatch: (replica) => host.epochMismatch(replica),
-      makeBoundsDurable: (replica) => this.deaths.makeBoundsDurable(replica),
+      makeBoundsDurable: (replica, patienceMs) => this.deaths.makeBoundsDurable(replica, patienceMs),
       fail: (error) => host.fail(error),
       schedule: () => host.schedule(),
     });

@@ -106,11 +106,12 @@ export class ReplicaDeaths {
     });
   }
 
-  /** False when the store halted before. */
-  async makeBoundsDurable(replica: Replica): Promise<boolean> {
+  /** False when the store halted before. For `patienceMs` what happens anyway may make them durable. */
+  async makeBoundsDurable(replica: Replica, patienceMs = 0): Promise<boolean> {
     const { environment, flusher } = this.#host;
+    const forcedMs = environment.clock.monotonicMs() + patienceMs;
     while (!replica.loading && !replica.machine.boundsDurable) {
-      if (!this.#host.diskFull()) {
+      if (environment.clock.monotonicMs() >= forcedMs && !this.#host.diskFull()) {
         await flusher.flushAll();
         await flusher.settle();
       }

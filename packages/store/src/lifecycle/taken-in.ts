@@ -21,6 +21,11 @@ import type { Replica } from "../replica/replica.ts";
 
 /** Ranges whose clients are told where their keys are now; beyond, the oldest are forgotten, and clients ask for routes. */
 const successorsMax = 1024;
+/**
+ * How long a range that was taken in waits for its left neighbour's bounds to be durable by what else happens: to make them so
+ * costs the engine a table, and merges come in rows.
+ */
+const burialPatienceMs = 2000;
 /** Looked at once, of a log that is searched for a seal. */
 const entriesBytesMax = 1024 * 1024;
 
@@ -33,7 +38,7 @@ export interface TakenInHost {
   forget(replica: Replica, refusal: RoutingRefusal): void;
   epochMismatch(replica: Replica): RoutingRefusal;
   /** False when the store halted before. */
-  makeBoundsDurable(replica: Replica): Promise<boolean>;
+  makeBoundsDurable(replica: Replica, patienceMs: number): Promise<boolean>;
   fail(error: unknown): void;
   schedule(): void;
 }
@@ -114,7 +119,7 @@ export class TakenIn {
 
   async #bury(left: Replica, { rangeId, replicaId }: Replica, interval: ClearedInterval): Promise<void> {
     const { log, persist, clearer } = this.#host;
-    if (!(await this.#host.makeBoundsDurable(left))) return;
+    if (!(await this.#host.makeBoundsDurable(left, burialPatienceMs))) return;
     log.tombstone(rangeId, toReplicaId(replicaId + 1));
     persist.addStep(() => {
       this.#unburied.delete(rangeId);

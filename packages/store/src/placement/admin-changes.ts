@@ -18,6 +18,7 @@ import {
 import type { AdminPlan, ClusterIndex, Operator, SchedulerName } from "@flotilla/placement";
 import type { AdminArguments } from "./admin-arguments.ts";
 import { colocationSetting, schedulerSetting } from "./cluster-view.ts";
+import { keptRanges, keptRangesMax, keptSetting } from "./kept-ranges.ts";
 import type { MetaDraft } from "./meta-draft.ts";
 import type { MetaState } from "./meta-state.ts";
 import { operatorRow } from "./operator-row.ts";
@@ -184,13 +185,12 @@ export class AdminChanges {
   async settingGet(given: AdminArguments): Promise<unknown> {
     const name = knownSetting(given.text("name", 100));
     const meta = await this.#placement.inOffice();
-    return { name, value: meta.settings.get(name) ?? (name === colocationSetting ? [] : null) };
+    return { name, value: meta.settings.get(name) ?? (name === "replicas" ? null : []) };
   }
 
   settingSet(given: AdminArguments): Promise<unknown> {
     const name = knownSetting(given.text("name", 100));
-    const value =
-      name === colocationSetting ? given.keys("value", prefixesMax, keyBytesMax) : replicasOf(given.raw("value"));
+    const value = settingValue(name, given);
     return this.#instant(given, (draft) => {
       const same = JSON.stringify(draft.meta.settings.get(name)) === JSON.stringify(value);
       if (!same) draft.set(name, value);
@@ -214,13 +214,25 @@ function setPaused(draft: MetaDraft, name: SchedulerName, sinceMs: number | unde
   return true;
 }
 
-const settingNames = [colocationSetting, "replicas"] as const;
+const settingNames = [colocationSetting, keptSetting, "replicas"] as const;
 
 function knownSetting(text: string): (typeof settingNames)[number] {
   const name = settingNames.find((known) => known === text);
   if (name === undefined)
     throw new Failure("NotFound", `there is no setting ${JSON.stringify(text)}`, { hint: settingNames.join(", ") });
   return name;
+}
+
+function settingValue(name: (typeof settingNames)[number], given: AdminArguments): unknown {
+  if (name === colocationSetting) return given.keys("value", prefixesMax, keyBytesMax);
+  return name === keptSetting ? keptOf(given.raw("value")) : replicasOf(given.raw("value"));
+}
+
+/** An empty list lets all small ranges merge by themselves. */
+function keptOf(value: unknown): number[] {
+  const kept = keptRanges(value);
+  if (Array.isArray(value) && kept.length === value.length && kept.length <= keptRangesMax) return kept;
+  throw new Failure("InvalidArgument", `${keptSetting} is a list of at most ${keptRangesMax} range ids`);
 }
 
 function replicasOf(value: unknown): number {

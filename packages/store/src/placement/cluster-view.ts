@@ -5,6 +5,7 @@ import { defaultPlacementSettings, noLoad, schedulerNames, storeHealth } from "@
 import type { ClusterState, PlacementSettings, RangeState, SchedulerName, StoreState } from "@flotilla/placement";
 import type { RangeReport, StoreEntry } from "@flotilla/transport";
 import type { StoreSettings } from "../store-settings.ts";
+import { keptRanges, keptSetting } from "./kept-ranges.ts";
 import type { MetaState } from "./meta-state.ts";
 import { newestRanges } from "./report-book.ts";
 import type { ReportBook } from "./report-book.ts";
@@ -31,6 +32,7 @@ export function clusterState(inputs: ClusterViewInputs): ClusterState {
     recent: [...meta.ended.values()],
     paused: pausedSchedulers(meta),
     colocatedPrefixes: colocatedPrefixes(meta),
+    keptRanges: new Set(keptRanges(meta.settings.get(keptSetting))),
     settings: placement,
   };
 }
@@ -42,6 +44,7 @@ export function placementSettings(settings: StoreSettings, meta: MetaState): Pla
     storeDownMs,
     splitBytes,
     mergeBytes,
+    mergeCooldownMs,
     balanceLoadPercent,
     snapshotsPerStoreMax,
     operatorsMax,
@@ -61,6 +64,7 @@ export function placementSettings(settings: StoreSettings, meta: MetaState): Pla
     splitLoopPercent,
     balanceLoadPercent,
     mergeBytes,
+    mergeCooldownMs,
     snapshotsReceivingPerStoreMax: snapshotsPerStoreMax,
     snapshotsSendingPerStoreMax: snapshotsPerStoreMax,
     operatorsMax,
@@ -94,13 +98,21 @@ function storeState(store: StoreEntry, inputs: ClusterViewInputs, placement: Pla
 
 function rangeState(descriptor: RangeDescriptor, report: RangeReport | undefined): RangeState {
   if (report === undefined) {
-    const nothing = { term: noTerm, sizeBytes: 0, writesPerSecond: 0, readsPerSecond: 0, load: noLoad };
+    const nothing = {
+      term: noTerm,
+      sizeBytes: 0,
+      sizeKnown: false,
+      writesPerSecond: 0,
+      readsPerSecond: 0,
+      load: noLoad,
+    };
     return { descriptor, leader: noStore, ...nothing, configurationPending: false, replicas: [] };
   }
-  const { term, leaderStoreId, sizeBytes, writesPerSecond, readsPerSecond, load, configurationPending } = report;
+  const { term, leaderStoreId, sizeBytes, sizeKnown, configurationPending } = report;
+  const { writesPerSecond, readsPerSecond, load } = report;
   const last = report.replicas.reduce((high, { match }) => Math.max(high, match), 0);
   const replicas = report.replicas.map((replica) => ({ ...replica, lag: last - replica.match }));
-  const rates = { sizeBytes, writesPerSecond, readsPerSecond, load };
+  const rates = { sizeBytes, sizeKnown, writesPerSecond, readsPerSecond, load };
   return { descriptor, leader: leaderStoreId, term, ...rates, configurationPending, replicas };
 }
 

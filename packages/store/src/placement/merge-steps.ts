@@ -14,7 +14,7 @@ export type StepEnd = Pick<StepOutcome, "state" | "reason"> & Partial<Pick<StepO
 
 /** How long the members' stores are asked before the step is answered; the driver asks for it again. */
 const askMsMax = 2000;
-const askAgainMs = 25;
+const askAgainMs = 10;
 
 const done: StepEnd = { state: "done", reason: "" };
 const refused = (reason: string): StepEnd => ({ state: "refused", reason });

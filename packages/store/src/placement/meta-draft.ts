@@ -81,6 +81,11 @@ export class MetaDraft implements IdSource {
     this.#settings.set(name, value);
   }
 
+  /** As it will be. */
+  setting(name: string): unknown {
+    return this.#settings.has(name) ? this.#settings.get(name) : this.meta.settings.get(name);
+  }
+
   updateMap(update: MapUpdate): void {
     this.#update = update;
   }

@@ -18,6 +18,7 @@ import type { ClusterPlan, Operator } from "@flotilla/placement";
 import { readDescriptor, writeDescriptor } from "@flotilla/storage";
 import type { StoreEntry } from "@flotilla/transport";
 import { checkedEntry } from "../store-directory-record.ts";
+import { foundedRanges, keptRangesMax, keptSetting } from "./kept-ranges.ts";
 
 const descriptorFormat = 1;
 
@@ -139,6 +140,8 @@ export function initialMetaRecords(plan: ClusterPlan, operations: ByteOperations
     if (first !== undefined) records.push({ key: metaCounterKey(name), value: encodeMetaCounter(first, operations) });
   }
   records.push({ key: metaSettingKey("replicas"), value: encodeMetaJson(replicas, operations) });
+  const kept = foundedRanges(plan).slice(0, keptRangesMax);
+  if (kept.length > 0) records.push({ key: metaSettingKey(keptSetting), value: encodeMetaJson(kept, operations) });
   return records;
 }
 

@@ -8,6 +8,7 @@ import { RangeMap, isEnded } from "@flotilla/placement";
 import type { Operator } from "@flotilla/placement";
 import type { StoreEntry } from "@flotilla/transport";
 import type { KnownDirectory } from "../store-directory.ts";
+import { foundedRanges, keptSetting } from "./kept-ranges.ts";
 import { decodeMetaRecord } from "./meta-records.ts";
 import type { CounterName } from "./meta-records.ts";
 
@@ -64,9 +65,11 @@ export class MetaState {
     }
     ended.sort((a, b) => a.endedMs - b.endedMs || a.operatorId - b.operatorId);
     for (const operator of ended) state.ended.set(operator.operatorId, operator);
-    // A cluster of release 0.1.0 does not say how many it wants: as many as it has.
-    if (!state.settings.has("replicas"))
+    // A cluster of release 0.1.0 does not say how many it wants: as many as it has. Nor what it was founded with: it has no others.
+    if (!state.settings.has("replicas")) {
       state.settings.set("replicas", Math.max(...state.map.all().map(({ replicas }) => replicas.length)));
+      if (!state.settings.has(keptSetting)) state.settings.set(keptSetting, foundedRanges({ ranges: state.map.all() }));
+    }
     return state;
   }
 

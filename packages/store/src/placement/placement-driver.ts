@@ -17,6 +17,7 @@ import type { ClusterIndex, Decision, Operator } from "@flotilla/placement";
 import type { OperatorStep, StepOutcome, StoreReport, StoreStatus } from "@flotilla/transport";
 import type { StoreSettings } from "../store-settings.ts";
 import { clusterState } from "./cluster-view.ts";
+import { noteKept } from "./kept-ranges.ts";
 import type { ClusterViewInputs } from "./cluster-view.ts";
 import type { DriverOffice } from "./driver-office.ts";
 import type { MetaDraft } from "./meta-draft.ts";
@@ -49,6 +50,8 @@ export class PlacementDriver {
   #lastRoundMs = -Infinity;
   #lastDecisionMs = -Infinity;
   #rounding = false;
+  /** Another round is to follow the one under way at once. */
+  #hurried = false;
   /** What each operator under way waits for, in words. */
   #waiting: Map<number, string> = new Map();
   #whenReady: (() => void)[] = [];
@@ -107,8 +110,17 @@ export class PlacementDriver {
   }
 
   onOutcome(outcome: StepOutcome): void {
-    if (this.#host.office.meta === undefined || this.#outcomes.length >= outcomesMax) return;
+    const { meta } = this.#host.office;
+    if (meta === undefined || this.#outcomes.length >= outcomesMax) return;
     this.#outcomes.push(outcome);
+    // From the seal on clients wait: a merge goes on at once.
+    if (meta.running.get(outcome.operatorId)?.goal.kind === "merge") this.#hurry();
+  }
+
+  #hurry(): void {
+    this.#lastRoundMs = -Infinity;
+    this.#hurried = this.#rounding;
+    if (!this.#rounding) this.#host.environment.scheduler.endOfTurn(() => this.#beginRound());
   }
 
   tick(): void {
@@ -121,7 +133,13 @@ export class PlacementDriver {
       this.#whenReady = [];
       for (const resolve of waiting) resolve();
     }
-    if (meta === undefined || this.#rounding) return;
+    this.#beginRound();
+  }
+
+  /** When it is time for one. */
+  #beginRound(): void {
+    const { meta } = this.#host.office;
+    if (meta === undefined || meta !== this.#meta || this.#rounding) return;
     const now = this.#now();
     const busy = meta.running.size > 0 || this.#outcomes.length > 0 || meta.map.waitingCount > 0;
     if (now - this.#lastRoundMs < (busy ? followMs : decideMs)) return;
@@ -130,6 +148,7 @@ export class PlacementDriver {
     this.#round(meta).then(
       () => {
         this.#rounding = false;
+        if (this.#hurried) this.#hurry();
       },
       (error: unknown) => {
         this.#rounding = false;
@@ -153,10 +172,11 @@ export class PlacementDriver {
     const { office, reports } = this.#host;
     reports.note(this.#host.ownReport());
     await office.perform((draft) => this.#takeReports(draft));
-    if (office.meta !== meta || !this.ready) return;
-    const steps = await office.perform((draft) => this.#follow(draft));
+    if (office.meta !== meta) return;
+    const { ready } = this;
+    const steps = await office.perform((draft) => this.#follow(draft, ready));
     for (const { step, leader } of steps) this.#sender.send(step, leader);
-    if (this.#now() - this.#lastDecisionMs < decideMs) return;
+    if (!ready || this.#now() - this.#lastDecisionMs < decideMs) return;
     this.#lastDecisionMs = this.#now();
     await office.perform((draft) => this.#decide(draft));
   }
@@ -186,8 +206,11 @@ export class PlacementDriver {
     if (update !== undefined) draft.updateMap(update);
   }
 
-  /** Moves every operator on, and returns what is to be told to leaders. */
-  #follow(draft: MetaDraft): { step: OperatorStep; leader: StoreId }[] {
+  /**
+   * Moves every operator on, and returns what is to be told to leaders. Before this driver is ready, only merges whose right
+   * range may be sealed: its clients wait, and whatever is done about it is right by what the two logs have, whoever asks.
+   */
+  #follow(draft: MetaDraft, ready: boolean): { step: OperatorStep; leader: StoreId }[] {
     const { meta } = draft;
     const outcomes = this.#outcomes;
     this.#outcomes = [];
@@ -201,13 +224,17 @@ export class PlacementDriver {
     }
     const steps: { step: OperatorStep; leader: StoreId }[] = [];
     for (const operator of meta.running.values()) {
+      if (!ready && !(operator.goal.kind === "merge" && operator.goal.phase === "seal")) continue;
       let next = operator;
       for (const outcome of told.get(operator.operatorId) ?? []) {
         next = applyOutcome(next, outcome, index, draft);
         if (outcome.state !== "done") this.#waiting.set(operator.operatorId, outcome.reason);
       }
       const { operator: advanced, step, waiting } = advanceOperator(next, index);
-      if (advanced !== operator) draft.put(advanced);
+      if (advanced !== operator) {
+        draft.put(advanced);
+        noteKept(draft, advanced);
+      }
       if (waiting !== "") this.#waiting.set(operator.operatorId, waiting);
       const leader = step === undefined ? noStore : (index.ranges.get(step.rangeId)?.leader ?? noStore);
       if (step !== undefined && leader !== noStore) steps.push({ step, leader });

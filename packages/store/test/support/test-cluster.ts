@@ -41,6 +41,8 @@ const testSettings: Partial<StoreSettings> = {
   electionTicksMin: 10,
   heartbeatTicks: 2,
   storeDeadMs: 2000,
+  // Tests split ranges without the placement driver, which would merge what it has not split itself.
+  mergeBytes: 0,
   snapshotChunkBytes: 4 * KiB,
   snapshotCreditBytes: 16 * KiB,
 };

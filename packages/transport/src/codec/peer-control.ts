@@ -13,8 +13,8 @@
  *         status         store id, node id, address, HTTP address, pid, server version, uptime ms, data directory, replicas,
  *                        leaders, size bytes, free bytes, log bytes, fsyncs, snapshots sending, snapshots receiving,
  *                        intervals clearing, list of [label, value]
- *         range report   descriptor, term, leader, size bytes, keys or nil, writes/s, reads/s, bytes/s, load, asleep,
- *                        configuration pending, list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
+ *         range report   descriptor, term, leader, size bytes, size known, keys or nil, writes/s, reads/s, bytes/s, load,
+ *                        asleep, configuration pending, list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
  *         load           operations/s, bytes/s, percent of the loop, key that halves it or nil, reason
  *     operator-step,
  *     step-outcome       see operator-fields.ts
@@ -210,6 +210,7 @@ function rangeFields(range: RangeReport, operations: ByteOperations): unknown[] 
     range.term,
     range.leaderStoreId,
     range.sizeBytes,
+    range.sizeKnown,
     range.keys,
     range.writesPerSecond,
     range.readsPerSecond,
@@ -339,7 +340,7 @@ const readHeartbeat = (fields: FieldReader): StoreHeartbeat => ({
 const readReport = (fields: FieldReader): StoreReport => ({
   type: "store-report",
   status: readStatus(fields.fields(18, "store status")),
-  ranges: fields.list(controlValuesMax, 12, "range report", readRange),
+  ranges: fields.list(controlValuesMax, 13, "range report", readRange),
 });
 
 const readStatus = (fields: FieldReader): StoreStatus => ({
@@ -368,6 +369,7 @@ const readRange = (fields: FieldReader): RangeReport => ({
   term: fields.integer() as Term,
   leaderStoreId: fields.integer() as StoreId,
   sizeBytes: fields.quantity(),
+  sizeKnown: fields.boolean(),
   keys: fields.isNull() ? null : fields.integer(),
   writesPerSecond: fields.quantity(),
   readsPerSecond: fields.quantity(),

@@ -303,6 +303,7 @@ export const peerMessages: Generators<PeerMessage> = {
         term: anyTerm,
         leaderStoreId: integer<StoreId>(),
         sizeBytes: quantity,
+        sizeKnown: fc.boolean(),
         keys: fc.option(integer(), { nil: null }),
         writesPerSecond: quantity,
         readsPerSecond: quantity,

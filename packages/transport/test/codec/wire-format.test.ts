@@ -165,6 +165,7 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
         term: 5 as Term,
         leaderStoreId: 1 as StoreId,
         sizeBytes: 10,
+        sizeKnown: true,
         keys: null,
         writesPerSecond: 1.5,
         readsPerSecond: 0,
