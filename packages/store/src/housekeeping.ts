@@ -10,8 +10,8 @@ import type { Flusher } from "./engine/flusher.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { Intake } from "./intake.ts";
 import type { RangeMeters } from "./range-meters.ts";
-import type { Replica } from "./replica/replica.ts";
 import type { SnapshotService } from "./snapshot/snapshot-service.ts";
+import type { StoreReplicas } from "./store-replicas.ts";
 
 const periodMs = 500;
 const flushedWithinMs = 30_000;
@@ -27,7 +27,7 @@ export interface HousekeepingHost {
   readonly snapshots: SnapshotService;
   readonly meters: RangeMeters;
   readonly flusher: Flusher;
-  readonly replicas: ReadonlyMap<number, Replica>;
+  readonly replicas: StoreReplicas;
   fail(error: unknown): void;
   schedule(): void;
 }

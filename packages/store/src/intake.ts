@@ -6,12 +6,13 @@ import type { ErrorCode } from "@flotilla/base";
 import type { Message } from "@flotilla/raft";
 import type { ClockCheck } from "./clock-check.ts";
 import type { DiskSpace } from "./disk-space.ts";
+import type { Memtable } from "./replica/memtable.ts";
 import type { Replica } from "./replica/replica.ts";
 import type { StoreSettings } from "./store-settings.ts";
 import type { WritePace } from "./write-pace.ts";
 
 export class Intake {
-  /** Of all memtables, as of the last round. */
+  /** Of all memtables; of ranges that are gone, until the next tick. */
   memtableBytes = 0;
   /** Of it, what the next flush would write. */
   flushableBytes = 0;
@@ -35,16 +36,28 @@ export class Intake {
     this.#settings = settings;
   }
 
-  /** Once a round. */
-  measure(): void {
-    let bytes = 0;
-    let flushable = 0;
-    for (const { machine } of this.#replicas.values()) {
-      bytes += machine.memtable.bytes;
-      flushable += machine.memtable.activeBytes;
+  /** Once a round, with those that were in it: a round of few ranges does not look at all. */
+  measure(changed: readonly Replica[]): void {
+    for (const { machine } of changed) {
+      const { memtable } = machine;
+      this.memtableBytes -= memtable.countedBytes;
+      this.flushableBytes -= memtable.countedActiveBytes;
+      this.#count(memtable);
     }
-    this.memtableBytes = bytes;
-    this.flushableBytes = flushable;
+  }
+
+  /** Over all ranges: every tick, and when a flush has ended, which changes them all. */
+  recount(): void {
+    this.memtableBytes = 0;
+    this.flushableBytes = 0;
+    for (const { machine } of this.#replicas.values()) this.#count(machine.memtable);
+  }
+
+  #count(memtable: Memtable): void {
+    memtable.countedBytes = memtable.bytes;
+    memtable.countedActiveBytes = memtable.activeBytes;
+    this.memtableBytes += memtable.countedBytes;
+    this.flushableBytes += memtable.countedActiveBytes;
   }
 
   told(): { readonly memtableBytes: number; readonly writePaceBytesPerSecond: number } {

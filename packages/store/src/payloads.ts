@@ -3,23 +3,26 @@ import type { Stream } from "@flotilla/transport";
 
 const payloadTargetBytes = 2 * 1024 * 1024;
 
-/** `bytesOf` is the size of a message on the wire, roughly; one larger message goes alone. */
+/** Returns how many payloads. `bytesOf` is the size of a message on the wire, roughly; one larger message goes alone. */
 export function sendInPayloads<M>(
   stream: Stream,
   messages: readonly M[],
   bytesOf: (message: M) => number,
   encode: (messages: readonly M[]) => Uint8Array,
-): void {
+): number {
+  let payloads = 1;
   let from = 0;
   let bytes = 0;
   for (let i = 0; i < messages.length; i++) {
     const more = bytesOf(messages[i]!);
     if (bytes > 0 && bytes + more > payloadTargetBytes) {
       stream.send(encode(messages.slice(from, i)));
+      payloads++;
       from = i;
       bytes = 0;
     }
     bytes += more;
   }
   stream.send(encode(from === 0 ? messages : messages.slice(from)));
+  return payloads;
 }

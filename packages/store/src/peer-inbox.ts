@@ -43,6 +43,8 @@ export class PeerInbox {
       case "store-report":
         if (message.status.storeId === from.storeId) placement.onReport(message);
         return;
+      case "report-receipt":
+        return placement.onReceipt(from.storeId, message);
       case "operator-step":
         placement.onStep(from.storeId, message);
         return this.#host.schedule();

@@ -5,6 +5,7 @@
 import type { Clock, Environment, StoreId, Timer } from "@flotilla/base";
 import { Failure, MalformedError, randomBelow } from "@flotilla/base";
 import { sendInPayloads } from "./payloads.ts";
+import type { StoreStatistics } from "./store-api.ts";
 import type { StoreDirectory } from "./store-directory.ts";
 import type {
   Admission,
@@ -26,6 +27,9 @@ const redialMsMin = 100;
 /** Several heartbeats of a store: who was heard within it, on a stream that is open, lives. */
 const heardMs = 1000;
 const redialMsMax = 1000;
+/** Of a store that was not heard of for so long: it dials by itself when it comes back, and is dialled then. */
+const awayMs = 30_000;
+const awayRedialMsMax = 4000;
 
 interface OutLane {
   stream: Stream | undefined;
@@ -90,9 +94,13 @@ export class PeerLinks {
   /** They were given at the start, and not taken from the directory. */
   readonly #moved: boolean;
   #started = false;
+  #startedMs = 0;
   #closed = false;
   /** Messages dropped because a stream was missing or too far behind; for metrics. */
   dropped = 0;
+  /** Messages that left, and the payloads that they left in. */
+  #messagesSent = 0;
+  #payloadsSent = 0;
 
   constructor(
     options: {
@@ -188,8 +196,13 @@ export class PeerLinks {
     for (const stream of this.#incoming) if (stream.hello.storeId === storeId) stream.close();
   }
 
-  get streams(): number {
-    return this.#incoming.size;
+  told(): Pick<StoreStatistics, "peerStreams" | "peerMessagesSent" | "peerPayloadsSent" | "decommissioned"> {
+    return {
+      peerStreams: this.#incoming.size,
+      peerMessagesSent: this.#messagesSent,
+      peerPayloadsSent: this.#payloadsSent,
+      decommissioned: this.decommissioned,
+    };
   }
 
   /** Where every store is, as far as known. */
@@ -200,6 +213,7 @@ export class PeerLinks {
   }
 
   start(): void {
+    this.#startedMs = this.#clock.monotonicMs();
     this.#started = true;
     for (const peer of this.peers.values()) for (const lane of lanes) this.#dial(peer, lane, redialMsMin);
   }
@@ -255,7 +269,9 @@ export class PeerLinks {
         if (out.outgoing.length === 0) continue;
         const messages = out.outgoing;
         forgetOutgoing(out);
-        if (out.stream !== undefined) sendInPayloads(out.stream, messages, messageBytes, this.#encode);
+        if (out.stream === undefined) continue;
+        this.#payloadsSent += sendInPayloads(out.stream, messages, messageBytes, this.#encode);
+        this.#messagesSent += messages.length;
       }
     }
   }
@@ -448,6 +464,11 @@ export class PeerLinks {
     };
   }
 
+  #redialMsMax({ lastHeardMs }: Peer): number {
+    const silentMs = this.#clock.monotonicMs() - Math.max(lastHeardMs, this.#startedMs);
+    return silentMs > awayMs ? awayRedialMsMax : redialMsMax;
+  }
+
   #dial(peer: Peer, lane: Lane, delayMs: number): void {
     if (this.#closed || this.peers.get(peer.storeId) !== peer) return;
     const name = `${peer.storeId} ${lane}`;
@@ -458,7 +479,9 @@ export class PeerLinks {
         this.#redials.delete(name);
         this.#dial(peer, lane, delay);
       };
-      const timer = this.#environment.scheduler.after(jittered, () => again(Math.min(redialMsMax, after * 2)));
+      const timer = this.#environment.scheduler.after(jittered, () =>
+        again(Math.min(this.#redialMsMax(peer), after * 2)),
+      );
       this.#redials.set(name, { timer, now: () => again(redialMsMin) });
     };
     const dial = this.#dialer.dial(peer.address, this.#hello(lane), {
@@ -508,7 +531,7 @@ function forgetOutgoing(out: OutLane): void {
 
 function messageBytes(message: PeerMessage): number {
   if (message.type === "snapshot-chunk") return message.bytes.length + 64;
-  if (message.type === "store-report") return 256 * (1 + message.ranges.length);
+  if (message.type === "store-report") return 256 * (1 + message.ranges.length) + 9 * message.gone.length;
   if (message.type === "store-directory") return 256 * (1 + message.stores.length);
   if (message.type !== "raft" || message.message.type !== "append") return 128;
   let bytes = 128;

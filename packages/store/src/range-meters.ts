@@ -7,8 +7,10 @@ import type { LoadReport } from "@flotilla/transport";
 import { LoadMeter } from "./load/load-meter.ts";
 import type { LoadLimits } from "./load/load-meter.ts";
 import type { Replica } from "./replica/replica.ts";
+import type { StoreReplicas } from "./store-replicas.ts";
 
 interface Meter {
+  readonly replica: Replica;
   atMs: number;
   writes: number;
   reads: number;
@@ -20,12 +22,16 @@ interface Meter {
   bytesPerSecond: number;
   /** What the engine says of its tables, what waits in its buffers to come there, and what is in memory. */
   sizeBytes: number;
-  /** Of the epoch for which the size was taken. */
+  /** Of the epoch and the applied entry for which the size was taken, and when. */
   bounds: number;
+  sizedIndex: number;
+  sizedMs: number;
 }
 
-/** Sizes change slowly and cost the engine a look: only every so many rounds. */
-const sizeEveryRounds = 10;
+/** A size costs the engine a look: of what changes, one in so long. */
+const sizeMs = 5000;
+/** Of what does not change, so many a round, in turn: the engine compacts what lies there. */
+const sizesInTurn = 3;
 
 /** What is not in the tables of the engine yet. */
 interface UnsettledBytes {
@@ -38,7 +44,11 @@ export class RangeMeters {
   readonly #unsettled: UnsettledBytes;
   readonly #meters: Map<number, Meter> = new Map();
   readonly #limits: LoadLimits;
-  #rounds = 0;
+  /** Those whose rates or sizes may change by themselves: awake, or asleep and not settled yet. */
+  readonly #watched: Set<Replica> = new Set();
+  #turn: Iterator<Meter> | undefined = undefined;
+  #measuredMs = 0;
+  #forgotten = 0;
   /** Of all ranges of the store, engine and memtables. */
   sizeBytes = 0;
 
@@ -71,9 +81,11 @@ export class RangeMeters {
     return this.#unsettled.unsettledBytes(descriptor.start, descriptor.end) + Math.round(machine.memtable.bytes);
   }
 
-  #rate(meter: Meter, replica: Replica, now: number): void {
-    const elapsedMs = now - meter.atMs;
+  #rate(meter: Meter, now: number): void {
+    // It slept in between, and nothing was asked of it.
+    const elapsedMs = now - Math.max(meter.atMs, this.#measuredMs);
     if (elapsedMs <= 0) return;
+    const { replica } = meter;
     const { writes, reads, bytes, loopMs } = replica.load;
     const aSecond = (count: number): number => (count * 1000) / elapsedMs;
     const rates = {
@@ -88,31 +100,91 @@ export class RangeMeters {
     Object.assign(meter, { atMs: now, writes, reads, bytes, loopMs });
   }
 
-  async measure(replicas: ReadonlyMap<number, Replica>): Promise<void> {
-    const withSizes = this.#rounds++ % sizeEveryRounds === 0;
+  /** Looks at what is awake or has not settled, and at a few of the others; tells `replicas` of what sleeps and has changed. */
+  async measure(replicas: StoreReplicas): Promise<void> {
     const now = this.#environment.clock.monotonicMs();
-    let total = 0;
-    for (const id of this.#meters.keys()) if (!replicas.has(id)) this.#meters.delete(id);
-    for (const replica of replicas.values()) {
-      let meter = this.#meters.get(replica.rangeId);
-      if (meter === undefined) {
-        const { writes, reads, bytes, loopMs } = replica.load;
-        const load = new LoadMeter(this.#limits);
-        const rates = { writesPerSecond: 0, readsPerSecond: 0, bytesPerSecond: 0 };
-        meter = { atMs: now, writes, reads, bytes, loopMs, load, ...rates, sizeBytes: 0, bounds: 0 };
-        this.#meters.set(replica.rangeId, meter);
-      }
-      this.#rate(meter, replica, now);
-      const { start, end, epoch } = replica.descriptor;
-      if (withSizes || meter.bounds !== epoch.bounds) {
-        const operations = this.#environment.bytes;
-        const tables = await this.#engine.approximateBytes(newestKey(start, operations), newestKey(end, operations));
-        // When it was split meanwhile, the next round measures it again.
-        meter.bounds = epoch.bounds;
-        meter.sizeBytes = tables + this.#aboveTables(replica);
-      }
-      total += meter.sizeBytes;
+    this.#forgetGone(replicas);
+    for (const replica of replicas.awake) this.#watched.add(replica);
+    const due: Meter[] = [];
+    for (const replica of this.#watched) {
+      const meter = this.#meterOf(replica, now);
+      this.#rate(meter, now);
+      if (replica.sleep.asleep) replicas.noteChange(replica);
+      if (sizeIsOld(meter) && (boundsChanged(meter) || now - meter.sizedMs >= sizeMs)) due.push(meter);
+      else if (hasSettled(meter)) this.#settle(meter);
     }
-    this.sizeBytes = total;
+    this.#measuredMs = now;
+    for (const meter of [...due, ...this.#inTurn()]) {
+      const { sizeBytes, bounds } = meter;
+      await this.#size(meter, now);
+      if (meter.sizeBytes !== sizeBytes || meter.bounds !== bounds) replicas.noteChange(meter.replica);
+    }
   }
+
+  #forgetGone(replicas: StoreReplicas): void {
+    if (replicas.forgotten === this.#forgotten) return;
+    this.#forgotten = replicas.forgotten;
+    for (const [rangeId, { replica, sizeBytes }] of this.#meters) {
+      if (replicas.get(rangeId) === replica) continue;
+      this.#meters.delete(rangeId);
+      this.#watched.delete(replica);
+      this.sizeBytes -= sizeBytes;
+    }
+  }
+
+  #meterOf(replica: Replica, now: number): Meter {
+    const known = this.#meters.get(replica.rangeId);
+    if (known !== undefined) return known;
+    const { writes, reads, bytes, loopMs } = replica.load;
+    const load = new LoadMeter(this.#limits);
+    const rates = { writesPerSecond: 0, readsPerSecond: 0, bytesPerSecond: 0 };
+    const size = { sizeBytes: 0, bounds: 0, sizedIndex: -1, sizedMs: -Infinity };
+    const meter: Meter = { replica, atMs: now, writes, reads, bytes, loopMs, load, ...rates, ...size };
+    this.#meters.set(replica.rangeId, meter);
+    return meter;
+  }
+
+  async #size(meter: Meter, now: number): Promise<void> {
+    const { replica } = meter;
+    const { start, end, epoch } = replica.descriptor;
+    const { appliedIndex } = replica.machine;
+    const operations = this.#environment.bytes;
+    const tables = await this.#engine.approximateBytes(newestKey(start, operations), newestKey(end, operations));
+    if (this.#meters.get(replica.rangeId) !== meter) return;
+    // When it was split meanwhile, the next round measures it again.
+    meter.bounds = epoch.bounds;
+    meter.sizedIndex = appliedIndex;
+    meter.sizedMs = now;
+    this.sizeBytes -= meter.sizeBytes;
+    meter.sizeBytes = tables + this.#aboveTables(replica);
+    this.sizeBytes += meter.sizeBytes;
+  }
+
+  #settle(meter: Meter): void {
+    meter.load.settle();
+    this.#watched.delete(meter.replica);
+  }
+
+  #inTurn(): Meter[] {
+    const meters: Meter[] = [];
+    while (meters.length < Math.min(sizesInTurn, this.#meters.size)) {
+      this.#turn ??= this.#meters.values();
+      const { done, value } = this.#turn.next();
+      if (done === true) this.#turn = undefined;
+      else meters.push(value);
+    }
+    return meters;
+  }
+}
+
+const boundsChanged = ({ replica, bounds }: Meter): boolean => bounds !== replica.descriptor.epoch.bounds;
+
+const sizeIsOld = (meter: Meter): boolean =>
+  meter.sizedIndex !== meter.replica.machine.appliedIndex || boundsChanged(meter);
+
+/** Nothing changes until it wakes. */
+function hasSettled(meter: Meter): boolean {
+  const { replica, load, writesPerSecond, readsPerSecond, bytesPerSecond } = meter;
+  if (!replica.sleep.asleep || writesPerSecond + readsPerSecond + bytesPerSecond > 0) return false;
+  return load.faded && !sizeIsOld(meter);
 }

@@ -62,10 +62,15 @@ export interface StoreStatistics {
   readonly snapshotsInstalled: number;
   readonly elections: number;
   readonly rangesWithoutLeader: number;
+  /** How long the one of them is without that misses it longest; 0 = none. */
+  readonly withoutLeaderMs: number;
   /** Of this store. */
   readonly replicasAsleep: number;
   readonly clientStreams: number;
   readonly peerStreams: number;
+  /** To other stores; those of a turn leave together, in one payload for each of them. */
+  readonly peerMessagesSent: number;
+  readonly peerPayloadsSent: number;
   /** It is out of the cluster, for good; it learns that from the others' refusals. */
   readonly decommissioned: boolean;
 }

@@ -32,7 +32,10 @@ type PartStatistics = Pick<
   | "snapshotsSent"
   | "snapshotsInstalled"
   | "clientStreams"
+  | "withoutLeaderMs"
   | "peerStreams"
+  | "peerMessagesSent"
+  | "peerPayloadsSent"
   | "decommissioned"
 >;
 

@@ -9,8 +9,8 @@ export interface StoreRoundsHost {
   readonly environment: Environment;
   /** Runs a step that may find a broken invariant. */
   guard(step: () => void): void;
-  /** What the round caused leaves. */
-  endRound(): void;
+  /** What the round caused leaves; `replicas`: those that were in it. */
+  endRound(replicas: readonly Replica[]): void;
 }
 
 export class StoreRounds {
@@ -50,6 +50,6 @@ export class StoreRounds {
       replica.load.loopMs += endedMs - beganMs;
       beganMs = endedMs;
     }
-    this.#host.endRound();
+    this.#host.endRound(replicas);
   }
 }

@@ -11,10 +11,13 @@ import type { PersistBatches } from "./persist-batches.ts";
 import type { PlacementHost } from "./placement/placement-host.ts";
 import type { Replica } from "./replica/replica.ts";
 import { StoreLiveness, wakeMembersOf } from "./store-liveness.ts";
+import type { StoreReplicas } from "./store-replicas.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 /** How much of the election timeout a replica that should lead first waits at start, for its peers' streams. */
 const firstCampaignTicks = 2;
+/** In one tick: with thousands of ranges the votes of one tick would hold up the loops of all stores. */
+const firstCampaignsMax = 100;
 
 export interface StoreTicksHost {
   readonly environment: Environment;
@@ -28,7 +31,7 @@ export interface StoreTicksHost {
   readonly links: PeerLinks;
   readonly persist: PersistBatches;
   readonly placement: PlacementHost;
-  replicas(): Iterable<Replica>;
+  readonly replicas: StoreReplicas;
   heartbeat(logHangs: boolean): StoreHeartbeat;
   stopping(): boolean;
   markDirty(replica: Replica): void;
@@ -76,17 +79,20 @@ export class StoreTicks {
   }
 
   #tick(): void {
-    const { clock, links, log, persist, placement, settings } = this.#host;
+    const { clock, intake, links, log, persist, placement, replicas, settings } = this.#host;
     this.#ticks++;
     clock.look();
     this.#pace();
+    intake.recount();
     for (const store of this.liveness.look())
-      wakeMembersOf(store, this.#host.replicas(), (replica) => this.#host.markDirty(replica));
+      wakeMembersOf(store, replicas.values(), (replica) => this.#host.markDirty(replica));
     const stallMs = (settings.electionTicksMin * settings.tickMs) / 2;
     this.stalled = Math.max(log.statistics().flushUnderWayMs, persist.underWayMs) > stallMs;
-    for (const replica of this.#host.replicas()) {
+    const begins = this.#ticks >= firstCampaignTicks && this.#ticks < settings.electionTicksMin;
+    let campaigns = 0;
+    for (const replica of replicas.awake) {
       replica.tick();
-      if (this.#ticks >= firstCampaignTicks && this.#ticks < settings.electionTicksMin) this.campaignFirst(replica);
+      if (begins && campaigns < firstCampaignsMax && this.campaignFirst(replica)) campaigns++;
     }
     for (const replica of this.#soon.keys()) this.#campaignAgain(replica);
     this.#heartbeat(links);
@@ -96,17 +102,21 @@ export class StoreTicks {
     this.#host.schedule();
   }
 
-  /** After a start the replica that comes first in the descriptor need not wait for a timeout; PreVote guards the others. */
-  campaignFirst(replica: Replica): void {
+  /**
+   * After a start the replica that comes first in the descriptor need not wait for a timeout; PreVote guards the others.
+   * True when it campaigns.
+   */
+  campaignFirst(replica: Replica): boolean {
     const { intake, links, storeId: own } = this.#host;
     if (replica.node.leader !== 0 || replica.node.role !== "follower" || this.#host.stopping() || !intake.mayLead)
-      return;
+      return false;
     const { replicas } = replica.descriptor;
-    if (replicas[0]?.storeId !== own) return;
+    if (replicas[0]?.storeId !== own) return false;
     const reachable = replicas.filter(({ storeId }) => storeId === own || links.mutual(storeId, "heartbeat")).length;
-    if (reachable * 2 <= replicas.length) return;
+    if (reachable * 2 <= replicas.length) return false;
     replica.node.campaign();
     this.#host.markDirty(replica);
+    return true;
   }
 
   /** This store led the whole before it was split: so it campaigns for the right half, at once and every tick. */
@@ -130,7 +140,7 @@ export class StoreTicks {
   #pace(): void {
     const { engine, environment, intake } = this.#host;
     if (!intake.pace.look(environment.clock.monotonicMs(), engine.levelZeroFiles())) return;
-    const leading = [...this.#host.replicas()].filter((replica) => replica.leads);
+    const leading = [...this.#host.replicas.values()].filter((replica) => replica.leads);
     // Another one first each time: what one proposes may leave nothing for those behind it.
     const first = this.#paceTurn++ % Math.max(1, leading.length);
     for (const replica of leading.slice(first)) this.#host.markDirty(replica);

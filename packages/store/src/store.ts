@@ -44,6 +44,7 @@ import { StoreRounds } from "./store-rounds.ts";
 import { StoreTicks } from "./store-ticks.ts";
 import type { StoreDirectory } from "./store-directory.ts";
 import { openDirectory } from "./store-directory-record.ts";
+import { StoreReplicas } from "./store-replicas.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
 import { recoverStore } from "./store-recovery.ts";
@@ -66,7 +67,7 @@ class Store implements StoreApi, ReplicaHost {
 
   readonly #options: StoreOptions;
   readonly #dependencies: StoreDependencies;
-  readonly #replicas: Map<number, Replica> = new Map();
+  readonly #replicas: StoreReplicas = new StoreReplicas();
   readonly #stores: StoreDirectory;
   readonly #links: PeerLinks;
   readonly #clients: ClientService;
@@ -113,7 +114,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#rounds = new StoreRounds({
       environment,
       guard: (step) => this.#guard(step),
-      endRound: () => this.#endRound(),
+      endRound: (replicas) => this.#endRound(replicas),
     });
     this.#queue = new EngineQueue(fail);
     this.#flusher = new Flusher(() => [...this.#replicas.values(), ...this.#lifecycle.deaths.dying], {
@@ -125,7 +126,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#clearer = new IntervalClearer(engine, this.#queue, environment.bytes);
     this.#earlyVotes = new EarlyVotes(environment.clock, options.settings.electionTicksMin * options.settings.tickMs);
     this.#meters = new RangeMeters(engine, environment, options.settings, this.#flusher);
-    this.#handOver = new HandOver(this.#replicas, environment, (store) =>
+    this.#handOver = new HandOver(this.#replicas.byRange, environment, (store) =>
       this.#links.alive(store, 2 * options.settings.storeHeartbeatMs),
     );
     this.#disk = new DiskSpace(options.settings.diskFreeBytesMin, environment.logger);
@@ -135,14 +136,14 @@ class Store implements StoreApi, ReplicaHost {
       clock: environment.clock,
       log,
       meters: this.#meters,
-      replicas: this.#replicas,
+      replicas: this.#replicas.byRange,
       counters: this.counters,
       snapshots: () => this.#snapshots,
       address: () => this.address,
     });
     this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));
     this.#directory = new MetaDirectory(() => replica(metaRangeId)?.wholeMachine, engine, environment.bytes);
-    this.#routes = new RouteAnswers(this.#meta, this.#directory, this.#replicas);
+    this.#routes = new RouteAnswers(this.#meta, this.#directory, this.#replicas.byRange);
     this.#stores = openDirectory(options.plan, engine, this.#queue, environment.bytes);
     this.#greetings = new StoreGreetings(options, {
       clock: environment.clock,
@@ -152,7 +153,7 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#links = this.#newLinks();
     this.#clock = new ClockCheck(this.#links.peers, environment.logger);
-    this.#intake = new Intake(this.#replicas, this.#disk, this.#clock, this.pace, options.settings);
+    this.#intake = new Intake(this.#replicas.byRange, this.#disk, this.#clock, this.pace, options.settings);
     this.#persist = new PersistBatches(log, environment.clock, {
       releaseMessages: (from, messages) => {
         for (const message of messages) this.sendRaft(from, message);
@@ -229,6 +230,7 @@ class Store implements StoreApi, ReplicaHost {
       directory: this.#directory,
       replica: (rangeId) => this.#replicas.get(rangeId),
       replicas: () => this.#replicas.values(),
+      awake: () => this.#replicas.awake,
       addReplica: (machine, replicaId, brandNew) => this.#addReplica(machine, replicaId, brandNew),
       forget: (replica, refusal) => this.#forget(replica, refusal),
       epochMismatch: (replica) => this.epochMismatch(replica),
@@ -274,7 +276,7 @@ class Store implements StoreApi, ReplicaHost {
       links: this.#links,
       persist: this.#persist,
       placement: this.#placement,
-      replicas: () => this.#replicas.values(),
+      replicas: this.#replicas,
       heartbeat: (logHangs) => this.#greetings.heartbeat(logHangs),
       stopping: () => this.#stopped !== undefined,
       markDirty: (replica) => this.markDirty(replica),
@@ -303,22 +305,19 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   #newPlacement(): PlacementHost {
-    return new PlacementHost(
-      { storeId: this.storeId, settings: this.settings },
-      {
-        dependencies: this.#dependencies,
-        meta: this.#meta,
-        links: this.#links,
-        stores: this.#stores,
-        replica: (rangeId) => this.#replicas.get(rangeId),
-        replicas: () => this.#replicas.values(),
-        status: () => this.#reporter.status(),
-        rangeReport: (led) => this.#reporter.range(led),
-        makeBoundsDurable: () => this.#lifecycle.makeBoundsDurable(),
-        schedule: () => this.schedule(),
-        fail: (error) => this.#halt(error),
-      },
-    );
+    return new PlacementHost(this.#options, {
+      dependencies: this.#dependencies,
+      meta: this.#meta,
+      links: this.#links,
+      stores: this.#stores,
+      replica: (rangeId) => this.#replicas.get(rangeId),
+      replicas: this.#replicas,
+      status: () => this.#reporter.status(),
+      rangeReport: (led) => this.#reporter.range(led),
+      makeBoundsDurable: () => this.#lifecycle.makeBoundsDurable(),
+      schedule: () => this.schedule(),
+      fail: (error) => this.#halt(error),
+    });
   }
 
   #newAdmin(): AdminService {
@@ -389,9 +388,9 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   /** Nothing of this store finds it any more. */
-  #forget({ rangeId }: Replica, refusal?: RoutingRefusal): void {
-    this.#replicas.delete(rangeId);
-    this.#clients.closeScans(rangeId, refusal);
+  #forget(replica: Replica, refusal?: RoutingRefusal): void {
+    this.#replicas.forget(replica);
+    this.#clients.closeScans(replica.rangeId, refusal);
     this.schedule();
   }
 
@@ -408,18 +407,13 @@ class Store implements StoreApi, ReplicaHost {
     const { hardState } = log.group(rangeId)!;
     const raft = raftOptions(this.settings);
     const replica = new Replica({ replicaId, hardState, brandNew, raft }, machine, log.reader(rangeId), this);
-    this.#replicas.set(rangeId, replica);
+    this.#replicas.add(replica);
     this.markDirty(replica);
     return replica;
   }
 
   get ready(): boolean {
-    if (this.#halted) return false;
-    for (const replica of this.#replicas.values()) {
-      if (replica.loading || replica.node.leader === 0) return false;
-      if (replica.leads && !replica.serves) return false;
-    }
-    return true;
+    return !this.#halted && this.#replicas.ready;
   }
 
   /** Rejects when the store halts meanwhile, or log or engine cannot be closed in order. */
@@ -495,27 +489,29 @@ class Store implements StoreApi, ReplicaHost {
     this.#rounds.markDirty(replica);
   }
 
-  #endRound(): void {
+  #endRound(replicas: readonly Replica[]): void {
     this.#links.flush();
     this.#persist.flush();
     this.#clients.flush();
+    this.#intake.measure(replicas);
     this.#flushIfFull();
   }
 
   #flushIfFull(): void {
-    this.#intake.measure();
     if (this.#flusher.underWay || this.#disk.full) return;
     if (this.#intake.flushableBytes < this.settings.flushBytes) return;
-    this.#flusher.flush().then(
-      () => this.schedule(),
-      (error: unknown) => this.#halt(error),
-    );
+    const onFlushed = (): void => {
+      this.#intake.recount();
+      this.schedule();
+    };
+    this.#flusher.flush().then(onFlushed, (error: unknown) => this.#halt(error));
   }
 
   // ---- ReplicaHost ----
 
   isAlive = (store: StoreId): boolean => this.#ticks.liveness.isAlive(store);
   mayRest = (): boolean => this.#ticks.mayRest;
+  noteSleep = (replica: Replica, asleep: boolean): void => this.#replicas.noteSleep(replica, asleep);
   nextReadContext = (): number => ++this.#readContext;
   persist = (replica: Replica, ready: Ready): void => this.#outbox.persist(replica, ready);
   sendRaft = (replica: Replica, message: Message): void => this.#outbox.send(replica, message);
@@ -592,9 +588,9 @@ class Store implements StoreApi, ReplicaHost {
       ...this.#intake.told(),
       snapshotsSent: this.#snapshots.sent,
       snapshotsInstalled: this.#snapshots.installed,
+      withoutLeaderMs: this.#lifecycle.withoutLeaderMs,
       clientStreams: this.#clients.streams,
-      peerStreams: this.#links.streams,
-      decommissioned: this.#links.decommissioned,
+      ...this.#links.told(),
     });
   }
 }

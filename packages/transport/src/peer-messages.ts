@@ -1,5 +1,16 @@
 /** What stores send each other. One payload of a stream is a bundle of these (see `bundle.ts`). */
-import type { Epoch, Key, LogIndex, NodeId, RangeDescriptor, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
+import type {
+  Epoch,
+  Incarnation,
+  Key,
+  LogIndex,
+  NodeId,
+  RangeDescriptor,
+  RangeId,
+  ReplicaId,
+  StoreId,
+  Term,
+} from "@flotilla/base";
 import type { Message } from "@flotilla/raft";
 
 /** A Raft message in its envelope. Hot: fixed binary layout; entries' data are views of the received payload. */
@@ -88,11 +99,34 @@ export interface StoreDirectory {
   readonly stores: readonly StoreEntry[];
 }
 
-/** To the placement driver (the store that leads the meta range), and to new ones in full. */
+/**
+ * To the placement driver (the store that leads the meta range): what has changed since an earlier report that it has
+ * acknowledged. Ranges that are in neither list are as they were.
+ */
 export interface StoreReport {
   readonly type: "store-report";
+  /** Of the store that reports. */
+  readonly incarnation: Incarnation;
+  /** Rises with each report of an incarnation, from 1. */
+  readonly sequence: number;
+  /** Of the report that this one rests on; 0 = none: `ranges` begins anew. */
+  readonly base: number;
+  /** There was no room for everything that has changed: the rest follows. */
+  readonly more: boolean;
   readonly status: StoreStatus;
+  /** Those that the store leads. */
   readonly ranges: readonly RangeReport[];
+  /** Those that it leads no more. */
+  readonly gone: readonly RangeId[];
+}
+
+/** The driver's answer to a report. */
+export interface ReportReceipt {
+  readonly type: "report-receipt";
+  /** As in the report. */
+  readonly incarnation: Incarnation;
+  /** Of the last report that counted; 0: the report rests on what the driver does not have, everything has to be said. */
+  readonly sequence: number;
 }
 
 export interface StoreStatus {
@@ -336,6 +370,7 @@ export type PeerMessage =
   | StoreHeartbeat
   | StoreDirectory
   | StoreReport
+  | ReportReceipt
   | OperatorStep
   | StepOutcome
   | ReplicaHashRequest

@@ -8,12 +8,13 @@
  *     protocol 3    heartbeats of groups name the term of the entry at their commit index, and say whether the leader rests;
  *                   store-heartbeat says whether the store's log hangs, store-report how much work each range is,
  *                   and whether its size was measured
+ *     protocol 4    store-report says what has changed since a report that was acknowledged; report-receipt
  */
 import { keyBytesMax, messageBytesMax } from "@flotilla/base";
 
-export const protocolNumber = 3;
+export const protocolNumber = 4;
 /** The range a `Hello` of this build offers. A stream speaks the highest number that both sides offer. */
-export const protocolMin = 3;
+export const protocolMin = 4;
 export const protocolMax: number = protocolNumber;
 
 /** First byte of every payload. */
@@ -40,6 +41,7 @@ export const typeNumber = {
   "replica-hash": 15,
   "seal-check": 16,
   "seal-state": 17,
+  "report-receipt": 18,
   commands: 32,
   reads: 33,
   scan: 34,

@@ -54,6 +54,12 @@ const rows: readonly Row[] = [
     ({ store }) => store.rangesWithoutLeader,
   ],
   [
+    "flotilla_range_without_leader_seconds",
+    "gauge",
+    "How long that one of them misses its leader which does so longest; 0 when none does",
+    ({ store }) => store.withoutLeaderMs / 1000,
+  ],
+  [
     "flotilla_replicas_asleep",
     "gauge",
     "Replicas on this store that sleep: nothing was asked of their ranges for a while",
@@ -86,6 +92,18 @@ const rows: readonly Row[] = [
   ],
   ["flotilla_client_streams", "gauge", "Open streams of clients", ({ store }) => store.clientStreams],
   ["flotilla_peer_streams", "gauge", "Open streams of other stores", ({ store }) => store.peerStreams],
+  [
+    "flotilla_peer_messages_sent_total",
+    "counter",
+    "Messages that left for other stores",
+    ({ store }) => store.peerMessagesSent,
+  ],
+  [
+    "flotilla_peer_payloads_sent_total",
+    "counter",
+    "Payloads in which they left: one for all that a turn of the loop has for a store",
+    ({ store }) => store.peerPayloadsSent,
+  ],
   ["flotilla_size_bytes", "gauge", "Bytes of this store's data on disk", ({ store }) => store.status.sizeBytes],
   ["flotilla_free_bytes", "gauge", "Free bytes on the disk of this store", ({ store }) => store.status.freeBytes],
   ["flotilla_log_fsyncs_total", "counter", "fsyncs of the shared log", ({ log }) => log.fsyncs],

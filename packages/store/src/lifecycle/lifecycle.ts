@@ -35,6 +35,7 @@ export interface LifecycleHost {
   readonly directory: MetaDirectory;
   replica(rangeId: number): Replica | undefined;
   replicas(): Iterable<Replica>;
+  awake(): Iterable<Replica>;
   readonly addReplica: AddReplica;
   /** `refusal`: for clients that were reading there; else they look for it elsewhere. */
   forget(replica: Replica, refusal?: RoutingRefusal): void;
@@ -97,7 +98,7 @@ export class Lifecycle {
       clock: environment.clock,
       electionMs: 2 * settings.electionTicksMin * settings.tickMs,
       replica: (rangeId) => host.replica(rangeId),
-      replicas: () => host.replicas(),
+      awake: () => host.awake(),
       silent: () => this.#silent(),
       driver: () => host.driver(),
       send: (to, check) => this.#sendCheck(to, check),
@@ -136,6 +137,10 @@ export class Lifecycle {
     const now = this.#now();
     for (const [name, atMs] of this.#toldMs) if (now - atMs >= tellMs) this.#toldMs.delete(name);
     this.#orphans.tick();
+  }
+
+  get withoutLeaderMs(): number {
+    return this.#orphans.withoutLeaderMs;
   }
 
   /** Log groups that have neither a replica nor one in the making: a split that is not applied again yet makes it. */

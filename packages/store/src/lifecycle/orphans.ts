@@ -12,12 +12,15 @@ import type { Replica } from "../replica/replica.ts";
 const leaderlessTimeouts = 3;
 /** Between two questions about one range. */
 const askMs = 1000;
+/** Between two looks at all groups of the log: what they wait for takes election timeouts. */
+const silentLookMs = 1000;
 
 export interface OrphansHost {
   readonly clock: Clock;
   readonly electionMs: number;
   replica(rangeId: number): Replica | undefined;
-  replicas(): Iterable<Replica>;
+  /** Who misses its leader does not sleep. */
+  awake(): Iterable<Replica>;
   /** Log groups that wait for the split that makes their replica, or are left of one that never came. */
   silent(): Iterable<{ readonly rangeId: RangeId; readonly replicaId: ReplicaId }>;
   /** The store that leads the meta range, 0 = unknown. */
@@ -33,39 +36,41 @@ export interface OrphansHost {
 export class Orphans {
   readonly #host: OrphansHost;
   readonly #leaderlessSinceMs: Map<RangeId, number> = new Map();
+  readonly #silentSinceMs: Map<RangeId, number> = new Map();
+  #silentLookedMs = -Infinity;
   readonly #askedMs: Map<RangeId, number> = new Map();
 
   constructor(host: OrphansHost) {
     this.#host = host;
   }
 
+  /** How long that replica has missed its leader which has done so longest; 0 = none does. */
+  get withoutLeaderMs(): number {
+    let first = Infinity;
+    for (const sinceMs of this.#leaderlessSinceMs.values()) first = Math.min(first, sinceMs);
+    return Math.max(0, this.#host.clock.monotonicMs() - first);
+  }
+
   /** Now and then. */
   tick(): void {
     const now = this.#host.clock.monotonicMs();
-    const limitMs = leaderlessTimeouts * this.#host.electionMs;
     for (const [rangeId, atMs] of this.#askedMs) if (now - atMs >= askMs) this.#askedMs.delete(rangeId);
-    const seen = new Set<RangeId>();
-    for (const replica of this.#host.replicas()) {
-      const { rangeId } = replica;
-      if (replica.node.leader !== 0) continue;
-      seen.add(rangeId);
-      const since = this.#noteLeaderless(rangeId, now);
-      if (now - since > limitMs) this.suspect(rangeId);
-    }
-    for (const { rangeId, replicaId } of this.#host.silent()) {
-      seen.add(rangeId);
-      const since = this.#noteLeaderless(rangeId, now);
-      if (now - since > limitMs) this.#ask(rangeId, replicaId, { bounds: 0, members: 0 }, undefined);
-    }
-    for (const rangeId of this.#leaderlessSinceMs.keys())
-      if (!seen.has(rangeId)) this.#leaderlessSinceMs.delete(rangeId);
-  }
-
-  #noteLeaderless(rangeId: RangeId, now: number): number {
-    const since = this.#leaderlessSinceMs.get(rangeId);
-    if (since !== undefined) return since;
-    this.#leaderlessSinceMs.set(rangeId, now);
-    return now;
+    const limitMs = leaderlessTimeouts * this.#host.electionMs;
+    const leaderless: RangeId[] = [];
+    for (const { rangeId, node } of this.#host.awake()) if (node.leader === 0) leaderless.push(rangeId);
+    noteSince(this.#leaderlessSinceMs, leaderless, now);
+    for (const [rangeId, sinceMs] of this.#leaderlessSinceMs) if (now - sinceMs > limitMs) this.suspect(rangeId);
+    if (now - this.#silentLookedMs < silentLookMs) return;
+    this.#silentLookedMs = now;
+    const silent = [...this.#host.silent()];
+    noteSince(
+      this.#silentSinceMs,
+      silent.map(({ rangeId }) => rangeId),
+      now,
+    );
+    for (const { rangeId, replicaId } of silent)
+      if (now - this.#silentSinceMs.get(rangeId)! > limitMs)
+        this.#ask(rangeId, replicaId, { bounds: 0, members: 0 }, undefined);
   }
 
   /** Asks the driver about this store's replica of the range, unless that was done a moment ago. */
@@ -96,4 +101,12 @@ export class Orphans {
     for (const silent of this.#host.silent())
       if (silent.rangeId === rangeId && silent.replicaId === replicaId) this.#host.onSilentGone(rangeId, replicaId);
   }
+}
+
+/** Keeps since when each of them is among them; who is no more, is forgotten. */
+function noteSince(sinceMs: Map<RangeId, number>, now: readonly RangeId[], nowMs: number): void {
+  if (now.length === 0) return sinceMs.clear();
+  const present = new Set(now);
+  for (const rangeId of sinceMs.keys()) if (!present.has(rangeId)) sinceMs.delete(rangeId);
+  for (const rangeId of now) if (!sinceMs.has(rangeId)) sinceMs.set(rangeId, nowMs);
 }

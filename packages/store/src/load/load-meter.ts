@@ -93,6 +93,17 @@ export class LoadMeter {
     return bytes > operations ? { by: "bytes", share: bytes } : { by: "operations", share: operations };
   }
 
+  /** What `report` says of loads is 0, and stays so while nothing comes. */
+  get faded(): boolean {
+    const { operations, bytes, loop } = this.#smooth;
+    return operations < 0.5 && bytes < 0.5 && loop < 0.05;
+  }
+
+  /** Nothing will be measured until something comes: what is left of it is gone by then. */
+  settle(): void {
+    Object.assign(this.#smooth, { operations: 0, bytes: 0, loop: 0 });
+  }
+
   report(): LoadReport {
     const { operations, bytes, loop } = this.#smooth;
     const found = this.#found;

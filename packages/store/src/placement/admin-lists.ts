@@ -1,9 +1,10 @@
 /** Lists of nodes, stores and ranges, and the cluster's state in short. What nobody has reported is null. */
 import { Failure, metaRangeId, noStore, userKeyOf, userPrefix } from "@flotilla/base";
 import type { Key, NodeId, RangeId, StoreId } from "@flotilla/base";
-import type { RangeReport, StoreEntry, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { RangeReport, StoreEntry, StoreStatus } from "@flotilla/transport";
 import type { AdminHost } from "./admin-service.ts";
 import { newestRanges } from "./report-book.ts";
+import type { StoreKnowledge } from "./report-book.ts";
 
 export class AdminLists {
   readonly #host: AdminHost;
@@ -13,19 +14,19 @@ export class AdminLists {
   }
 
   /** Stores that have reported, or are heard of and will. */
-  #live(reports: readonly StoreReport[]): Set<StoreId> {
+  #live(reports: readonly StoreKnowledge[]): Set<StoreId> {
     const { directory, links, storeDeadMs } = this.#host;
     const live = new Set(reports.map((report) => report.status.storeId));
     for (const { storeId } of directory.members()) if (links.alive(storeId, storeDeadMs)) live.add(storeId);
     return live;
   }
 
-  async clusterStatus(reports: readonly StoreReport[]): Promise<unknown> {
+  async clusterStatus(reports: readonly StoreKnowledge[]): Promise<unknown> {
     const { directory, plan, placement, storeId } = this.#host;
     const stores = directory.members();
     const { driver } = placement;
     const descriptors = await this.#host.descriptors();
-    const led = new Map(reports.flatMap((report) => report.ranges).map((range) => [range.descriptor.rangeId, range]));
+    const led = new Set(reports.flatMap(({ ranges }) => [...ranges.keys()]));
     const live = this.#live(reports);
     const reasons: string[] = [];
     let underReplicated = 0;
@@ -60,7 +61,7 @@ export class AdminLists {
   }
 
   /** Those too that are out of the cluster. */
-  nodeList(reports: readonly StoreReport[]): object[] {
+  nodeList(reports: readonly StoreKnowledge[]): object[] {
     const nodes = new Map<NodeId, StoreEntry[]>();
     for (const store of this.#host.directory.stores.values()) {
       const stores = nodes.get(store.nodeId);
@@ -92,7 +93,7 @@ export class AdminLists {
     return links.alive(store.storeId, storeDeadMs) ? "suspect" : "dead";
   }
 
-  storeList(reports: readonly StoreReport[], only?: StoreId): object[] {
+  storeList(reports: readonly StoreKnowledge[], only?: StoreId): object[] {
     const stores = [...this.#host.directory.stores.values()];
     const shown = only === undefined ? stores : stores.filter((store) => store.storeId === only);
     return shown.map((store) => {
@@ -114,7 +115,7 @@ export class AdminLists {
   }
 
   /** Rows of the ranges with the most of it a second, the most first. */
-  async hottest(reports: readonly StoreReport[], { order, count }: HottestRequest): Promise<object[]> {
+  async hottest(reports: readonly StoreKnowledge[], { order, count }: HottestRequest): Promise<object[]> {
     const load = loads[order];
     const chosen = [...newestRanges(reports).values()]
       .sort((a, b) => load(b) - load(a) || a.descriptor.rangeId - b.descriptor.rangeId)
@@ -126,7 +127,7 @@ export class AdminLists {
   }
 
   async rangeList(
-    reports: readonly StoreReport[],
+    reports: readonly StoreKnowledge[],
     only?: ReadonlySet<RangeId>,
   ): Promise<{ readonly rangeId: RangeId }[]> {
     const newest = newestRanges(reports);
@@ -186,7 +187,7 @@ const loads: Readonly<Record<HottestRequest["order"], (range: RangeReport) => nu
 
 const nodesOf = (stores: readonly StoreEntry[]): number => new Set(stores.map(({ nodeId }) => nodeId)).size;
 
-function statusOf(reports: readonly StoreReport[], store: StoreId): StoreStatus | undefined {
+function statusOf(reports: readonly StoreKnowledge[], store: StoreId): StoreStatus | undefined {
   return reports.find(({ status }) => status.storeId === store)?.status;
 }
 

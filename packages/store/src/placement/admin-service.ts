@@ -6,13 +6,13 @@ import { Failure, noStore, rangeId, storeId } from "@flotilla/base";
 import type { Environment, RangeDescriptor, StoreId } from "@flotilla/base";
 import type { ClusterPlan } from "@flotilla/placement";
 import type { SharedLog } from "@flotilla/raft-log";
-import type { StoreReport } from "@flotilla/transport";
 import { AdminArguments } from "./admin-arguments.ts";
 import { AdminChanges, unknownRange } from "./admin-changes.ts";
 import { AdminLists, hottestOrders } from "./admin-lists.ts";
 import type { HottestRequest } from "./admin-lists.ts";
 import { AdminStores } from "./admin-stores.ts";
 import type { PlacementHost } from "./placement-host.ts";
+import type { StoreKnowledge } from "./report-book.ts";
 import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StoreDirectory } from "../store-directory.ts";
@@ -160,7 +160,7 @@ export class AdminService {
   }
 
   /** The driver's reports; a store that is not the driver sends the client there, unless `{ local: true }` was asked. */
-  #reports(argument: unknown): StoreReport[] {
+  #reports(argument: unknown): StoreKnowledge[] {
     const { placement, storeId, links, storeDeadMs } = this.#host;
     const local = typeof argument === "object" && argument !== null && "local" in argument && argument.local === true;
     const { driver } = placement;

@@ -26,7 +26,7 @@ export function clusterState(inputs: ClusterViewInputs): ClusterState {
   const led = newestRanges(reports.fresh(settings.storeDeadMs));
   return {
     nowMs: Math.round(wallMs),
-    stores: [...meta.stores.values()].map((store) => storeState(store, inputs, placement)),
+    stores: storeStates(inputs, placement),
     ranges: meta.map.all().map((descriptor) => rangeState(descriptor, led.get(descriptor.rangeId))),
     operators: [...meta.running.values()],
     recent: [...meta.ended.values()],
@@ -35,6 +35,13 @@ export function clusterState(inputs: ClusterViewInputs): ClusterState {
     keptRanges: new Set(keptRanges(meta.settings.get(keptSetting))),
     settings: placement,
   };
+}
+
+export function storeStates(
+  inputs: ClusterViewInputs,
+  placement: PlacementSettings = placementSettings(inputs.settings, inputs.meta),
+): StoreState[] {
+  return [...inputs.meta.stores.values()].map((store) => storeState(store, inputs, placement));
 }
 
 /** What the store's own settings say; the number of replicas is the cluster's. */

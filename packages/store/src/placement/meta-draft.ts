@@ -131,6 +131,8 @@ export class MetaDraft implements IdSource {
   /** The entry is applied. */
   commit(): void {
     const { meta } = this;
+    if (this.#update !== undefined || this.#stores.size + this.#operators.size + this.#settings.size > 0)
+      meta.revision++;
     if (this.#update !== undefined) meta.map.commit(this.#update);
     for (const store of this.#stores.values()) meta.stores.set(store.storeId, store);
     for (const id of this.#forgotten) meta.ended.delete(id);

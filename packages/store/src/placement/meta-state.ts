@@ -26,6 +26,8 @@ export class MetaState {
   readonly ended: Map<number, Operator> = new Map();
   readonly settings: Map<string, unknown> = new Map();
   readonly ids: Map<CounterName, IdBlock> = new Map();
+  /** Rises when any of it but the ids changes. */
+  revision = 0;
 
   private constructor(ranges: readonly RangeDescriptor[]) {
     this.map = new RangeMap(ranges);

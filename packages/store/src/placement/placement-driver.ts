@@ -10,22 +10,25 @@ import {
   applyOutcome,
   cancelOperator,
   decide,
+  defaultPlacementSettings,
   indexCluster,
   startOperator,
+  waitingDescriptorsMax,
 } from "@flotilla/placement";
 import type { ClusterIndex, Decision, Operator } from "@flotilla/placement";
-import type { OperatorStep, StepOutcome, StoreReport, StoreStatus } from "@flotilla/transport";
+import type { OperatorStep, StepOutcome, StoreStatus } from "@flotilla/transport";
 import type { StoreSettings } from "../store-settings.ts";
-import { clusterState } from "./cluster-view.ts";
+import { clusterState, storeStates } from "./cluster-view.ts";
 import { noteKept } from "./kept-ranges.ts";
 import type { ClusterViewInputs } from "./cluster-view.ts";
+import { DecisionPace } from "./decision-pace.ts";
 import type { DriverOffice } from "./driver-office.ts";
 import type { MetaDraft } from "./meta-draft.ts";
 import type { MetaState } from "./meta-state.ts";
 import { StepSender } from "./step-sender.ts";
 import type { ReportBook } from "./report-book.ts";
 
-const decideMs = 1000;
+const roundMs = 1000;
 /** While operators are under way, or a report or an outcome has come that may move one on. */
 const followMs = 200;
 /** Answers of leaders that wait for the next round. */
@@ -38,7 +41,8 @@ export interface PlacementDriverHost {
   readonly storeId: StoreId;
   readonly office: DriverOffice;
   readonly reports: ReportBook;
-  ownReport(): StoreReport;
+  /** Puts what this store has to say of itself into `reports`. */
+  noteOwn(): void;
   sendStep(to: StoreId, step: OperatorStep): void;
   fail(error: unknown): void;
 }
@@ -48,15 +52,15 @@ export class PlacementDriver {
   readonly #sender: StepSender;
   #outcomes: StepOutcome[] = [];
   #lastRoundMs = -Infinity;
-  #lastDecisionMs = -Infinity;
+  readonly #pace: DecisionPace = new DecisionPace();
   #rounding = false;
   /** Another round is to follow the one under way at once. */
   #hurried = false;
   /** What each operator under way waits for, in words. */
   #waiting: Map<number, string> = new Map();
   #whenReady: (() => void)[] = [];
-  /** Reports whose ranges the map has seen. */
-  #seen: WeakSet<StoreReport> = new WeakSet();
+  /** The map has seen all ranges that are reported; from then on it sees what changes. */
+  #offered = false;
   /** Of the office that these belong to. */
   #meta: MetaState | undefined = undefined;
 
@@ -73,8 +77,7 @@ export class PlacementDriver {
     if (this.#now() - office.sinceMs >= settings.storeDeadMs) return true;
     for (const store of meta.stores.values()) {
       if (store.state === "decommissioned" || store.storeId === storeId) continue;
-      const heard = reports.heardMs(store.storeId);
-      if (heard === undefined || heard < office.sinceMs) return false;
+      if (!reports.isComplete(store.storeId, office.sinceMs)) return false;
     }
     return true;
   }
@@ -142,7 +145,7 @@ export class PlacementDriver {
     if (meta === undefined || meta !== this.#meta || this.#rounding) return;
     const now = this.#now();
     const busy = meta.running.size > 0 || this.#outcomes.length > 0 || meta.map.waitingCount > 0;
-    if (now - this.#lastRoundMs < (busy ? followMs : decideMs)) return;
+    if (now - this.#lastRoundMs < (busy ? followMs : roundMs)) return;
     this.#lastRoundMs = now;
     this.#rounding = true;
     this.#round(meta).then(
@@ -162,23 +165,22 @@ export class PlacementDriver {
     this.#meta = meta;
     this.#outcomes = [];
     this.#waiting = new Map();
-    this.#seen = new WeakSet();
+    this.#offered = false;
     this.#sender.clear();
     this.#lastRoundMs = -Infinity;
-    this.#lastDecisionMs = -Infinity;
+    this.#pace.reset();
   }
 
   async #round(meta: MetaState): Promise<void> {
-    const { office, reports } = this.#host;
-    reports.note(this.#host.ownReport());
+    const { office } = this.#host;
+    this.#host.noteOwn();
     await office.perform((draft) => this.#takeReports(draft));
     if (office.meta !== meta) return;
     const { ready } = this;
     const steps = await office.perform((draft) => this.#follow(draft, ready));
     for (const { step, leader } of steps) this.#sender.send(step, leader);
-    if (!ready || this.#now() - this.#lastDecisionMs < decideMs) return;
-    this.#lastDecisionMs = this.#now();
-    await office.perform((draft) => this.#decide(draft));
+    if (ready && this.#pace.isDue(this.#now(), this.#sight(meta), this.#looks(meta)))
+      await office.perform((draft) => this.#decide(draft));
   }
 
   inputs(meta: MetaState): ClusterViewInputs {
@@ -192,16 +194,31 @@ export class PlacementDriver {
     return indexCluster(clusterState(this.inputs(meta)));
   }
 
+  /** What decisions rest on besides time: another text when any of it has changed. */
+  #sight(meta: MetaState): string {
+    const stores = storeStates(this.inputs(meta)).map((store) => {
+      const { storeId, health, downMs, diskFull, snapshotsSending, snapshotsReceiving } = store;
+      const isDown = downMs >= this.#host.settings.storeDownMs;
+      return [storeId, health, isDown, diskFull, snapshotsSending, snapshotsReceiving].join(" ");
+    });
+    return [this.#host.reports.revision, meta.revision, ...stores].join(", ");
+  }
+
+  /** A look that finds no place for many ranges stops, and the next one goes on behind these. */
+  #looks(meta: MetaState): number {
+    return 1 + Math.ceil(meta.map.all().length / defaultPlacementSettings.searchesPerRoundMax);
+  }
+
   // ---- steps of the office ----
 
   #takeReports(draft: MetaDraft): void {
     const { meta } = draft;
-    for (const report of this.#host.reports.fresh(this.#host.settings.storeDeadMs)) {
-      if (this.#seen.has(report)) continue;
-      this.#seen.add(report);
-      noteStore(draft, report.status);
-      for (const { descriptor } of report.ranges) meta.map.report(descriptor);
-    }
+    const { reports, settings } = this.#host;
+    for (const { status } of reports.fresh(settings.storeDeadMs)) noteStore(draft, status);
+    // What had no room to wait has to be said again.
+    const all = !this.#offered || meta.map.waitingCount >= waitingDescriptorsMax;
+    this.#offered = true;
+    for (const descriptor of reports.takeDescriptors(settings.storeDeadMs, all)) meta.map.report(descriptor);
     const update = meta.map.update();
     if (update !== undefined) draft.updateMap(update);
   }
@@ -251,7 +268,9 @@ export class PlacementDriver {
   }
 
   #decide(draft: MetaDraft): void {
+    this.#pace.noteLook(this.#now());
     const decisions = decide(this.index(draft.meta));
+    if (decisions.length > 0) this.#pace.noteBegun();
     // Deciding uses its index up.
     const index = decisions.length === 0 ? undefined : this.index(draft.meta);
     for (const decision of decisions) this.begin(draft, decision, index!);

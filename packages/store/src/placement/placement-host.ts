@@ -4,11 +4,12 @@
  * needs none of it.
  */
 import { Failure, metaRangeId, noStore } from "@flotilla/base";
-import type { RangeDescriptor, StoreId } from "@flotilla/base";
+import type { Incarnation, RangeDescriptor, StoreId } from "@flotilla/base";
 import type {
   OperatorStep,
   RangeReport,
   ReplicaHashRequest,
+  ReportReceipt,
   StepOutcome,
   StoreReport,
   StoreStatus,
@@ -19,19 +20,23 @@ import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StoreDependencies } from "../store-api.ts";
 import type { StoreDirectory } from "../store-directory.ts";
+import type { StoreReplicas } from "../store-replicas.ts";
 import type { StoreSettings } from "../store-settings.ts";
 import { DriverOffice } from "./driver-office.ts";
 import type { MetaState } from "./meta-state.ts";
 import { MergeSteps } from "./merge-steps.ts";
 import type { MetaWhereabouts } from "./meta-whereabouts.ts";
 import { PlacementDriver } from "./placement-driver.ts";
+import { RangeNews } from "./range-news.ts";
 import { ReportBook } from "./report-book.ts";
+import type { StoreKnowledge } from "./report-book.ts";
 import { StepRunner } from "./step-runner.ts";
 
 const reportMs = 500;
 
 export interface PlacementHostOptions {
   readonly storeId: StoreId;
+  readonly incarnation: Incarnation;
   readonly settings: StoreSettings;
 }
 
@@ -41,7 +46,7 @@ export interface PlacementHostHost {
   readonly meta: MetaWhereabouts;
   readonly stores: StoreDirectory;
   replica(rangeId: number): Replica | undefined;
-  replicas(): Iterable<Replica>;
+  readonly replicas: StoreReplicas;
   status(): StoreStatus;
   rangeReport(replica: Replica): RangeReport;
   makeBoundsDurable(): Promise<void>;
@@ -59,15 +64,20 @@ export class PlacementHost {
   readonly #reports: ReportBook;
   readonly #steps: StepRunner;
   readonly #hasher: ReplicaHasher;
+  readonly #news: RangeNews;
   #lastReportMs = -Infinity;
-  /** Of what this store leads, as last reported. */
-  #reportedState = 0;
 
   constructor(options: PlacementHostOptions, host: PlacementHostHost) {
     this.#options = options;
     this.#host = host;
     const { environment, engine } = host.dependencies;
     this.#reports = new ReportBook(environment.clock);
+    this.#news = new RangeNews({
+      incarnation: options.incarnation,
+      replicas: host.replicas,
+      status: () => host.status(),
+      rangeReport: (replica) => host.rangeReport(replica),
+    });
     const own = options.storeId;
     this.merges = new MergeSteps({
       environment,
@@ -115,7 +125,7 @@ export class PlacementHost {
       storeId: options.storeId,
       office: this.office,
       reports: this.#reports,
-      ownReport: () => this.#ownReport(),
+      noteOwn: () => this.#noteOwn(),
       sendStep: (to, step) => {
         if (to === options.storeId) this.onStep(to, step);
         else host.links.send(to, "heartbeat", step);
@@ -142,21 +152,31 @@ export class PlacementHost {
     return this.#host.meta.leader;
   }
 
-  /** Fresh reports, this store's own among them. */
-  reports(): StoreReport[] {
+  /** What fresh reports say, and this store of itself. */
+  reports(): StoreKnowledge[] {
     const { storeId, settings } = this.#options;
     const others = this.#reports.fresh(settings.storeDeadMs).filter(({ status }) => status.storeId !== storeId);
-    return [this.#ownReport(), ...others];
-  }
-
-  #ownReport(): StoreReport {
-    const ranges: RangeReport[] = [];
-    for (const replica of this.#host.replicas()) if (replica.leads) ranges.push(this.#host.rangeReport(replica));
-    return { type: "store-report", status: this.#host.status(), ranges };
+    return [{ status: this.#host.status(), ranges: this.#news.known() }, ...others];
   }
 
   onReport(report: StoreReport): void {
-    this.#reports.note(report);
+    const receipt = this.#reports.note(report);
+    this.#host.links.send(report.status.storeId, "heartbeat", receipt);
+    this.#host.schedule();
+  }
+
+  onReceipt(from: StoreId, receipt: ReportReceipt): void {
+    this.#news.onReceipt(from, receipt);
+  }
+
+  /** As the driver: what this store has to say of itself. */
+  #noteOwn(): void {
+    const { storeId } = this.#options;
+    let report: StoreReport;
+    do {
+      report = this.#news.report(storeId);
+      this.#news.onReceipt(storeId, this.#reports.note(report));
+    } while (report.more);
   }
 
   onStepOutcome(outcome: StepOutcome): void {
@@ -173,22 +193,8 @@ export class PlacementHost {
     const { driver } = this;
     if (driver === noStore || driver === this.#options.storeId) return;
     const now = this.#host.dependencies.environment.clock.monotonicMs();
-    const state = this.#ledState();
-    if (state === this.#reportedState && now - this.#lastReportMs < reportMs) return;
-    if (!this.#host.links.send(driver, "heartbeat", this.#ownReport())) return;
-    this.#reportedState = state;
-    this.#lastReportMs = now;
-  }
-
-  /** Another number when anything of it has changed: epochs and terms only rise. */
-  #ledState(): number {
-    let state = 0;
-    for (const replica of this.#host.replicas()) {
-      if (!replica.leads) continue;
-      const { bounds, members } = replica.descriptor.epoch;
-      state += replica.rangeId * 31 + bounds * 1009 + members * 7919 + replica.node.term;
-    }
-    return state;
+    if (now - this.#lastReportMs < reportMs && !this.#news.pressing) return;
+    if (this.#host.links.send(driver, "heartbeat", this.#news.report(driver))) this.#lastReportMs = now;
   }
 
   /** A step for a range that this store should lead. */

@@ -85,6 +85,9 @@ export class Memtable {
   /** Bytes of the entries applied: each record keeps the memory of its whole entry. */
   #activeHeldBytes = 0;
   #frozenHeldBytes = 0;
+  /** As they stand in the sums over all ranges of the store (intake.ts). */
+  countedBytes = 0;
+  countedActiveBytes = 0;
   /** Sorted keys of #active, valid while its size is that of the list. */
   #sorted: Key[] | undefined = undefined;
 

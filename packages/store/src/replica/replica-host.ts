@@ -18,6 +18,8 @@ export interface ReplicaHost {
   isAlive(store: StoreId): boolean;
   /** Leaders of this store may sleep: its log takes writes, and it is not being stopped. */
   mayRest(): boolean;
+  /** It takes ticks no more, or again. */
+  noteSleep(replica: Replica, asleep: boolean): void;
   nextReadContext(): number;
   /** Something changed that the round has to look at. */
   markDirty(replica: Replica): void;

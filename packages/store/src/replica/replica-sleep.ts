@@ -13,7 +13,7 @@ import type { Replica } from "./replica.ts";
 import type { ReplicaHost } from "./replica-host.ts";
 
 export class ReplicaSleep {
-  asleep = false;
+  #asleep = false;
   #quietTicks = 0;
   #lastIndex = -1;
   readonly #replica: Replica;
@@ -31,12 +31,22 @@ export class ReplicaSleep {
     this.#takeReady = takeReady;
   }
 
+  get asleep(): boolean {
+    return this.#asleep;
+  }
+
+  #set(asleep: boolean): void {
+    if (asleep === this.#asleep) return;
+    this.#asleep = asleep;
+    this.#host.noteSleep(this.#replica, asleep);
+  }
+
   #isAlive = (member: ReplicaId): boolean => this.#host.isAlive(this.#replica.storeOf(member));
 
   /** A client asks. Of a follower, too: it was sent back here, or knows no better, and the leader may be gone. */
   noteUse(): void {
     this.#quietTicks = 0;
-    if (this.asleep) this.#host.markDirty(this.#replica);
+    if (this.#asleep) this.#host.markDirty(this.#replica);
   }
 
   /** Before each tick while awake. True: it rests, and there is no tick. */
@@ -50,7 +60,7 @@ export class ReplicaSleep {
     if (++this.#quietTicks <= this.#sleepTicks || !this.#replica.idle || node.hasReady()) return false;
     if (!this.#host.mayRest() || !node.rest(this.#isAlive)) return false;
     this.#takeReady();
-    this.asleep = true;
+    this.#set(true);
     return true;
   }
 
@@ -58,12 +68,12 @@ export class ReplicaSleep {
   followerRests(): void {
     const { node } = this.#replica;
     if (this.#sleepTicks === 0 || node.role !== "follower" || !this.#replica.idle || node.hasReady()) return;
-    this.asleep = node.rest(this.#isAlive);
+    this.#set(node.rest(this.#isAlive));
   }
 
   wake(): void {
-    if (!this.asleep) return;
-    this.asleep = false;
+    if (!this.#asleep) return;
+    this.#set(false);
     this.#quietTicks = 0;
     this.#replica.node.wake();
   }

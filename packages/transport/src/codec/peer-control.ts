@@ -9,13 +9,14 @@
  *                        log hangs
  *     store-directory    revision, list of [store id, node id, address, HTTP address, store key,
  *                        state (0 active, 1 draining, 2 decommissioning, 3 decommissioned), list of [label, value]]
- *     store-report       status, list of range reports
+ *     store-report       incarnation, sequence, base, more, status, list of range reports, list of [range id that is led no more]
  *         status         store id, node id, address, HTTP address, pid, server version, uptime ms, data directory, replicas,
  *                        leaders, size bytes, free bytes, log bytes, fsyncs, snapshots sending, snapshots receiving,
  *                        intervals clearing, list of [label, value]
  *         range report   descriptor, term, leader, size bytes, size known, keys or nil, writes/s, reads/s, bytes/s, load,
  *                        asleep, configuration pending, list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
  *         load           operations/s, bytes/s, percent of the loop, key that halves it or nil, reason
+ *     report-receipt     incarnation, sequence
  *     operator-step,
  *     step-outcome       see operator-fields.ts
  *     replica-hash-request  request id, range id
@@ -26,7 +27,7 @@
  *     snapshot-answer    transfer id, state (0 more, 1 done, 2 refused), taken bytes, credit bytes, reason
  */
 import { InvariantError } from "@flotilla/base";
-import type { ByteOperations, LogIndex, NodeId, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
+import type { ByteOperations, Incarnation, LogIndex, NodeId, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
 import type {
   LoadReport,
   PeerMessage,
@@ -38,6 +39,7 @@ import type {
   ReplicaHashRequest,
   ReplicaReport,
   ReplicaVerdict,
+  ReportReceipt,
   SealCheck,
   SealState,
   SnapshotAnswer,
@@ -85,6 +87,7 @@ const controlTypes: Readonly<Record<PeerControlType, true>> = {
   "store-heartbeat": true,
   "store-directory": true,
   "store-report": true,
+  "report-receipt": true,
   "operator-step": true,
   "step-outcome": true,
   "replica-hash-request": true,
@@ -130,7 +133,17 @@ export function peerControlFields(message: PeerControlMessage, operations: ByteO
         message.logHangs,
       ];
     case "store-report":
-      return [statusFields(message.status, operations), message.ranges.map((range) => rangeFields(range, operations))];
+      return [
+        message.incarnation,
+        message.sequence,
+        message.base,
+        message.more,
+        statusFields(message.status, operations),
+        message.ranges.map((range) => rangeFields(range, operations)),
+        message.gone.map((rangeId) => [rangeId]),
+      ];
+    case "report-receipt":
+      return [message.incarnation, message.sequence];
     case "operator-step":
       return operatorStepFields(message, operations);
     case "step-outcome":
@@ -254,7 +267,9 @@ export function readPeerControl(
     case "store-heartbeat":
       return readHeartbeat(fields(8));
     case "store-report":
-      return readReport(fields(2));
+      return readReport(fields(7));
+    case "report-receipt":
+      return readReceipt(fields(2));
     case "operator-step":
       return readOperatorStep(fields(operatorStepLength));
     case "step-outcome":
@@ -339,8 +354,19 @@ const readHeartbeat = (fields: FieldReader): StoreHeartbeat => ({
 
 const readReport = (fields: FieldReader): StoreReport => ({
   type: "store-report",
+  incarnation: fields.positive() as Incarnation,
+  sequence: fields.positive(),
+  base: fields.integer(),
+  more: fields.boolean(),
   status: readStatus(fields.fields(18, "store status")),
   ranges: fields.list(controlValuesMax, 13, "range report", readRange),
+  gone: fields.list(controlValuesMax, 1, "range that is led no more", (range) => range.positive() as RangeId),
+});
+
+const readReceipt = (fields: FieldReader): ReportReceipt => ({
+  type: "report-receipt",
+  incarnation: fields.positive() as Incarnation,
+  sequence: fields.integer(),
 });
 
 const readStatus = (fields: FieldReader): StoreStatus => ({

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import type { Arbitrary } from "fast-check";
 import type {
+  Incarnation,
   Key,
   LogIndex,
   NodeId,
@@ -275,8 +276,18 @@ export const peerMessages: Generators<PeerMessage> = {
     directoryRevision: integer(),
     logHangs: fc.boolean(),
   }),
+  "report-receipt": fc.record({
+    type: fc.constant("report-receipt" as const),
+    incarnation: positive<Incarnation>(),
+    sequence: integer(),
+  }),
   "store-report": fc.record({
     type: fc.constant("store-report" as const),
+    incarnation: positive<Incarnation>(),
+    sequence: positive(),
+    base: integer(),
+    more: fc.boolean(),
+    gone: fc.array(positive<RangeId>(), { maxLength: 3 }),
     status: fc.record({
       storeId: integer<StoreId>(),
       nodeId: integer<NodeId>(),

@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type {
+  Incarnation,
   Key,
   LogIndex,
   NodeId,
@@ -139,6 +140,11 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
   },
   "store-report": {
     type: "store-report",
+    incarnation: 6 as Incarnation,
+    sequence: 12,
+    base: 11,
+    more: true,
+    gone: [8 as RangeId],
     status: {
       storeId: 1 as StoreId,
       nodeId: 1 as NodeId,
@@ -191,6 +197,7 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
       },
     ],
   },
+  "report-receipt": { type: "report-receipt", incarnation: 6 as Incarnation, sequence: 12 },
   "operator-step": {
     type: "operator-step",
     operatorId: 9,
