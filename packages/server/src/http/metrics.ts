@@ -4,13 +4,16 @@ import type { StoreThreadStatistics } from "../node/store-thread-messages.ts";
 import { metricDefinitions } from "./metric-definitions.ts";
 import type { MetricDefinition } from "./metric-definitions.ts";
 
+/** Between two looks at how late the main thread's event loop runs: it has nothing else to wake up for. */
+const loopLookMs = 100;
+
 export class Metrics {
   readonly #registry = new Registry();
   readonly #metrics: readonly { readonly definition: MetricDefinition; set(value: number): void }[];
 
   constructor() {
     // CPU, memory and event loop of the whole process, under the names that dashboards know.
-    collectDefaultMetrics({ register: this.#registry });
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: loopLookMs });
     this.#metrics = metricDefinitions.map((definition) => ({ definition, set: this.#setter(definition) }));
   }
 

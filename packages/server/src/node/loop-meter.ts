@@ -3,7 +3,8 @@ import { PerformanceObserver, monitorEventLoopDelay, performance } from "node:pe
 import type { EventLoopUtilization, IntervalHistogram } from "node:perf_hooks";
 import type { LoopStatistics } from "./store-thread-messages.ts";
 
-const resolutionMs = 10;
+/** Each look wakes the thread, also one that has nothing to do: a loop that is held up for longer is always seen. */
+const resolutionMs = 50;
 
 export class LoopMeter {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: resolutionMs });

@@ -59,6 +59,12 @@ export class ExchangeStream implements Stream {
     this.#logger = logger;
   }
 
+  get #confirmMs(): number {
+    const { purpose } = this.hello;
+    const { confirmMs, peerConfirmMs } = this.#settings;
+    return purpose === "heartbeat" || purpose === "append" ? peerConfirmMs : confirmMs;
+  }
+
   get unconfirmedBytes(): number {
     return this.#sent - this.#confirmed;
   }
@@ -159,7 +165,7 @@ export class ExchangeStream implements Stream {
     } else if (!this.#confirmTimerRuns) {
       this.#confirmTimerRuns = true;
       if (this.#confirmTimer === undefined) {
-        this.#confirmTimer = setTimeout(() => this.#confirmTime(), this.#settings.confirmMs);
+        this.#confirmTimer = setTimeout(() => this.#confirmTime(), this.#confirmMs);
         this.#confirmTimer.unref();
       } else {
         this.#confirmTimer.refresh();

@@ -18,6 +18,8 @@ export interface GrpcSettings {
   readonly confirmBytes: number;
   /** Less than that is confirmed with the next message the other way, or after this time. */
   readonly confirmMs: number;
+  /** The same on streams of heartbeats and appends, where nobody waits for it: many small messages share one. */
+  readonly peerConfirmMs: number;
   /**
    * Bytes given to gRPC and not yet confirmed; what is sent beyond waits outside of it, uncopied. A multiple of
    * `confirmBytes`, or the sender waits for `confirmMs` again and again.
@@ -43,6 +45,7 @@ export const defaultGrpcSettings: GrpcSettings = {
   streamsPerConnectionMax: 16,
   confirmBytes: 256 * 1024,
   confirmMs: 20,
+  peerConfirmMs: 1000,
   inFlightBytesMax: 8 * 1024 * 1024,
   joinBytesMax: 256 * 1024,
   dialledWindowBytes: 8 * 1024 * 1024,
