@@ -40,6 +40,11 @@ export const allVerbs: readonly VerbEntry[] = [
     load: () => import("./verbs/bench-overload.ts"),
   },
   {
+    path: ["bench", "idle"],
+    summary: "what ranges cost while nothing happens, and how long they are without a leader",
+    load: () => import("./verbs/bench-idle.ts"),
+  },
+  {
     path: ["bench", "report"],
     summary: "the last results as one page with plots",
     load: () => import("./verbs/bench-report.ts"),

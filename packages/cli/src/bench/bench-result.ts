@@ -2,6 +2,7 @@
  * The documents of the benchmarks: what `-o json` prints and what stands in the files under `results/`. Fields are only
  * added. Times are milliseconds unless the name says otherwise; what could not be measured is `null`.
  */
+import type { IdleResult } from "./idle/idle-result.ts";
 import type { Latencies, LoadSecond } from "./load-meter.ts";
 import type { Disk, Provenance } from "./provenance.ts";
 import type { HistoryCheck } from "./register-history.ts";
@@ -155,4 +156,4 @@ export interface OverloadResult extends Provenance {
   readonly recoveryMs: number | null;
 }
 
-export type BenchResult = WorkloadResult | CompareResult | SustainedResult | OverloadResult;
+export type BenchResult = WorkloadResult | CompareResult | SustainedResult | OverloadResult | IdleResult;

@@ -80,7 +80,7 @@ function procFile(pid: number, name: string): string | null {
   }
 }
 
-function cpuMicrosOf(pid: number): number | null {
+export function cpuMicrosOf(pid: number): number | null {
   const stat = procFile(pid, "stat");
   return stat === null ? null : parseCpuMicros(stat);
 }
@@ -97,7 +97,7 @@ function writtenBytesOf(pid: number): number | null {
   return match === null ? null : Number(match[1]);
 }
 
-function rssBytesOf(pid: number): number | null {
+export function rssBytesOf(pid: number): number | null {
   const match = /^VmRSS:\s+(\d+) kB$/m.exec(procFile(pid, "status") ?? "");
   return match === null ? null : Number(match[1]) * 1024;
 }

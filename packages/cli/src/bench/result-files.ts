@@ -115,6 +115,19 @@ const load: Readonly<Record<string, Check>> = {
 const comparedRun = fieldsOf({ opsPerSecond: isNumber, clientCores: isNumberOrNull, serverCores: isNumberOrNull });
 const comparedSystem = fieldsOf({ name: isText, runs: listOf(comparedRun), opsPerSecond: isSpread });
 
+const isIdleState = fieldsOf({
+  ranges: isNumber,
+  cpuPercent: listOf(isNumberOrNull),
+  rssBytes: listOf(isNumberOrNull),
+  peerMessagesPerSecond: isNumberOrNull,
+  peerPayloadsPerSecond: isNumberOrNull,
+});
+const isLedAgain = fieldsOf({ ledMs: isNumberOrNull, loopDelayMaxMs: isNumber });
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value);
+
 const byKind: Readonly<Record<BenchResult["kind"], Check>> = {
   workload: fieldsOf({ ...load, workload: isText, distribution: isText, runs: listOf(isFields) }),
   compare: fieldsOf({
@@ -144,6 +157,21 @@ const byKind: Readonly<Record<BenchResult["kind"], Check>> = {
     recoveryMs: isNumberOrNull,
     peakRssBytes: isNumberOrNull,
     memoryGrowth: isNumberOrNull,
+  }),
+  idle: fieldsOf({
+    ranges: isNumber,
+    nodes: isNumber,
+    sleepTicks: isNumber,
+    deadForMs: isNumber,
+    base: isIdleState,
+    idle: isIdleState,
+    dead: orNull(isIdleState),
+    rssBytesPerReplica: isNumberOrNull,
+    heapBytesPerReplica: isNumberOrNull,
+    start: isLedAgain,
+    kill: orNull(isLedAgain),
+    coldStart: isLedAgain,
+    restart: isLedAgain,
   }),
 };
 

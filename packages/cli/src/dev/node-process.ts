@@ -86,10 +86,10 @@ export class NodeProcess {
     return this.#child.pid ?? 0;
   }
 
-  /** Ends it as by a crash when it does not stop in time. */
-  async stop(killAfterMs: number): Promise<void> {
+  /** Ends it as by a crash when it does not stop in time. `transferMs`: how long it may take to hand its leaderships over. */
+  async stop(killAfterMs: number, transferMs = 0): Promise<void> {
     if (this.#exited) return;
-    const message: ToNode = { type: "stop", transferMs: 0 };
+    const message: ToNode = { type: "stop", transferMs };
     if (this.#child.connected) this.#child.send(message, () => {});
     else this.#child.kill("SIGTERM");
     const timeout = setTimeout(() => this.#child.kill("SIGKILL"), killAfterMs);

@@ -85,6 +85,11 @@ describe("the comparison", () => {
 describe("the long ones", () => {
   test.each<[string[], string]>([
     [["sustained", "--duration", "20m"], "at most 13 minutes"],
+    [["idle", "--ranges", "5000"], "--ranges must be a whole number from 1 to 4096"],
+    [["idle", "--ranges", "20"], "--base-ranges 30 must be fewer than --ranges 20"],
+    [["idle", "--nodes", "2"], "--nodes must be a whole number from 3 to 9"],
+    [["idle", "--kill", "2"], "--kill must be a whole number from 0 to 1"],
+    [["idle", "--kill", "1", "--dead-for", "8m"], "--window and --dead-for: together at most 8 minutes"],
     [["sustained", "--duration", "10s", "--period", "11s"], "--period must be from 1s to --duration"],
     [["overload", "--duration", "12m", "--after", "2m"], "at most 13 minutes"],
     [["overload", "--sync-delay", "11s"], "at most 10s"],

@@ -7,6 +7,8 @@ import { ratioToEtcd } from "../../src/bench/compare/compare-table.ts";
 import type { ComparedSystem } from "../../src/bench/bench-result.ts";
 import { DiskMeter, deviceNumbers } from "../../src/bench/disk-meter.ts";
 import { memoryGrowth, recoveryTime } from "../../src/bench/endurance/run-overload.ts";
+import { allAsleep, allLed } from "../../src/bench/idle/cluster-watch.ts";
+import { costOfReplica } from "../../src/bench/idle/run-idle.ts";
 import { lastAgainstEarly } from "../../src/bench/endurance/run-sustained.ts";
 import { parseMetrics } from "../../src/bench/http-metrics.ts";
 import { loadResultOf } from "../../src/bench/load-result.ts";
@@ -190,5 +192,34 @@ describe("a result", () => {
     expect(command).toMatch(/^flotilla/);
     expect(loadAverage).toBeGreaterThanOrEqual(0);
     expect(diskOf("/").freeBytes).toBeGreaterThan(0);
+  });
+});
+
+describe("idle ranges", () => {
+  const node = (metrics: Record<string, number>): ReadonlyMap<string, number> =>
+    new Map(Object.entries(metrics).map(([name, value]) => [`flotilla_${name}`, value]));
+
+  test("are all led when every node that runs misses no leader, and there are as many leaders as ranges", () => {
+    const led = node({ ranges_without_leader: 0, leaders: 2 });
+    expect(allLed([led, led], 4)).toBe(true);
+    // A node that died counts for nobody; a follower may believe in it for a while.
+    expect(allLed([led], 4)).toBe(false);
+    expect(allLed([led, undefined], 2)).toBe(false);
+    expect(allLed([led, node({ ranges_without_leader: 1, leaders: 2 })], 4)).toBe(false);
+  });
+
+  test("sleep when all but the meta range do", () => {
+    expect(allAsleep([node({ replicas: 9, replicas_asleep: 8 }), node({ replicas: 8, replicas_asleep: 8 })])).toBe(
+      true,
+    );
+    expect(allAsleep([node({ replicas: 9, replicas_asleep: 7 })])).toBe(false);
+    expect(allAsleep([undefined])).toBe(false);
+  });
+
+  test("cost what the node has more for each replica more, on the node where that is most", () => {
+    const base = { replicas: [10, 10], rssBytes: [1000, 2000], heapUsedBytes: [500, null] };
+    const idle = { replicas: [20, 30], rssBytes: [1500, 2600], heapUsedBytes: [600, 700] };
+    expect(costOfReplica(base, idle, "rssBytes")).toBe(50);
+    expect(costOfReplica(base, idle, "heapUsedBytes")).toBe(null);
   });
 });

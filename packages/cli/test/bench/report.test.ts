@@ -66,12 +66,12 @@ describe("bench report", () => {
     const { exitCode, out } = await run(["bench", "report", "--results", results, "-o", "json"]);
     expect(exitCode).toBe(0);
     const { path, results: count, skipped } = JSON.parse(out) as { path: string; results: number; skipped: string[] };
-    expect([path, count, skipped]).toEqual([join(results, "report.html"), 7, []]);
+    expect([path, count, skipped]).toEqual([join(results, "report.html"), 8, []]);
     const page = readFileSync(path, "utf8");
     expect(page).toContain("var uPlot=");
     expect(page).toContain("default-src 'none'");
     expect(page).not.toMatch(/<(?:script|link|img|iframe)[^>]+(?:src|href)=/);
-    for (const heading of ["Against etcd", "Workloads", "Sustained load", "Overload on a slow disk"])
+    for (const heading of ["Against etcd", "Workloads", "Sustained load", "Overload on a slow disk", "Idle ranges"])
       expect(page).toContain(`<h2>${heading}</h2>`);
     // Of each: when, which commit, what machine, which command.
     expect(page).toContain("flotilla bench put --endpoints");
@@ -88,7 +88,7 @@ describe("bench report", () => {
     const drawn = draw(page);
     const plots = sections.flatMap((section) => section.plots);
     expect(drawn.map(({ options }) => options.title)).toEqual(plots.map(({ title }) => title));
-    expect(drawn.length).toBeGreaterThanOrEqual(10);
+    expect(drawn.length).toBeGreaterThanOrEqual(14);
     for (const { options, data } of drawn) {
       expect(data.length).toBe(options.series.length);
       expect(new Set(data.map((values) => values.length)).size).toBe(1);
@@ -106,6 +106,22 @@ describe("bench report", () => {
     expect(workloads.map(shortNameOf)).toEqual([
       "put, zipfian, 16+256 B, 1000 in flight",
       "put, 16+256 B, 1000 in flight",
+    ]);
+  });
+
+  test("takes the last result of idle ranges for each number of them, and plots over that", async () => {
+    const found = (await loadResults(fixtures)).results.find(({ kind }) => kind === "idle");
+    if (found?.kind !== "idle") throw new Error("no idle ranges");
+    const more = { ...found, ranges: 3000, idle: { ...found.idle, ranges: 3000 } };
+    const again = { ...more, dead: null, kill: null, rssBytesPerReplica: null };
+    const { idle } = latestResults([more, found, again]);
+    expect(idle).toEqual([found, again]);
+    const [section] = reportSections(latestResults([more, found, again]));
+    expect(section!.plots.map(({ x }) => x)).toEqual([
+      [30, 300, 3000],
+      [30, 300, 3000],
+      [300, 3000],
+      [300, 3000],
     ]);
   });
 

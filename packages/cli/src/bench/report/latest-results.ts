@@ -1,11 +1,14 @@
 /** Of many results the last one of each kind of work. */
 import type { BenchResult, CompareResult, OverloadResult, SustainedResult, WorkloadResult } from "../bench-result.ts";
+import type { IdleResult } from "../idle/idle-result.ts";
 
 export interface LatestResults {
   readonly workloads: readonly WorkloadResult[];
   readonly compare: CompareResult | undefined;
   readonly sustained: SustainedResult | undefined;
   readonly overload: OverloadResult | undefined;
+  /** The last one for each number of ranges, those with fewer first. */
+  readonly idle: readonly IdleResult[];
 }
 
 /** A page with more lines than that is not read. */
@@ -17,6 +20,7 @@ export function latestResults(results: readonly BenchResult[]): LatestResults {
   let compare: CompareResult | undefined;
   let sustained: SustainedResult | undefined;
   let overload: OverloadResult | undefined;
+  const idle = new Map<number, IdleResult>();
   for (const result of results) {
     switch (result.kind) {
       case "workload":
@@ -33,11 +37,18 @@ export function latestResults(results: readonly BenchResult[]): LatestResults {
       case "overload":
         overload = result;
         break;
+      case "idle":
+        idle.set(result.ranges, result);
+        break;
       default:
         result satisfies never;
     }
   }
-  return { workloads: [...workloads.values()].slice(-workloadsMax), compare, sustained, overload };
+  return {
+    workloads: [...workloads.values()].slice(-workloadsMax),
+    ...{ compare, sustained, overload },
+    idle: [...idle.values()].sort((a, b) => a.ranges - b.ranges),
+  };
 }
 
 /** The same work: what the figures may be laid beside each other for. */

@@ -1,7 +1,7 @@
 /** One HTML page with everything in it: it opens from a disk, without a network. */
 import { escapeHtml, jsonForScript } from "./html.ts";
 import { pageScript } from "./page-script.ts";
-import type { Section } from "./report-sections.ts";
+import type { Section } from "./section.ts";
 
 export interface PageParts {
   readonly sections: readonly Section[];

@@ -1,38 +1,27 @@
 /** What stands in the report, result by result: tables, plots, and where each figure comes from. */
 import { formatBytes } from "../../output/table.ts";
-import type { BenchResult, CompareResult, OverloadResult, SustainedResult, WorkloadResult } from "../bench-result.ts";
+import type { CompareResult, OverloadResult, SustainedResult, WorkloadResult } from "../bench-result.ts";
 import { medianOf, ratioToEtcd } from "../compare/compare-table.ts";
 import type { MemorySample } from "../process-meters.ts";
-import { commitText, machineText } from "../workload-table.ts";
 import { escapeHtml, htmlList, htmlTable } from "./html.ts";
 import { shortNameOf } from "./latest-results.ts";
 import type { LatestResults } from "./latest-results.ts";
+import { idleSection } from "./idle-section.ts";
+import { originOf } from "./origin.ts";
 import { barPlot, latencyPlot, linesOverTime } from "./plot.ts";
 import type { Plot } from "./plot.ts";
-
-export interface Section {
-  readonly heading: string;
-  /** HTML, above the plots. */
-  readonly body: string;
-  readonly plots: readonly Plot[];
-}
+import type { Section } from "./section.ts";
 
 const mebibyte = 1024 * 1024;
 
-export function reportSections({ workloads, compare, sustained, overload }: LatestResults): Section[] {
+export function reportSections({ workloads, compare, sustained, overload, idle }: LatestResults): Section[] {
   const sections: Section[] = [];
   if (compare !== undefined) sections.push(compareSection(compare));
   if (workloads.length > 0) sections.push(workloadSection(workloads));
   if (sustained !== undefined) sections.push(sustainedSection(sustained));
   if (overload !== undefined) sections.push(overloadSection(overload));
+  if (idle.length > 0) sections.push(idleSection(idle));
   return sections;
-}
-
-/** When, at which commit, on what machine, with which command. */
-export function originOf(result: BenchResult): string {
-  const commit = commitText(result) ?? "no checkout";
-  const where = `${machineText(result.machine)}; load average before ${result.loadAverage}`;
-  return `<p class="origin">${escapeHtml(result.date)}, commit ${escapeHtml(commit)}, on ${escapeHtml(where)}<br><code>${escapeHtml(result.command)}</code></p>`;
 }
 
 function workloadSection(workloads: readonly WorkloadResult[]): Section {
