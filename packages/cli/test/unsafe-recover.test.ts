@@ -2,8 +2,8 @@ import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { planRecovery } from "../src/recovery/recovery-plan.ts";
-import type { KnownRange, SurveyedReplica } from "../src/recovery/recovery-plan.ts";
+import { planRecovery } from "@flotilla/client/internal";
+import type { KnownRange, SurveyedReplica } from "@flotilla/client/internal";
 import { FakeCluster, FakeError, run } from "./fake-cluster.ts";
 
 const voters = (...stores: number[]) => stores.map((storeId) => ({ replicaId: 10 + storeId, storeId, role: "voter" }));
@@ -45,6 +45,18 @@ describe("planning a recovery", () => {
     expect(chosen([replica(4, five, [3, 9]), replica(5, five, [2, 99])])).toBe(4);
     expect(chosen([replica(4, five, [3, 9]), replica(5, five, [3, 10])])).toBe(5);
     expect(chosen([replica(4, five, [3, 10]), replica(5, five, [3, 10])])).toBe(4);
+  });
+
+  test("a member that its store has buried counts as lost, and the order says so", () => {
+    // Store 2 was taken out of the range by stores 3 and 4, which are lost; store 1 has not heard of that.
+    const old = range(2, [1, 2, 3]);
+    const left = [replica(1, old, [1, 5], { lacksMajority: false })];
+    expect(planRecovery(left, [], new Set([3, 4])).actions).toEqual([]);
+    const buried = (tombstone: number) => [{ storeId: 2, rangeId: 2, tombstone }];
+    expect(planRecovery(left, [], new Set([3, 4]), buried(12)).actions).toEqual([]);
+    expect(planRecovery(left, [], new Set([3, 4]), buried(13)).actions).toMatchObject([
+      { rangeId: 2, storeId: 1, lostStores: [3], goneReplicas: [12] },
+    ]);
   });
 
   test("a range that has its majority is left alone, also when an old replica believes otherwise", () => {

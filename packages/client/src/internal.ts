@@ -9,6 +9,15 @@ export type { ClientSettings, ConnectionOptions } from "./client-settings.ts";
 export { FlotillaError, isFlotillaError } from "./flotilla-error.ts";
 export { Operation } from "./operation.ts";
 export type { Lane, OperationOwner, OperationState } from "./operation.ts";
+export { planRecovery } from "./recovery-plan.ts";
+export type {
+  BuriedReplicas,
+  HopelessRange,
+  KnownRange,
+  RecoveryAction,
+  RecoveryPlan,
+  SurveyedReplica,
+} from "./recovery-plan.ts";
 export { decodeTuple, encodeTuple } from "./tuple-codec.ts";
 export { createNodeClient } from "./node-client.ts";
 export type { NodeClientOptions } from "./node-client.ts";

@@ -109,6 +109,17 @@ async function routes(cluster: TestCluster, store: TestStore): Promise<Row[]> {
 const boundsOf = async (cluster: TestCluster, store: TestStore, range: RangeId): Promise<number> =>
   (await routes(cluster, store)).find(({ rangeId }) => rangeId === range)!.epoch.bounds;
 
+test("a store without a replica of the meta range says that it knows no range, when it is asked for what it knows", async () => {
+  const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
+  await cluster.runFor(3000);
+  const member = (store: TestStore) => store.store.replicas().some(({ descriptor }) => descriptor.rangeId === meta);
+  const outside = cluster.stores.find((store) => !member(store))!;
+  for (const store of cluster.stores.filter(member)) store.crash();
+  await cluster.runFor(3000);
+  await expect(ask(cluster, outside, "range-list", {})).rejects.toThrow("NoQuorum");
+  expect(await ask(cluster, outside, "range-list", { local: true })).toEqual([]);
+});
+
 describe("when two of three stores are lost for good", () => {
   test("B11 what is left goes on by order, with every record it had, and takes writes", async () => {
     const { cluster, left, lost, client } = await loseTwo();

@@ -1,10 +1,10 @@
 /** What a recovery gives up, range by range, for the file that stays and for the terminal. */
 import { userPrefix } from "@flotilla/base";
+import type { HopelessRange, RecoveryAction, RecoveryPlan } from "@flotilla/client/internal";
 import { bytesOfBinaryString, encodeTogether } from "../output/bytes-text.ts";
 import { formatInterval } from "../output/range-columns.ts";
 import { formatTable } from "../output/table.ts";
 import type { Column } from "../output/table.ts";
-import type { HopelessRange, RecoveryAction, RecoveryPlan } from "./recovery-plan.ts";
 
 export type RecoveryOutcome = "planned" | "recovered" | "failed" | "blocked" | "nothingLeft";
 

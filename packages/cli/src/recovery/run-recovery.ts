@@ -4,12 +4,12 @@
  * at any moment and beginning again does no harm.
  */
 import { Failure, metaRangeId } from "@flotilla/base";
+import { planRecovery } from "@flotilla/client/internal";
+import type { RecoveryAction, RecoveryPlan } from "@flotilla/client/internal";
 import type { ClusterClient } from "../cluster-client.ts";
 import type { CommandIo } from "../command-io.ts";
 import { patient } from "../operators/patience.ts";
 import { requireObject } from "../output/answer-shape.ts";
-import { planRecovery } from "./recovery-plan.ts";
-import type { RecoveryAction, RecoveryPlan } from "./recovery-plan.ts";
 import { actionRow, rowsOf } from "./recovery-report.ts";
 import type { RecoveryRow } from "./recovery-report.ts";
 import { surveyCluster } from "./survey.ts";
@@ -34,7 +34,7 @@ export async function lookAndPlan(
   lost: ReadonlySet<number>,
 ): Promise<{ readonly survey: Survey; readonly plan: RecoveryPlan }> {
   const survey = await surveyCluster(client, lost);
-  return { survey, plan: planRecovery(survey.replicas, survey.map, lost) };
+  return { survey, plan: planRecovery(survey.replicas, survey.map, lost, survey.buried) };
 }
 
 /** Resolves with a row for every range that had lost its majority, by range id. */
@@ -99,7 +99,7 @@ async function force(
   action: RecoveryAction,
   newReplicaId: number,
 ): Promise<RecoveryRow> {
-  const { rangeId, replicaId, lastTerm, lastIndex, floor, provenBounds } = action;
+  const { rangeId, replicaId, lastTerm, lastIndex, floor, provenBounds, goneReplicas } = action;
   const body = {
     rangeId,
     replicaId,
@@ -110,6 +110,7 @@ async function force(
     membersFloor: floor.members,
     provenBounds,
     lostStores: [...lost],
+    ...(goneReplicas.length > 0 ? { goneReplicas } : {}),
   };
   try {
     const name = "unsafe-recovery-force";

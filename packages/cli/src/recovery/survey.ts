@@ -1,16 +1,17 @@
 /** Asks every store that is not lost what it has. All must answer: who is silent may have what a range still needs. */
 import { Failure, keyMax, systemPrefix, userKey, userPrefix } from "@flotilla/base";
+import type { BuriedReplicas, KnownRange, SurveyedReplica } from "@flotilla/client/internal";
 import type { ClusterClient } from "../cluster-client.ts";
 import { isCoded } from "../exit-code.ts";
 import { requireList, requireObject } from "../output/answer-shape.ts";
 import type { RangeRow, StoreRow } from "../output/cluster-report.ts";
-import type { KnownRange, SurveyedReplica } from "./recovery-plan.ts";
 
 export interface Survey {
   /** By rising id. */
   readonly addresses: ReadonlyMap<number, string>;
   readonly replicas: readonly SurveyedReplica[];
   readonly map: readonly KnownRange[];
+  readonly buried: readonly BuriedReplicas[];
 }
 
 const pagesMax = 10_000;
@@ -18,15 +19,18 @@ const pagesMax = 10_000;
 export async function surveyCluster(client: ClusterClient, lost: ReadonlySet<number>): Promise<Survey> {
   const addresses = await leftStores(client, lost);
   const replicas: SurveyedReplica[] = [];
+  const buried: BuriedReplicas[] = [];
   const map = new Map<string, KnownRange>();
   for (const [storeId, address] of addresses) {
-    replicas.push(...(await surveyStore(client, storeId, address, lost)));
+    const store = await surveyStore(client, storeId, address, lost);
+    replicas.push(...store.replicas);
+    buried.push(...store.buried);
     for (const range of await knownRanges(client, address)) {
       const { bounds, members } = range.epoch;
       map.set(`${range.rangeId} ${bounds} ${members}`, range);
     }
   }
-  return { addresses, replicas, map: [...map.values()] };
+  return { addresses, replicas, map: [...map.values()], buried };
 }
 
 /** A store's own directory may lack those that joined last: everybody's are put together. */
@@ -79,9 +83,10 @@ async function surveyStore(
   storeId: number,
   address: string,
   lost: ReadonlySet<number>,
-): Promise<SurveyedReplica[]> {
+): Promise<Pick<Survey, "replicas" | "buried">> {
   const name = "unsafe-recovery-survey";
   const replicas: SurveyedReplica[] = [];
+  const buried: BuriedReplicas[] = [];
   let from = 0;
   for (let page = 0; page < pagesMax; page++) {
     const body = { lostStores: [...lost], from };
@@ -93,10 +98,12 @@ async function surveyStore(
     const fields = ["rangeId", "replicaId", "start", "end", "epoch", "replicas", "lastTerm", "lastIndex", "serves"];
     const rows = requireList(answer["replicas"], name, fields) as unknown as SurveyedReplica[];
     replicas.push(...rows.map((row) => ({ ...row, surveyedStoreId: storeId })));
+    const ended = requireList(answer["buried"] ?? [], name, ["rangeId", "tombstone"]) as unknown as BuriedReplicas[];
+    buried.push(...ended.map((row) => ({ ...row, storeId })));
     if (typeof answer["next"] !== "number") break;
     from = answer["next"];
   }
-  return replicas;
+  return { replicas, buried };
 }
 
 /** As the store's own replica of the meta range has the map; a store without one knows none. */

@@ -64,7 +64,7 @@ export class AdminService {
       case "store-list":
         return this.#lists.storeList(this.#reports(argument));
       case "range-list":
-        return this.#lists.rangeList(this.#reports(argument));
+        return this.#lists.rangeList(this.#reports(argument), undefined, isLocal(argument));
       case "range-hottest":
         return this.#lists.hottest(this.#reports(argument), hottestRequest(new AdminArguments(name, argument)));
       case "transfer-leader":
@@ -162,9 +162,14 @@ export class AdminService {
   /** The driver's reports; a store that is not the driver sends the client there, unless `{ local: true }` was asked. */
   #reports(argument: unknown): StoreKnowledge[] {
     const { placement, storeId, links, storeDeadMs } = this.#host;
-    const local = typeof argument === "object" && argument !== null && "local" in argument && argument.local === true;
     const { driver } = placement;
-    if (!local && !placement.leads && driver !== noStore && driver !== storeId && links.alive(driver, storeDeadMs)) {
+    if (
+      !isLocal(argument) &&
+      !placement.leads &&
+      driver !== noStore &&
+      driver !== storeId &&
+      links.alive(driver, storeDeadMs)
+    ) {
       throw new Failure("Refused", `store ${driver} drives placement`, { details: { redirectStoreId: driver } });
     }
     return placement.reports();
@@ -217,6 +222,10 @@ export class AdminService {
     return { rangeId, leaderStoreId: to, changed: true };
   }
 }
+
+/** Asked of this very store, whoever drives placement. */
+const isLocal = (argument: unknown): boolean =>
+  typeof argument === "object" && argument !== null && "local" in argument && argument.local === true;
 
 function hottestRequest(given: AdminArguments): HottestRequest {
   const asked = given.text("order", 20);

@@ -12,6 +12,8 @@ import { lacksMajority, sealOf, tailOf } from "./majority.ts";
 
 const lostStoresMax = 1024;
 const surveyRows = 500;
+/** Of one range. */
+const goneReplicasMax = 64;
 /** Ids for one round of recoveries. */
 const replicaIdsMax = 1000;
 
@@ -22,7 +24,10 @@ export class AdminRecovery {
     this.#host = host;
   }
 
-  /** A page of this store's replicas, by rising range id; `next`: where the next page begins, null = no more. */
+  /**
+   * A page of this store's replicas, by rising range id, and of those that it has buried; `next`: where the next page begins,
+   * null = no more.
+   */
   survey(given: AdminArguments): unknown {
     const lost = this.#lost(given);
     this.#refuseAlive(lost);
@@ -31,11 +36,16 @@ export class AdminRecovery {
       .filter((replica) => replica.rangeId >= from)
       .sort((a, b) => a.rangeId - b.rangeId);
     const page = replicas.slice(0, surveyRows);
+    const next = replicas[surveyRows]?.rangeId ?? null;
     return {
       storeId: this.#host.storeId,
       driverStoreId: this.#host.placement.driver === noStore ? null : this.#host.placement.driver,
       replicas: page.map((replica) => this.#row(replica, lost)),
-      next: replicas[surveyRows]?.rangeId ?? null,
+      buried: this.#host.log
+        .groups()
+        .filter(({ rangeId: id, tombstone }) => tombstone > 0 && id >= from && (next === null || id < next))
+        .map(({ rangeId: id, tombstone }) => ({ rangeId: id, tombstone })),
+      next,
     };
   }
 
@@ -43,10 +53,12 @@ export class AdminRecovery {
     const { machine, node, descriptor } = replica;
     const reader = this.#host.log.reader(replica.rangeId);
     const lastIndex = reader.lastIndex();
-    const lacks = lacksMajority(machine.configuration, descriptor, lost);
-    const tail = lacks ? tailOf(reader, machine, replica.replicaId) : undefined;
-    const sealedFor = tail === undefined ? sealOf(machine) : tail.sealedFor;
+    const lacks = lacksMajority(machine.configuration, descriptor, lost, new Set());
     const { leaderStore } = replica;
+    const led = leaderStore !== noStore && !lost.has(leaderStore);
+    // Whether a range that is not led has its majority, the others' tombstones decide.
+    const tail = lacks || !led ? tailOf(reader, machine, replica.replicaId) : undefined;
+    const sealedFor = tail === undefined ? sealOf(machine) : tail.sealedFor;
     return {
       rangeId: replica.rangeId,
       replicaId: replica.replicaId,
@@ -59,7 +71,7 @@ export class AdminRecovery {
       commitIndex: node.commit,
       appliedIndex: machine.appliedIndex,
       lacksMajority: lacks,
-      leaderStoreId: leaderStore === noStore || lost.has(leaderStore) ? null : leaderStore,
+      leaderStoreId: led ? leaderStore : null,
       serves: replica.serves,
       whole: !replica.loading && !replica.removed,
       removed: tail?.removed ?? false,
@@ -108,6 +120,7 @@ export class AdminRecovery {
       floor: { bounds: given.id("boundsFloor"), members: given.id("membersFloor") },
       provenBounds: given.count("provenBounds"),
       lost,
+      gone: new Set((given.has("goneReplicas") ? given.ids("goneReplicas", goneReplicasMax) : []).map(replicaId)),
       known: this.#host.directory.known,
     });
     return { rangeId: descriptor.rangeId, replicaId: id, index, term: lastTerm, epoch: { ...descriptor.epoch } };

@@ -10,13 +10,18 @@ import type { StateMachine } from "../replica/state-machine.ts";
 
 const scanBytesMax: number = 1024 * 1024;
 
-/** In a joint configuration both halves decide. A member whose store nobody knows counts as lost. */
+/**
+ * In a joint configuration both halves decide. A member whose store nobody knows counts as lost. `gone`: members that their
+ * stores, which are not lost, have buried.
+ */
 export function lacksMajority(
   { voters, votersOutgoing }: Configuration,
   { replicas }: RangeDescriptor,
   lost: ReadonlySet<StoreId>,
+  gone: ReadonlySet<ReplicaId>,
 ): boolean {
   const left = new Set(replicas.filter(({ storeId }) => !lost.has(storeId)).map(({ replicaId }) => replicaId));
+  for (const replicaId of gone) left.delete(replicaId);
   const has = (list: readonly ReplicaId[]): boolean =>
     list.length === 0 || list.filter((id) => left.has(id)).length * 2 > list.length;
   return !has(voters) || !has(votersOutgoing);

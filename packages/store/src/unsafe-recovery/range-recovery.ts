@@ -55,6 +55,8 @@ export interface RecoveryOrder {
   /** Never used before; the meta range finds its own. */
   readonly newReplicaId: ReplicaId;
   readonly lost: ReadonlySet<StoreId>;
+  /** Members that stores which are not lost have buried. */
+  readonly gone: ReadonlySet<ReplicaId>;
   readonly floor: Epoch;
   /**
    * The left neighbour that the range is sealed for has had these bounds, by what it committed, and not taken it in (0 =
@@ -100,11 +102,12 @@ export class RangeRecovery {
 
   /** Nobody who could still be part of a majority is overruled. */
   #refusal(order: RecoveryOrder, replica: Replica | undefined): string | undefined {
-    const { rangeId, replicaId, lost, lastTerm, lastIndex } = order;
+    const { rangeId, replicaId, lost, gone, lastTerm, lastIndex } = order;
     if (replica?.replicaId !== replicaId) return `replica ${replicaId} of range ${rangeId} does not live here`;
     const { machine, node } = replica;
     if (replica.loading || replica.removed) return `replica ${replicaId} of range ${rangeId} is not whole`;
-    if (!lacksMajority(machine.configuration, machine.descriptor, lost)) return `range ${rangeId} has its majority`;
+    if (!lacksMajority(machine.configuration, machine.descriptor, lost, gone))
+      return `range ${rangeId} has its majority`;
     if (node.role !== "follower" && node.role !== "pre-candidate")
       return `replica ${replicaId} is ${node.role} of range ${rangeId}`;
     if (replica.leaderStore !== noStore && !lost.has(replica.leaderStore))

@@ -45,6 +45,13 @@ export interface SurveyedReplica extends KnownRange {
   readonly sealedFor: { readonly rangeId: number; readonly bounds: number } | null;
 }
 
+/** A store that is left has buried its replicas of a range with ids below `tombstone`: they never come back. */
+export interface BuriedReplicas {
+  readonly storeId: number;
+  readonly rangeId: number;
+  readonly tombstone: number;
+}
+
 export interface RecoveryAction {
   readonly rangeId: number;
   readonly start: string;
@@ -58,6 +65,8 @@ export interface RecoveryAction {
   /** Of the left neighbour, which has not taken the range in; 0 when it is not sealed. */
   readonly provenBounds: number;
   readonly lostStores: readonly number[];
+  /** Members on stores that are left and that have buried them, by a change of members that the chosen one has not heard of. */
+  readonly goneReplicas: readonly number[];
   /** Left, too, with no more than the chosen one: they are removed. */
   readonly otherStores: readonly number[];
   /** Divided off this range by what is lost, with nothing left: their keys are as they were before. */
@@ -85,7 +94,9 @@ export function planRecovery(
   replicas: readonly SurveyedReplica[],
   map: readonly KnownRange[],
   lost: ReadonlySet<number>,
+  buried: readonly BuriedReplicas[] = [],
 ): RecoveryPlan {
+  const loss = new Loss(lost, buried);
   const newest = newestOf([...replicas, ...map]);
   const actions: RecoveryAction[] = [];
   const blocked: HopelessRange[] = [];
@@ -98,15 +109,15 @@ export function planRecovery(
   const absorbed = new Set<number>();
   for (const range of [...newest.values()].sort((a, b) => a.rangeId - b.rangeId)) {
     const of = left.get(range.rangeId) ?? [];
-    if (!lacksMajority(range, lost) || of.length === 0) continue;
-    const action = actionFor(range, of, newest, left, lost);
+    if (!lacksMajority(range, loss) || of.length === 0) continue;
+    const action = actionFor(range, of, newest, left, loss);
     if (typeof action === "string") blocked.push(hopeless(range, lost, action));
     else actions.push(action);
     if (typeof action === "object") for (const id of action.absorbed) absorbed.add(id);
   }
   const all = [...newest.values()];
   const nothingLeft = all
-    .filter((range) => lacksMajority(range, lost) && !left.has(range.rangeId) && !absorbed.has(range.rangeId))
+    .filter((range) => lacksMajority(range, loss) && !left.has(range.rangeId) && !absorbed.has(range.rangeId))
     .filter((range) => !all.some((other) => supersedes(other, range)))
     .map((range) => hopeless(range, lost, "no replica of it is left"));
   return { actions, blocked, nothingLeft };
@@ -118,13 +129,15 @@ function actionFor(
   left: readonly SurveyedReplica[],
   newest: ReadonlyMap<number, KnownRange>,
   survivors: ReadonlyMap<number, readonly SurveyedReplica[]>,
-  lost: ReadonlySet<number>,
+  loss: Loss,
 ): RecoveryAction | string {
   for (const { serves, leaderStoreId, surveyedStoreId } of left) {
     const leader = serves ? surveyedStoreId : leaderStoreId;
     if (leader !== null) return `store ${leader} leads it, or did a moment ago: ask again in some seconds`;
   }
-  const usable = left.filter(({ whole, removed, lacksMajority: lacks }) => whole && !removed && lacks);
+  const usable = left.filter(
+    (replica) => replica.whole && !replica.removed && (replica.lacksMajority || lacksMajority(replica, loss)),
+  );
   if (usable.length === 0) return "no replica that is left is whole and a member";
   const chosen = usable.reduce((best, replica) => (isBehind(best, replica) ? replica : best));
   let bounds = chosen.epoch.bounds;
@@ -141,7 +154,7 @@ function actionFor(
     absorbed.push(other.rangeId);
   }
   const { sealedFor } = chosen;
-  if (sealedFor !== null && !hasDecided(newest.get(sealedFor.rangeId), sealedFor.bounds, lost))
+  if (sealedFor !== null && !hasDecided(newest.get(sealedFor.rangeId), sealedFor.bounds, loss))
     return `it was about to be merged into range ${sealedFor.rangeId}, which comes first`;
   for (const { epoch } of [range, ...left]) bounds = Math.max(bounds, epoch.bounds);
   return {
@@ -155,15 +168,16 @@ function actionFor(
     commitIndex: chosen.commitIndex,
     provenBounds: sealedFor === null ? 0 : newest.get(sealedFor.rangeId)!.epoch.bounds,
     floor: { bounds, members: Math.max(...[range, ...left].map(({ epoch }) => epoch.members)) },
-    lostStores: lostOf(range, lost),
+    lostStores: lostOf(range, loss.stores),
+    goneReplicas: chosen.replicas.filter((member) => loss.isGone(chosen, member)).map(({ replicaId }) => replicaId),
     otherStores: left.filter((replica) => replica !== chosen).map(({ surveyedStoreId }) => surveyedStoreId),
     absorbed,
   };
 }
 
 /** With bounds above those of the merge it cannot take the other one in any more; that it has not, its own bounds say. */
-const hasDecided = (left: KnownRange | undefined, bounds: number, lost: ReadonlySet<number>): boolean =>
-  left !== undefined && !lacksMajority(left, lost) && left.epoch.bounds > bounds;
+const hasDecided = (left: KnownRange | undefined, bounds: number, loss: Loss): boolean =>
+  left !== undefined && !lacksMajority(left, loss) && left.epoch.bounds > bounds;
 
 /** The other one lies over some of its keys since a later split or merge. */
 const supersedes = (other: KnownRange, range: KnownRange): boolean =>
@@ -189,11 +203,31 @@ function newestOf(ranges: readonly KnownRange[]): Map<number, KnownRange> {
 const isNewer = (a: Epoch, b: Epoch): boolean =>
   a.bounds > b.bounds || (a.bounds === b.bounds && a.members > b.members);
 
+/** What never comes back. */
+class Loss {
+  readonly stores: ReadonlySet<number>;
+  /** By store and range. */
+  readonly #tombstones: ReadonlyMap<string, number>;
+
+  constructor(stores: ReadonlySet<number>, buried: readonly BuriedReplicas[]) {
+    this.stores = stores;
+    this.#tombstones = new Map(
+      buried.map(({ storeId, rangeId, tombstone }) => [`${storeId} ${rangeId}`, tombstone] as const),
+    );
+  }
+
+  isGone({ rangeId }: Pick<KnownRange, "rangeId">, { replicaId, storeId }: Member): boolean {
+    return replicaId < (this.#tombstones.get(`${storeId} ${rangeId}`) ?? 0);
+  }
+}
+
 /** While members change, both the old and the new ones decide. */
-function lacksMajority({ replicas }: KnownRange, lost: ReadonlySet<number>): boolean {
+function lacksMajority(range: KnownRange, loss: Loss): boolean {
+  const { replicas } = range;
   const has = (roles: readonly string[]): boolean => {
     const voters = replicas.filter(({ role }) => roles.includes(role));
-    return voters.filter(({ storeId }) => !lost.has(storeId)).length * 2 > voters.length;
+    const left = voters.filter((voter) => !loss.stores.has(voter.storeId) && !loss.isGone(range, voter));
+    return left.length * 2 > voters.length;
   };
   const joint = replicas.some(({ role }) => role === "outgoing" || role === "incoming");
   return !has(["voter", "incoming"]) || (joint && !has(["voter", "outgoing"]));
