@@ -1,7 +1,7 @@
 export * from "./store-api.ts";
 export * from "./store-settings.ts";
 export { openStore } from "./store.ts";
-export { entryKindOf } from "./replica/entry-format.ts";
+export { EntryReader, entryKindOf } from "./replica/entry-format.ts";
 export { RangeEncoding } from "./snapshot/range-encoding.ts";
 export type { EncodedPart, ReadableEngine, ViewedRange } from "./snapshot/range-encoding.ts";
 export { InlineSnapshotJobs } from "./snapshot/snapshot-jobs.ts";

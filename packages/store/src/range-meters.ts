@@ -87,6 +87,9 @@ export class RangeMeters {
     if (elapsedMs <= 0) return;
     const { replica } = meter;
     const { writes, reads, bytes, loopMs } = replica.load;
+    // Another replica of the range than the one that was measured: it was away, or recovered without its majority.
+    if (writes < meter.writes || reads < meter.reads || bytes < meter.bytes || loopMs < meter.loopMs)
+      Object.assign(meter, { writes: 0, reads: 0, bytes: 0, loopMs: 0 });
     const aSecond = (count: number): number => (count * 1000) / elapsedMs;
     const rates = {
       operations: aSecond(writes - meter.writes + reads - meter.reads),

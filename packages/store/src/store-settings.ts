@@ -44,6 +44,8 @@ export interface StoreSettings {
   readonly splitBytesPerSecond: number;
   /** Of the time of its leader's loop. */
   readonly splitLoopPercent: number;
+  /** Keys of a hot range are sampled for three windows of this length before it is split. */
+  readonly splitSampleMs: number;
   /** Leaders move when the loads of two stores differ by more than this share of the mean; 0 = load is not balanced. */
   readonly balanceLoadPercent: number;
   /** Neighbours smaller than this, and together at most half of `splitBytes`, become one range; 0 = none do by themselves. */
@@ -88,6 +90,7 @@ export const defaultStoreSettings: StoreSettings = {
   splitOperationsPerSecond: 0,
   splitBytesPerSecond: 0,
   splitLoopPercent: 0,
+  splitSampleMs: 5000,
   balanceLoadPercent: 0,
   mergeBytes: 32 * MiB,
   mergeCooldownMs: 600_000,

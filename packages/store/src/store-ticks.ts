@@ -139,12 +139,25 @@ export class StoreTicks {
 
   #pace(): void {
     const { engine, environment, intake } = this.#host;
-    if (!intake.pace.look(environment.clock.monotonicMs(), engine.levelZeroFiles())) return;
+    const levelZeroFiles = engine.levelZeroFiles();
+    const { holds } = intake.pace;
+    const goesOn = intake.pace.look(environment.clock.monotonicMs(), levelZeroFiles);
+    if (intake.pace.holds !== holds) this.#sayPace(levelZeroFiles);
+    if (!goesOn) return;
     const leading = [...this.#host.replicas.values()].filter((replica) => replica.leads);
     // Another one first each time: what one proposes may leave nothing for those behind it.
     const first = this.#paceTurn++ % Math.max(1, leading.length);
     for (const replica of leading.slice(first)) this.#host.markDirty(replica);
     for (const replica of leading.slice(0, first)) this.#host.markDirty(replica);
+  }
+
+  #sayPace(levelZeroFiles: number): void {
+    const { environment, intake } = this.#host;
+    const { holds, rate } = intake.pace;
+    if (!holds)
+      return environment.logger.info({ levelZeroFiles }, "writers are held no more: compaction has caught up");
+    const fields = { levelZeroFiles, bytesPerSecond: Math.round(rate) };
+    environment.logger.warn(fields, "writers are held to a pace: the engine is behind with compaction");
   }
 
   #heartbeat(links: PeerLinks): void {

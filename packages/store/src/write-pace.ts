@@ -23,6 +23,11 @@ export class WritePace {
   #recentRate = 0;
   #lookedMs = 0;
 
+  /** Writers get no more than `rate`. */
+  get holds(): boolean {
+    return this.rate !== Infinity;
+  }
+
   /** False: what waits to be evaluated waits on. */
   get open(): boolean {
     return this.#allowance > 0;

@@ -1,28 +1,14 @@
-import type { Key, RangeId, StoreId } from "@flotilla/base";
+import { metaRangeId as meta } from "@flotilla/base";
+import type { Key, StoreId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import { newestKey } from "@flotilla/storage";
 import { createCodec } from "@flotilla/transport";
-import type { AdminResponse, PeerMessage } from "@flotilla/transport";
+import type { PeerMessage } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
+import { ask, asked, quiet } from "./support/driver-requests.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
 import { SmallRandom } from "./support/virtual-world.ts";
 import type { TestStore } from "./support/test-cluster.ts";
-
-const meta = 1 as RangeId;
-
-/** Asks the store that drives placement. */
-async function ask(cluster: TestCluster, name: string, argument: object = {}): Promise<AdminResponse> {
-  const client = await cluster.connect(await cluster.leader(meta));
-  const answer = await client.admin(name, argument);
-  client.stream?.close();
-  return answer;
-}
-
-async function asked<Result>(cluster: TestCluster, name: string, argument: object = {}): Promise<Result> {
-  const { result, error } = await ask(cluster, name, argument);
-  if (error !== undefined) throw new Error(`${name}: ${error.code}: ${error.message}`);
-  return result as Result;
-}
 
 interface OperatorRow {
   readonly operatorId: number;
@@ -45,10 +31,6 @@ interface RangeRow {
 const ranges = (cluster: TestCluster): Promise<RangeRow[]> => asked<RangeRow[]>(cluster, "range-list");
 
 const balanced = { settings: { storeDeadMs: 2000 } };
-const quiet = async (cluster: TestCluster): Promise<void> => {
-  for (const name of ["repair", "balance-replicas", "balance-leaders", "split"])
-    await asked(cluster, "scheduler-pause", { name });
-};
 
 describe("the placement driver", () => {
   test("writes down where stores are, and every store learns of it", async () => {

@@ -1,17 +1,9 @@
-import type { RangeId } from "@flotilla/base";
+import { metaRangeId as meta } from "@flotilla/base";
+import type { RangeDescriptor } from "@flotilla/base";
 import { describe, expect, test } from "vitest";
+import { asked, quiet } from "./support/driver-requests.ts";
 import { ifVersion, put } from "./support/raw-client.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
-
-const meta = 1 as RangeId;
-
-async function asked<Result>(cluster: TestCluster, name: string, argument: object = {}): Promise<Result> {
-  const client = await cluster.connect(await cluster.leader(meta));
-  const { result, error } = await client.admin(name, argument);
-  client.stream?.close();
-  if (error !== undefined) throw new Error(`${name}: ${error.code}: ${error.message}`);
-  return result as Result;
-}
 
 interface RangeRow {
   readonly rangeId: number;
@@ -29,10 +21,6 @@ async function members(cluster: TestCluster, id: number = firstRange): Promise<n
   return replicas.map(({ storeId }) => storeId).sort();
 }
 
-async function pause(cluster: TestCluster, ...names: string[]): Promise<void> {
-  for (const name of names) await asked(cluster, "scheduler-pause", { name });
-}
-
 /** Until the operator has ended, whoever drives by then. */
 async function ended(cluster: TestCluster, operatorId: number): Promise<{ state: string; error: string | null }> {
   for (let i = 0; i < 100; i++) {
@@ -43,11 +31,14 @@ async function ended(cluster: TestCluster, operatorId: number): Promise<{ state:
   throw new Error(`does not end: ${JSON.stringify(await asked(cluster, "operator-show", { operatorId }))}`);
 }
 
+const isFirst = ({ descriptor }: { readonly descriptor: RangeDescriptor }): boolean =>
+  descriptor.rangeId === firstRange;
+
 describe("moves", () => {
   test("a replica moves when asked, with what is in it", async () => {
     const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
     await cluster.runFor(2500);
-    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    await quiet(cluster);
     const client = await cluster.connect(await cluster.leader(firstRange));
     await cluster.fill(client, 30, 200, { number: 1 });
     const before = await members(cluster);
@@ -70,11 +61,33 @@ describe("moves", () => {
     expect(ranges).toMatchObject([{ equal: true, replicas: [{ keys: 30 }, { keys: 30 }, { keys: 30 }] }]);
   });
 
+  test("a range that comes back to a store begins its load anew there, and every report is understood", async () => {
+    const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
+    await cluster.runFor(2500);
+    await quiet(cluster);
+    const first = await cluster.leader(firstRange);
+    await cluster.fill(await cluster.connect(first), 100, 200, { number: 1 });
+    await cluster.runFor(1500);
+    const [away] = [1, 2, 3, 4].filter((id) => !cluster.store(id).store.replicas().some(isFirst)) as [number];
+    for (const [name, argument] of [
+      ["range-move", { from: first.number, to: away }],
+      ["range-move", { from: away, to: first.number }],
+      ["range-transfer-leader", { to: first.number }],
+    ] as const) {
+      const given = { rangeId: firstRange, ...argument };
+      const { operatorIds } = await asked<{ operatorIds: number[] }>(cluster, name, given);
+      expect(await ended(cluster, operatorIds[0]!)).toMatchObject({ state: "done" });
+    }
+    await cluster.runFor(2000);
+    expect(first.store.replicas().find(isFirst)?.serves).toBe(true);
+    for (const store of cluster.stores) expect(store.logged("malformed message")).toEqual([]);
+  });
+
   for (const afterMs of [100, 300, 600, 1000, 1600]) {
     test(`E17 ends with three replicas when the driver dies ${afterMs} ms after it began`, async () => {
       const cluster = await TestCluster.start({ stores: 5, replicas: 3 });
       await cluster.runFor(2500);
-      await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+      await quiet(cluster);
       const driver = await cluster.leader(meta);
       const before = await members(cluster);
       const from = before.find((id) => id !== driver.number)!;
@@ -171,7 +184,7 @@ describe("moves", () => {
   test("E24 nothing is lost or doubled while a range moves again and again under writes and counters", async () => {
     const cluster = await TestCluster.start({ stores: 4, replicas: 3, settings: { flushBytes: 8 * 1024 } });
     await cluster.runFor(2500);
-    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    await quiet(cluster);
     let number = 0;
     let counter = 0;
     /** Through whoever leads; a bump counts on from exactly the version before. */
@@ -218,7 +231,7 @@ describe("moves", () => {
   test("E14 replicas that were all removed but one never serve the range together again", async () => {
     const cluster = await TestCluster.start({ stores: 6, replicas: 3 });
     await cluster.runFor(2500);
-    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    await quiet(cluster);
     const [alone, ...removed] = await members(cluster);
     const free = [1, 2, 3, 4, 5, 6].filter((id) => id !== alone && !removed.includes(id));
     // One of the three hears nothing while the others give their places away.
@@ -266,7 +279,7 @@ describe("moves", () => {
   test("B11 what would leave a range without a majority is refused, and the plan says so", async () => {
     const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
     await cluster.runFor(2500);
-    await pause(cluster, "repair", "balance-replicas", "balance-leaders", "split");
+    await quiet(cluster);
     await cluster.runFor(3000);
     const before = await members(cluster);
     const metaMembers = await members(cluster, meta);

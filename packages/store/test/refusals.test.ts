@@ -1,25 +1,11 @@
 /** What an administrator may not do: each is refused with its reason, and afterwards everything is as before. */
+import { metaRangeId as meta } from "@flotilla/base";
 import type { RangeId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import { createCodec } from "@flotilla/transport";
-import type { AdminResponse } from "@flotilla/transport";
 import { expect, test } from "vitest";
+import { ask, asked, quiet } from "./support/driver-requests.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
-
-const meta = 1 as RangeId;
-
-async function ask(cluster: TestCluster, name: string, argument: object = {}): Promise<AdminResponse> {
-  const client = await cluster.connect(await cluster.leader(meta));
-  const answer = await client.admin(name, argument);
-  client.stream?.close();
-  return answer;
-}
-
-async function asked<Result>(cluster: TestCluster, name: string, argument: object = {}): Promise<Result> {
-  const { result, error } = await ask(cluster, name, argument);
-  if (error !== undefined) throw new Error(`${name}: ${error.code}: ${error.message}`);
-  return result as Result;
-}
 
 interface RangeRow {
   readonly rangeId: number;
@@ -53,8 +39,7 @@ const join = { storeKey: "5".repeat(32), address: "store-9:7400", httpAddress: "
 test("an order that cannot be meant, or not now, is refused with its reason, and changes nothing", async () => {
   const cluster = await TestCluster.start({ stores: 5, replicas: 3, splitAt: ["m"] });
   await cluster.runFor(2500);
-  for (const name of ["repair", "balance-replicas", "balance-leaders", "split"])
-    await asked(cluster, "scheduler-pause", { name });
+  await quiet(cluster);
   await asked(cluster, "setting-set", { name: "colocatedPrefixes", value: ["user/"] });
   const rows = await asked<RangeRow[]>(cluster, "range-list");
   const [left, right] = rows.filter(({ rangeId }) => rangeId !== meta) as [RangeRow, RangeRow];
@@ -141,8 +126,7 @@ test("an order that cannot be meant, or not now, is refused with its reason, and
 test("while an operator works on a range, every other one for it is refused by its number", async () => {
   const cluster = await TestCluster.start({ stores: 4, replicas: 3 });
   await cluster.runFor(2500);
-  for (const name of ["repair", "balance-replicas", "balance-leaders", "split"])
-    await asked(cluster, "scheduler-pause", { name });
+  await quiet(cluster);
   const row = (await asked<RangeRow[]>(cluster, "range-list")).find((range) => range.rangeId === firstRange)!;
   const stores = row.replicas.map(({ storeId }) => storeId);
   const to = [1, 2, 3, 4].find((id) => !stores.includes(id))!;

@@ -249,6 +249,12 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
     "a range with more bytes written and read a second is split by load; 0 = never",
   ],
   splitLoopPercent: ["count", 0, 100, "a range that takes more of its leader's loop is split by load; 0 = never"],
+  splitSampleMs: [
+    "milliseconds",
+    100,
+    600_000,
+    "keys of a hot range are sampled three times for so long before it is split",
+  ],
   balanceLoadPercent: [
     "count",
     0,

@@ -11,13 +11,14 @@ import type { SampleWeight } from "./range-load.ts";
 
 /** What is this old counts a third. */
 const memoryMs = 10_000;
-const windowMs = 5000;
 
 /** A range with more than one of them is split; 0 = never for that reason. */
 export interface LoadLimits {
   readonly splitOperationsPerSecond: number;
   readonly splitBytesPerSecond: number;
   readonly splitLoopPercent: number;
+  /** How long keys are sampled for one window. */
+  readonly splitSampleMs: number;
 }
 
 interface Rates {
@@ -71,11 +72,11 @@ export class LoadMeter {
     if (load.sampler === undefined || load.weight !== by) {
       load.sample(random, by);
       this.#found = undefined;
-      this.#windowEndsMs = nowMs + windowMs;
+      this.#windowEndsMs = nowMs + this.#limits.splitSampleMs;
       return;
     }
     if (nowMs < this.#windowEndsMs) return;
-    this.#windowEndsMs = nowMs + windowMs;
+    this.#windowEndsMs = nowMs + this.#limits.splitSampleMs;
     load.sampler.endWindow();
     const windows = load.sampler.windows();
     this.#found = windows === undefined ? undefined : halvingKey(windows, descriptor.start);

@@ -4,25 +4,11 @@ import { describe, expect, test } from "vitest";
 import { halvingKey } from "../../src/load/halving-key.ts";
 import type { HalvingKey } from "../../src/load/halving-key.ts";
 import { KeySampler, windowsKept } from "../../src/load/key-sampler.ts";
+import { SmallRandom } from "../support/virtual-world.ts";
 
-/** Mulberry32. */
-class Seeded {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-  uint32(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  }
+class Seeded extends SmallRandom {
   unit(): number {
     return this.uint32() / 2 ** 32;
-  }
-  bytes(length: number): Uint8Array {
-    return Uint8Array.from({ length }, () => this.uint32() & 255);
   }
 }
 

@@ -81,7 +81,12 @@ async function explained(cluster: TestCluster, rule: string): Promise<string> {
   return explain.find((line) => line.rule === rule)!.text;
 }
 
-const settings = { splitOperationsPerSecond: 300, balanceLoadPercent: 25, mergeBytes: 1024 * 1024 };
+const settings = {
+  splitOperationsPerSecond: 300,
+  splitSampleMs: 1500,
+  balanceLoadPercent: 25,
+  mergeBytes: 1024 * 1024,
+};
 
 test("a zipfian load on one range is split within a minute; its halves have other leaders, share it, and do not merge", async () => {
   const cluster = await TestCluster.start({ settings });
@@ -114,10 +119,10 @@ test("one hot key, and keys that only rise, split nothing, and it is said why", 
   const cluster = await TestCluster.start({ settings });
   await cluster.runFor(3000);
   const writer = new Writer(cluster);
-  await writer.write(24_000, () => "k");
+  await writer.write(12_000, () => "k");
   expect(await explained(cluster, "split-by-load")).toContain("no useful key: one key has 100 % of its load");
   let next = 0;
-  await writer.write(24_000, () => `k${String(next++).padStart(8, "0")}`);
+  await writer.write(12_000, () => `k${String(next++).padStart(8, "0")}`);
   expect(await explained(cluster, "split-by-load")).toContain("no useful key: its keys move in one direction");
   expect((await userRanges(cluster)).map((row) => row.rangeId)).toEqual([rangeId(firstRange)]);
 });
