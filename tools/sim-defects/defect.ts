@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { parsePatch } from "./patch.ts";
 import type { FilePatch } from "./patch.ts";
 
-export const defectScenarios = ["cluster", "group", "elastic", "merge"] as const;
+export const defectScenarios = ["cluster", "group", "elastic", "merge", "recovery"] as const;
 export type DefectScenario = (typeof defectScenarios)[number];
 
 export interface Defect {

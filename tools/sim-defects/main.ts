@@ -25,7 +25,7 @@ found, or its patch does not apply or build any more.
   -o json     one JSON document: passed, failed, failures
 `;
 
-const seedsMax = { cluster: 300, group: 3000, elastic: 300, merge: 300 } as const;
+const seedsMax = { cluster: 300, group: 3000, elastic: 300, merge: 300, recovery: 300 } as const;
 /** Tried where the recorded seed does not find the defect any more. */
 const elsewhereSeeds = 30;
 const root = fileURLToPath(new URL("../../..", import.meta.url));

@@ -9,7 +9,7 @@ const simulatorMain = join(root, "packages", "simulator", "dist", "main.js");
 const defectsMain = join(root, "tools", "dist", "sim-defects", "main.js");
 
 /**
- * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" | "elastic" | "merge" }} options
+ * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" | "elastic" | "merge" | "recovery" }} options
  * @returns {Promise<import("./stage.mjs").StageResult>}
  */
 export function runSeeds({ from, seeds, timeoutMs, scenario = "cluster" }) {
@@ -75,7 +75,7 @@ export function countDefects(report, exitCode) {
 }
 
 /**
- * @param {{ seeds: number, failedSeeds: number[], violations?: { replay: string }[], simulatedSeconds?: number, operations?: number }} report
+ * @param {{ seeds: number, failedSeeds: number[], violations?: { replay: string }[], changesMissed?: string[], simulatedSeconds?: number, operations?: number }} report
  * @param {number} asked how many seeds were to be run
  * @param {number} exitCode
  * @returns {import("./stage.mjs").StageResult}
@@ -85,6 +85,9 @@ export function countSeeds(report, asked, exitCode) {
   if (report.seeds !== asked) return failed(`${report.seeds} seeds were run, not ${asked}`);
   const failures = report.failedSeeds.length;
   const notes = (report.violations ?? []).map(({ replay }) => `failed: ${replay}`);
+  const missed = report.changesMissed ?? [];
+  if (missed.length > 0) notes.push(`failed: ${asked} seeds did not reach: ${missed.join(", ")}`);
+  if (failures === 0 && missed.length > 0) return { passed: asked, failed: 1, notes };
   if (failures === 0 && exitCode !== 0) return failed(`the simulator ended with ${exitCode} and names no seed`);
   notes.push(`${report.simulatedSeconds ?? "?"} simulated seconds, ${report.operations ?? "?"} operations`);
   return { passed: asked - failures, failed: failures, notes };

@@ -69,7 +69,7 @@ export function parts(seeds) {
       runVitest("vitest.config.ts", { filters, timeoutMs, env });
     all.push({ name: `unit ${folder}`, budgetSeconds: 300, run });
   }
-  for (const scenario of /** @type {const} */ (["cluster", "elastic", "merge"])) {
+  for (const scenario of /** @type {const} */ (["cluster", "elastic", "merge", "recovery"])) {
     for (let from = 1; from <= seeds; from += seedsPerPart) {
       const count = Math.min(seedsPerPart, seeds - from + 1);
       const run = /** @param {number} timeoutMs */ (timeoutMs) => runSeeds({ from, seeds: count, timeoutMs, scenario });

@@ -37,7 +37,7 @@ const simulatorStage = {
     sum([
       await runSeeds({ from: 1, seeds: 60, timeoutMs }),
       await runSeeds({ from: 1, seeds: 30, timeoutMs, scenario: "group" }),
-      await runSeeds({ from: 1, seeds: 4, timeoutMs, scenario: "merge" }),
+      await runSeeds({ from: 1, seeds: 2, timeoutMs, scenario: "merge" }),
       await runKeptSeeds(timeoutMs),
       await runDefects(timeoutMs),
     ]),

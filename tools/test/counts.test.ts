@@ -46,6 +46,12 @@ test("a simulator that ran fewer seeds than asked, or failed without naming one,
   expect(countSeeds({ seeds: 40, failedSeeds: [] }, 40, 1)).toMatchObject({ passed: 0, failed: 1 });
 });
 
+test("seeds that passed and did not reach what they are for together are a failure that says what", () => {
+  const result = countSeeds({ seeds: 40, failedSeeds: [], changesMissed: ["repair done"] }, 40, 1);
+  expect(result).toMatchObject({ passed: 40, failed: 1 });
+  expect(result.notes[0]).toBe("failed: 40 seeds did not reach: repair done");
+});
+
 test("each defect counts as one test, one that is not found is named, and none at all is a failure", () => {
   expect(countDefects({ passed: 20, failed: 0, failures: [] }, 0)).toEqual({ passed: 20, failed: 0, notes: [] });
   expect(countDefects({ passed: 1, failed: 1, failures: ["A1: seed 4 passes"] }, 1)).toEqual({

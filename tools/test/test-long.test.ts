@@ -6,7 +6,7 @@ import { parts } from "../test-run/test-long.mjs";
 
 test("a long run has the seeds of every scenario, without a gap, the kept ones, and the defects", () => {
   const names = parts(250).map(({ name }) => name);
-  for (const scenario of ["cluster", "elastic", "merge"])
+  for (const scenario of ["cluster", "elastic", "merge", "recovery"])
     expect(names.filter((name) => name.startsWith(`${scenario} seeds`))).toEqual(
       ["1-100", "101-200", "201-250"].map((seeds) => `${scenario} seeds ${seeds}`),
     );

@@ -90,6 +90,11 @@ export class Claims {
     this.#nowMicros = nowMicros;
   }
 
+  /** By order, the range goes on with one replica, without its majority: what others have committed, or led, is given up. */
+  goesOnAlone(range: RangeId): void {
+    this.#ranges.delete(range);
+  }
+
   /** The first violation stays. */
   violate(claim: string, rangeId: number, facts: readonly string[]): void {
     this.violation ??= { claim, rangeId, facts };

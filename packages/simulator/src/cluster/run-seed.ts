@@ -3,14 +3,14 @@
  * Equal seeds (and options) give equal runs, down to the trace hash.
  */
 import { isFlotillaError } from "@flotilla/client/internal";
-import { metaRangeId } from "@flotilla/base";
-import type { RangeDescriptor, RangeId } from "@flotilla/base";
+import type { RangeDescriptor } from "@flotilla/base";
 import { defaultStoreSettings } from "@flotilla/store";
-import type { StoreApi, StoreSettings } from "@flotilla/store";
+import type { StoreSettings } from "@flotilla/store";
 import { KvModel } from "../history/kv-model.ts";
 import { checkHistory } from "../history/linearizability.ts";
 import type { Contradiction } from "../history/contradiction.ts";
 import type { KvOperation } from "../history/kv-model.ts";
+import { SeededRandom } from "../time/seeded-random.ts";
 import { Deadlock } from "../time/virtual-time.ts";
 import type { TraceNote } from "../time/trace.ts";
 import { ClaimViolated } from "./claims.ts";
@@ -20,7 +20,10 @@ import type { FaultOptions } from "./fault-driver.ts";
 import { ElasticRun, elasticVariation } from "../placement/elastic-run.ts";
 import type { PlacementOptions, Within } from "../placement/elastic-run.ts";
 import { mergeVariation } from "../placement/merge-orders.ts";
+import { RecoveryRun } from "../recovery/recovery-run.ts";
+import type { LossOptions } from "../recovery/recovery-run.ts";
 import { compareReplicas } from "./replica-comparison.ts";
+import { Silence } from "./silence.ts";
 import { SimulatedCluster, simulatedClusterDefault } from "./simulated-cluster.ts";
 import type { SimulatedClusterOptions } from "./simulated-cluster.ts";
 import { Workload, keyName } from "./workload.ts";
@@ -40,6 +43,8 @@ export interface SeedOptions extends SimulatedClusterOptions {
   readonly lyingDisks: boolean;
   /** Ranges are split, moved and so on meanwhile. Undefined: they stay as the cluster began. */
   readonly placement: PlacementOptions | undefined;
+  /** With `placement`: stores are lost for good then, and ranges recovered. */
+  readonly losses: LossOptions | undefined;
 }
 
 export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
@@ -52,14 +57,17 @@ export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
   healMsMax: 30_000,
   lyingDisks: false,
   placement: undefined,
+  losses: undefined,
 };
 
 /** More nodes than replicas; what placement does by itself happens within seconds, too. */
 export function elasticSeedOptions(seed: number): SeedOptions {
-  const { nodes, splitBytes, faultGapMsMax, placement } = elasticVariation(seed);
+  const { nodes, splitBytes, splitOperationsPerSecond, clientThinkMsMax, faultGapMsMax, placement } =
+    elasticVariation(seed);
   const faults = { ...seedOptionsDefault.faults, gapMsMax: faultGapMsMax };
-  const settings = { ...simulatedClusterDefault.settings, storeDownMs: 3000, splitBytes };
-  return { ...seedOptionsDefault, seed, nodes, splitAt: ["key-10"], settings, faults, placement };
+  const workload = { ...seedOptionsDefault.workload, thinkMsMax: clientThinkMsMax };
+  const settings = { ...simulatedClusterDefault.settings, storeDownMs: 3000, splitBytes, splitOperationsPerSecond };
+  return { ...seedOptionsDefault, seed, nodes, splitAt: ["key-10"], settings, faults, workload, placement };
 }
 
 /** The same with merges, by hand and by themselves. */
@@ -67,7 +75,19 @@ export function mergeSeedOptions(seed: number): SeedOptions {
   const { mergeBytes, merges } = mergeVariation(seed);
   const options = elasticSeedOptions(seed);
   const settings = { ...options.settings, mergeBytes };
-  return { ...options, settings, placement: { ...elasticVariation(seed).placement, merges } };
+  const placement = { ...elasticVariation(seed).placement, merges };
+  if (merges.cancelChance === 0) return { ...options, settings, placement };
+  // Calmer, so that merges get as far as where it matters that they are cancelled.
+  const faults = { ...options.faults, gapMsMax: 6000 };
+  return { ...options, settings, faults, placement: { ...placement, thinkMsMax: 2000, absenceChance: 0 } };
+}
+
+/** Of three to six stores two are lost, so that something of every range is left. */
+export function recoverySeedOptions(seed: number): SeedOptions {
+  const nodes = new SeededRandom(seed).fork("recovery variation").pick([3, 4, 5, 6]);
+  // Replicas are made anew a minute after that has failed, because their stores were lost on the way.
+  const times = { chaosMs: 8000, callsMin: 100, healMsMax: 100_000 };
+  return { ...elasticSeedOptions(seed), ...times, nodes, losses: { stores: 2 } };
 }
 
 export interface SeedReport {
@@ -90,6 +110,8 @@ export interface SeedReport {
 }
 
 const notesShown = 60;
+/** Clients write on to what still has its majority, and wait for what has not. */
+const workAfterLossMicros = 500_000;
 
 /** Calls back with every rejection in this process that nobody heard of, until the function it returns is called. */
 export type WatchRejections = (hear: (error: unknown) => void) => () => void;
@@ -112,17 +134,19 @@ class SeedRun {
   readonly #workload: Workload;
   readonly #faults: FaultDriver;
   readonly #elastic: ElasticRun | undefined;
+  readonly #recovery: RecoveryRun | undefined;
 
   constructor(options: SeedOptions) {
     this.#options = options;
     this.#cluster = new SimulatedCluster(options);
     this.#workload = new Workload(options.workload, this.#cluster);
     this.#faults = new FaultDriver(options.faults, this.#cluster);
-    const { placement, workload } = options;
+    const { placement, workload, losses } = options;
     this.#elastic =
       placement === undefined
         ? undefined
         : new ElasticRun(placement, this.#cluster, workload.keys, (ms) => this.#workload.watch(ms));
+    this.#recovery = losses === undefined ? undefined : new RecoveryRun(losses, this.#cluster);
     if (options.lyingDisks) for (const node of this.#cluster.nodes) node.disk.faults.lies = true;
   }
 
@@ -158,13 +182,20 @@ class SeedRun {
     // Who has hardly been answered under these faults asks the rest of a healed cluster.
     if (!this.#enoughCalls) this.#faults.healAll();
     await this.#untilEnoughCalls(healMsMax);
+    if (this.#recovery !== undefined) {
+      // Nobody comes back by itself from here on.
+      this.#elastic?.stop();
+      await this.#recovery.lose();
+      await time.runFor(workAfterLossMicros);
+    }
     this.#workload.stop();
     this.#elastic?.stop();
-    await time.complete(work, (workload.timeoutMs + 5000) * 1000);
+    await time.complete(work, (workload.timeoutMs + 10_000) * 1000);
     this.#checkCalls();
     this.#faults.healAll();
     const healedMicros = time.nowMicros;
     const within: Within = (claim, condition, facts) => this.#within(claim, condition, facts);
+    if (this.#recovery !== undefined) return this.#recover(this.#recovery, this.#elastic!, within);
     // Orders may still be under way, and ranges have other members than planned: those seeds claim it in another way.
     if (this.#elastic === undefined) await this.#everyRangeCommits();
     else await this.#elastic.everyRangeIsLed(within);
@@ -176,38 +207,28 @@ class SeedRun {
     if (this.#elastic === undefined) {
       await this.#replicasBecomeLevel();
       this.#checkHealing(time.nowMicros - healedMicros);
-      await this.#silence();
+      if (this.#settings.sleepTicks > 0) await this.#silence(within).run();
     }
     const ranges = (await this.#elastic?.settle(within)) ?? this.#cluster.plan.ranges;
     await this.#compareReplicas(ranges);
   }
 
-  /** Hazards C14 and E21: nothing is asked until every range sleeps, then a node that leads dies, and everything is read. */
-  async #silence(): Promise<void> {
-    const { nodes, claims, plan, time } = this.#cluster;
-    if (this.#settings.sleepTicks === 0) return;
-    const awake = (): string[] =>
-      nodes
-        .map(({ name, store }) => ({ name, statistics: store!.statistics() }))
-        .map(({ name, statistics: { status, replicasAsleep } }) => ({
-          name,
-          open: status.replicas - 1 - replicasAsleep,
-        }))
-        .filter(({ open }) => open > 0)
-        .map(({ name, open }) => `${open} replicas on ${name} are awake`);
-    await this.#within("ranges sleep when nothing is asked of them", () => awake().length === 0, awake);
-    const led = plan.ranges.find(({ rangeId }) => rangeId !== metaRangeId)!.rangeId;
-    const leader = nodes.find(({ name }) => name === claims.leader(led)?.node)!;
-    leader.kill();
-    const unled = (): string[] =>
-      plan.ranges
-        .filter(({ rangeId }) => !nodes.some(({ store }) => leadsHere(store, rangeId)))
-        .map(({ rangeId }) => `range ${rangeId} is led by nobody, ${leader.name} is dead`);
-    await this.#within("a sleeping range notices that its leader is gone", () => unled().length === 0, unled);
-    await this.#readEverything();
+  /** What clients saw before the loss has an order; then some of it may be gone. */
+  async #recover(recovery: RecoveryRun, elastic: ElasticRun, within: Within): Promise<void> {
     this.#checkHistory();
-    await time.complete(leader.start(), 30e6);
-    await this.#replicasBecomeLevel();
+    for (const client of this.#workload.clients) await this.#cluster.time.complete(client.close());
+    if (!(await recovery.recover(within, () => elastic.unled().length === 0))) return;
+    await recovery.checkContent(this.#options.workload.keys, this.#workload.history);
+    await this.#compareReplicas(await elastic.settle(within, recovery.unreplaced));
+  }
+
+  #silence(within: Within): Silence {
+    return new Silence(this.#cluster, this.#workload, {
+      within,
+      readEverything: () => this.#readEverything(),
+      checkHistory: () => this.#checkHistory(),
+      becomeLevel: () => this.#replicasBecomeLevel(),
+    });
   }
 
   get #settings(): StoreSettings {
@@ -394,7 +415,7 @@ class SeedRun {
       operations: this.#workload.operations,
       unknown: this.#workload.history.filter(({ result }) => result === "unknown").length,
       faults: this.#faults.counts,
-      changes: this.#elastic?.counts ?? {},
+      changes: { ...this.#elastic?.counts, ...this.#recovery?.counts },
       events: time.eventsExecuted,
       traceHash: time.trace.digest(),
       notes: violation === undefined ? [] : time.trace.latest(notesShown, range),
@@ -412,6 +433,3 @@ function contradictionFacts({ operations, cut }: Contradiction<KvOperation>): st
   if (cut !== -Infinity) facts.push("whatever happened before the first of these");
   return facts;
 }
-
-const leadsHere = (store: StoreApi | undefined, range: RangeId): boolean =>
-  store?.replicas().some(({ descriptor, serves }) => descriptor.rangeId === range && serves) === true;

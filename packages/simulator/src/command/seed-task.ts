@@ -7,9 +7,11 @@ export type Scenario =
   /** Five nodes, whose ranges are split, moved and taken out. */
   | "elastic"
   /** The same, and neighbours are merged. */
-  | "merge";
+  | "merge"
+  /** An elastic one that loses most of its stores for good; what is left is recovered. */
+  | "recovery";
 
-export const scenarios: readonly Scenario[] = ["cluster", "group", "elastic", "merge"];
+export const scenarios: readonly Scenario[] = ["cluster", "group", "elastic", "merge", "recovery"];
 
 export interface SeedTask {
   readonly scenario: Scenario;

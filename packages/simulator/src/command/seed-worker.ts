@@ -26,6 +26,10 @@ async function run({ scenario, seed }: SeedTask): Promise<SeedReport> {
       const { runSeed, mergeSeedOptions } = await import("../cluster/run-seed.ts");
       return runSeed(mergeSeedOptions(seed), watchRejections);
     }
+    case "recovery": {
+      const { runSeed, recoverySeedOptions } = await import("../cluster/run-seed.ts");
+      return runSeed(recoverySeedOptions(seed), watchRejections);
+    }
     case "group": {
       const { runGroupSeed } = await import("../group/run-group-seed.ts");
       return runGroupSeed(seed);

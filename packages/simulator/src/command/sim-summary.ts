@@ -1,7 +1,7 @@
 /** What many seeds have shown together. */
 import type { SeedReport } from "../cluster/run-seed.ts";
 import { printableNote, Trace } from "../time/trace.ts";
-import { changesMissed, changesWanted, mergesWanted } from "../placement/elastic-coverage.ts";
+import { changesMissed, coverageOf } from "../placement/elastic-coverage.ts";
 import { replayCommand } from "./seed-task.ts";
 import type { Scenario, SeedTask } from "./seed-task.ts";
 
@@ -19,11 +19,13 @@ export interface SimSummary {
   readonly faults: Readonly<Record<string, number>>;
   /** Different sets of kinds that befell one seed each. */
   readonly faultCombinations: number;
-  /** Of elastic and merging seeds: what became of ranges. */
+  /** Of elastic, merging and recovering seeds: what became of ranges. */
   readonly changes: Readonly<Record<string, number>>;
   /** Different sets of kinds of change in one seed each. */
   readonly changeCombinations: number;
-  /** Kinds that so many elastic seeds should have reached, and did not. */
+  /** The same, summed up in what such seeds are for. */
+  readonly coverage: Readonly<Record<string, number>>;
+  /** Of both, what so many seeds should have reached, and did not. */
   readonly changesMissed: readonly string[];
   readonly traceHash: string;
   readonly violations: readonly object[];
@@ -46,10 +48,12 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
     for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
     combinations.add(Object.keys(report.faults).sort().join());
     for (const [kind, count] of Object.entries(report.changes)) changes[kind] = (changes[kind] ?? 0) + count;
-    if (task.scenario === "elastic" || task.scenario === "merge")
+    if (task.scenario !== "cluster" && task.scenario !== "group")
       changeCombinations.add(Object.keys(report.changes).sort().join());
   }
   const seedsOf = (scenario: Scenario): number => ordered.filter(({ task }) => task.scenario === scenario).length;
+  const merging = seedsOf("merge");
+  const elasticSeeds = { elastic: seedsOf("elastic") + merging, merging, recovering: seedsOf("recovery") };
   const failed = ordered.filter(({ report }) => report.violation !== undefined);
   return {
     seeds: ordered.length,
@@ -60,10 +64,8 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
     faultCombinations: combinations.size,
     changes: inOrder(changes),
     changeCombinations: changeCombinations.size,
-    changesMissed: [
-      ...changesMissed(changesWanted, seedsOf("elastic") + seedsOf("merge"), changes),
-      ...changesMissed(mergesWanted, seedsOf("merge"), changes),
-    ],
+    coverage: coverageOf(changes, elasticSeeds),
+    changesMissed: changesMissed(changes, elasticSeeds),
     traceHash: ordered.length === 1 ? ordered[0]!.report.traceHash : trace.digest(),
     violations: failed.map(({ task, report }) => ({
       seed: task.seed,
@@ -79,11 +81,13 @@ const inOrder = (counts: Readonly<Record<string, number>>): Record<string, numbe
 const countLines = (counts: Readonly<Record<string, number>>, width: number): string[] =>
   Object.entries(counts).map(([kind, count]) => `  ${kind.padEnd(width)} ${String(count).padStart(7)}`);
 
-function changesText({ changes, changeCombinations, changesMissed: missed }: SimSummary): string[] {
+function changesText({ changes, changeCombinations, coverage, changesMissed: missed }: SimSummary): string[] {
   if (changeCombinations === 0) return [];
   return [
     `changes of ranges by kind, ${changeCombinations} different sets of kinds in one seed:`,
     ...countLines(changes, 52),
+    "of these in all:",
+    ...countLines(coverage, 52),
     ...missed.map((kind) => `not reached, though so many seeds should: ${kind}`),
   ];
 }

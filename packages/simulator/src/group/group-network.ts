@@ -6,6 +6,8 @@ import type { GroupReplica } from "./group-replica.ts";
 
 export class GroupNetwork {
   lossChance = 0;
+  /** Told of every message that is sent, whatever becomes of it. */
+  hears: ((message: Message) => void) | undefined = undefined;
   /** Messages that are lost for certain. */
   loses: ((message: Message) => boolean) | undefined = undefined;
   /** Of those messages that are late. */
@@ -57,6 +59,7 @@ export class GroupNetwork {
   /** `arrive` may be called twice, or never; it says nothing about the receiver's process. */
   send(message: Message, to: GroupReplica, arrive: () => void): void {
     const random = this.#random;
+    this.hears?.(message);
     if (this.isBlocked(message.from, message.to) || random.chance(this.lossChance)) return;
     if (this.loses?.(message) === true) return;
     const copies = random.chance(0.01) ? 2 : 1;

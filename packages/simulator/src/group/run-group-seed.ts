@@ -14,6 +14,7 @@ import { VirtualTime } from "../time/virtual-time.ts";
 import { GroupFaults } from "./group-faults.ts";
 import { GroupNetwork } from "./group-network.ts";
 import { GroupReplica } from "./group-replica.ts";
+import { OldAnswers } from "./old-answers.ts";
 import { OldTail } from "./old-tail.ts";
 
 /** The only range there is. */
@@ -52,6 +53,8 @@ class GroupRun {
   readonly #faults: GroupFaults;
   /** In some seeds of five voters, instead of other faults. */
   readonly #oldTail: OldTail | undefined;
+  /** In some seeds, beside other faults. */
+  readonly #oldAnswers: OldAnswers | undefined;
   readonly #membersChange: boolean;
   /** The highest index that anybody has known to be committed. */
   #committed = 0;
@@ -102,6 +105,9 @@ class GroupRun {
     const oldTail = random.fork("old tail");
     if (voters === 5 && !this.#membersChange && oldTail.chance(0.5))
       this.#oldTail = new OldTail(this.#replicas, this.#network, this.#time, oldTail);
+    const oldAnswers = random.fork("late answers of before");
+    if (voters > 1 && this.#oldTail === undefined && oldAnswers.chance(0.15))
+      this.#oldAnswers = new OldAnswers(this.#replicas, this.#network, this.#time, oldAnswers);
     this.#time.afterEvent = () => {
       if (this.#claims.violation !== undefined) throw new ClaimViolated();
     };
@@ -258,9 +264,11 @@ class GroupRun {
       if (this.#membersChange) this.#every(20, 600, () => this.#changeMembers());
       if (this.#oldTail === undefined) this.#faults.start();
       else this.#oldTail.start();
+      this.#oldAnswers?.start();
       await this.#time.runFor(chaosMs * 1000);
       this.#stopped = true;
       this.#oldTail?.stop();
+      this.#oldAnswers?.stop();
       this.#faults.healAll();
       for (const replica of this.#replicas) {
         replica.releaseDisk();
@@ -317,7 +325,10 @@ class GroupRun {
       calls: this.#operations,
       operations: this.#operations,
       unknown: 0,
-      faults: this.#oldTail === undefined ? this.#faults.counts : { oldTail: this.#oldTail.times },
+      faults: {
+        ...(this.#oldTail === undefined ? this.#faults.counts : { oldTail: this.#oldTail.times }),
+        ...(this.#oldAnswers === undefined ? {} : { oldAnswers: this.#oldAnswers.times }),
+      },
       changes: {},
       events: this.#time.eventsExecuted,
       traceHash: this.#time.trace.digest(),

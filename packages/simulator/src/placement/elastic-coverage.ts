@@ -1,16 +1,48 @@
 /** What elastic seeds must reach together: without it they would pass and show nothing. */
 
-/** Kinds of changes, as `ElasticRun` counts them. */
+export interface CoverageLine {
+  readonly name: string;
+  /** Kinds as `ElasticRun` counts them; one that ends in a colon stands for all that begin with it. */
+  readonly kinds: readonly string[];
+}
+
+/** What every run of some seeds reaches, and the summary shows. What each line stands for is said in docs/testing.md. */
+export const coverageLines: readonly CoverageLine[] = [
+  { name: "split", kinds: ["split"] },
+  { name: "move done", kinds: ["move:"] },
+  { name: "transfer done", kinds: ["transfer-leader:"] },
+  { name: "repair done", kinds: ["repair:"] },
+  { name: "node taken out", kinds: ["node taken out"] },
+  { name: "node away for long", kinds: ["away:"] },
+  { name: "driver changed", kinds: ["driver changed"] },
+  { name: "node stopped behind a step", kinds: ["stopped behind:"] },
+];
+
+/** Of merging seeds, beside the others. */
+export const mergeCoverageLines: readonly CoverageLine[] = [
+  { name: "merge done", kinds: ["merged"] },
+  { name: "merge given up", kinds: ["merge given up"] },
+];
+
+/** Of seeds that lose stores, and of no others: the second one says that something could have been missed. */
+export const recoveryCoverageLines: readonly CoverageLine[] = [
+  { name: "range recovered", kinds: ["range recovered"] },
+  { name: "acknowledged write given up", kinds: ["acknowledged write given up"] },
+];
+
+/** So many seeds reach every line. */
+export const coverageSeedsMin = 40;
+
+/** Single kinds that many seeds reach. */
 export const changesWanted = [
   "split: ordered",
   "split: decided",
+  "split: by load",
   "move: ordered",
   "move: of a node that leaves",
   "repair: decided",
   "transfer-leader: ordered",
   "transfer-leader: decided",
-  "node taken out",
-  "driver changed",
   "away: down",
   "away: isolated",
   "stalled with: split",
@@ -27,21 +59,49 @@ export const changesWanted = [
 ] as const;
 
 /** Of merging seeds, beside the others. */
-export const mergesWanted = [
-  "sealed",
-  "merged",
-  "merge given up",
-  "stopped behind: sealed",
-  "stalled with: merge",
-] as const;
+export const mergesWanted = ["sealed", "stopped behind: sealed", "stalled with: merge"] as const;
 
 /** So many seeds reach each of them. */
-export const coverageSeedsMin = 200;
+export const changesSeedsMin = 200;
 
-export function changesMissed(
-  wanted: readonly string[],
-  seeds: number,
-  changes: Readonly<Record<string, number>>,
-): string[] {
-  return seeds < coverageSeedsMin ? [] : wanted.filter((kind) => (changes[kind] ?? 0) === 0);
+type Counts = Readonly<Record<string, number>>;
+
+/** Seeds of one run. */
+export interface ElasticSeeds {
+  readonly elastic: number;
+  /** Of which so many merge as well. */
+  readonly merging: number;
+  readonly recovering: number;
+}
+
+/** By the name of the line, in the order of the lines. */
+export function coverageOf(changes: Counts, { elastic, merging, recovering }: ElasticSeeds): Record<string, number> {
+  const lines: CoverageLine[] = [];
+  if (elastic > 0) lines.push(...coverageLines);
+  if (merging > 0) lines.push(...mergeCoverageLines);
+  if (recovering > 0) lines.push(...recoveryCoverageLines);
+  return Object.fromEntries(lines.map(({ name, kinds }) => [name, sumOf(changes, kinds)]));
+}
+
+function sumOf(changes: Counts, kinds: readonly string[]): number {
+  let sum = 0;
+  for (const [kind, count] of Object.entries(changes))
+    if (kinds.some((each) => (each.endsWith(":") ? kind.startsWith(each) : kind === each))) sum += count;
+  return sum;
+}
+
+/** What so many seeds should have reached, and did not. */
+export function changesMissed(changes: Counts, seeds: ElasticSeeds): string[] {
+  const { elastic, merging, recovering } = seeds;
+  const missed = (enough: boolean, counts: Counts, wanted: readonly string[]): string[] =>
+    enough ? wanted.filter((kind) => (counts[kind] ?? 0) === 0) : [];
+  const names = (lines: readonly CoverageLine[]): string[] => lines.map(({ name }) => name);
+  const coverage = coverageOf(changes, seeds);
+  return [
+    ...missed(elastic >= coverageSeedsMin, coverage, names(coverageLines)),
+    ...missed(merging >= coverageSeedsMin, coverage, names(mergeCoverageLines)),
+    ...missed(recovering >= coverageSeedsMin, coverage, names(recoveryCoverageLines)),
+    ...missed(elastic >= changesSeedsMin, changes, changesWanted),
+    ...missed(merging >= changesSeedsMin, changes, mergesWanted),
+  ];
 }

@@ -5,15 +5,17 @@
 import { isFlotillaError } from "@flotilla/client/internal";
 import { metaRangeId } from "@flotilla/base";
 import type { RangeDescriptor } from "@flotilla/base";
+import type { ReplicaState } from "@flotilla/store";
 import { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import type { SimulatedNode } from "../cluster/simulated-node.ts";
+import type { RangeRow } from "./administrator.ts";
 import { Interruptions } from "./interruptions.ts";
 import type { InterruptionOptions } from "./interruptions.ts";
 import { MergeOrders } from "./merge-orders.ts";
 import type { MergeOptions } from "./merge-orders.ts";
 import { PlacementOrders } from "./placement-orders.ts";
-import type { OrdersOptions, RangeRow } from "./placement-orders.ts";
+import type { OrdersOptions } from "./placement-orders.ts";
 import { PlacementWatch } from "./placement-watch.ts";
 import {
   isLed,
@@ -103,23 +105,27 @@ export class ElasticRun {
     return withoutMerged(replicasByRange(this.#cluster.nodes.flatMap(({ store }) => store?.replicas() ?? [])));
   }
 
+  /** Ranges that nobody leads. */
+  unled(): RangeDescriptor[] {
+    return [...this.#living().values()].filter((each) => !isLed(each)).map((each) => newestMembers(each).descriptor);
+  }
+
   /** Soon after healing, while operators may still be under way. */
   async everyRangeIsLed(within: Within): Promise<void> {
-    const open = (): RangeDescriptor[] =>
-      [...this.#living().values()].filter((each) => !isLed(each)).map((each) => newestMembers(each).descriptor);
     await within(
       "every range of a healed cluster is led",
-      () => open().length === 0,
-      () => open().map((descriptor) => JSON.stringify(descriptor)),
+      () => this.unled().length === 0,
+      () => this.unled().map((descriptor) => JSON.stringify(descriptor)),
     );
   }
 
-  /** Returns the ranges that there are in the end. */
-  async settle(within: Within): Promise<RangeDescriptor[]> {
+  /** Returns the ranges that there are in the end. `lost`: stores whose members there may be nowhere to make anew. */
+  async settle(within: Within, lost: ReadonlySet<number> = new Set()): Promise<RangeDescriptor[]> {
+    const open = (): (readonly ReplicaState[])[] => [...this.#living().values()].filter((each) => !isLevel(each, lost));
     await within(
       "the members of every range of a healed cluster become level",
-      () => [...this.#living().values()].every(isLevel),
-      () => [...this.#living().values()].filter((each) => !isLevel(each)).map((each) => JSON.stringify(each)),
+      () => open().length === 0,
+      () => open().map((each) => JSON.stringify(each)),
     );
     const { client } = this.#cluster.client({ timeoutMs: 2000 });
     await this.#mapIsTrue(client, within);
@@ -209,6 +215,7 @@ export class ElasticRun {
 
 function whyOf(reason: string): string {
   if (reason === "asked for") return "ordered";
+  if (reason.includes("halves them")) return "by load";
   if (reason.includes("decommission")) return "of a node that leaves";
   if (reason.includes("drain")) return "of a node that is drained";
   return "decided";
@@ -218,6 +225,10 @@ function whyOf(reason: string): string {
 export interface ElasticVariation {
   readonly nodes: number;
   readonly splitBytes: number;
+  /** Of one range, from which it is split by load; 0 = none is. */
+  readonly splitOperationsPerSecond: number;
+  /** Of a session of a client, between two operations. */
+  readonly clientThinkMsMax: number;
   /** Longest pause between two faults: where everything fails all the time, little is placed. */
   readonly faultGapMsMax: number;
   readonly placement: PlacementOptions;
@@ -226,9 +237,13 @@ export interface ElasticVariation {
 export function elasticVariation(seed: number): ElasticVariation {
   const random = new SeededRandom(seed).fork("variation");
   const stalls = new SeededRandom(seed).fork("stalls");
-  return {
+  // Where load splits, there is some, and less of what changes bounds or leaders while keys are sampled.
+  const hot = new SeededRandom(seed).fork("clients").chance(0.2);
+  const variation = {
     nodes: random.pick([4, 5, 5, 5, 6]),
     splitBytes: random.pick([2 * 1024, 4 * 1024, 12 * 1024, 1 << 30]),
+    splitOperationsPerSecond: hot ? 60 : 0,
+    clientThinkMsMax: hot ? 30 : 120,
     faultGapMsMax: random.pick([1500, 4000, 10_000]),
     placement: {
       thinkMsMax: random.pick([100, 400, 1000]),
@@ -239,4 +254,6 @@ export function elasticVariation(seed: number): ElasticVariation {
       stallChance: stalls.pick([0, 0, 0.3, 1]),
     },
   };
+  if (!hot) return variation;
+  return { ...variation, faultGapMsMax: 6000, placement: { ...variation.placement, thinkMsMax: 2000 } };
 }

@@ -39,6 +39,7 @@ export class Interruptions {
 
   /** Everybody may come back from now on. */
   stop(): void {
+    if (this.#stopped) return;
     this.#stopped = true;
     if (this.#away !== undefined) this.#away.keptDown = false;
   }

@@ -1,59 +1,50 @@
 /**
- * Merges of neighbours that an administrator asks for while everything else goes on, and how seeds differ in them. Beside
- * the orders of elastic seeds (placement-orders.ts), with a client and a source of randomness of their own.
+ * Merges of neighbours that an administrator asks for, and in some seeds thinks better of a moment later: wherever the merge
+ * is by then, it is given up or has come into force. Beside the orders of elastic seeds (placement-orders.ts).
  */
-import { isFlotillaError } from "@flotilla/client/internal";
 import { SeededRandom } from "../time/seeded-random.ts";
-import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
-import type { RangeRow } from "./placement-orders.ts";
+import type { SimulatedCluster } from "../cluster/simulated-cluster.ts";
+import { Administrator } from "./administrator.ts";
+import type { RangeRow } from "./administrator.ts";
 
 export interface MergeOptions {
   /** Longest pause between an answer and the next order. */
   readonly thinkMsMax: number;
+  /** Of 1: a merge that was taken is cancelled. */
+  readonly cancelChance: number;
+  /** From the order to that, at most. */
+  readonly cancelMsMax: number;
 }
 
 export class MergeOrders {
   readonly #options: MergeOptions;
-  readonly #cluster: SimulatedCluster;
-  readonly #onTaken: () => void;
-  readonly #random: SeededRandom;
-  readonly #client: SimulatedClient;
-  readonly #pause: (ms: number) => Promise<void>;
-  #stopped = false;
+  readonly #administrator: Administrator;
+  readonly #cancels: SeededRandom;
 
   constructor(options: MergeOptions, cluster: SimulatedCluster, onTaken: () => void) {
+    const { thinkMsMax } = options;
     this.#options = options;
-    this.#cluster = cluster;
-    this.#onTaken = onTaken;
-    this.#random = cluster.random.fork("merges");
-    const { client, time } = cluster.client({ timeoutMs: 2000 });
-    this.#client = client;
-    this.#pause = (ms) => new Promise((resolve) => time.scheduler.after(ms, resolve));
+    this.#administrator = new Administrator({ name: "merges", thinkMsMax }, cluster, onTaken);
+    this.#cancels = cluster.random.fork("merge cancels under way");
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#administrator.stopped = true;
   }
 
-  async run(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#pause(this.#random.below(this.#options.thinkMsMax + 1));
-      const rows = (await this.#ask("range-list", {})) as RangeRow[] | undefined;
-      if (rows === undefined || this.#stopped) continue;
-      const { rangeId } = this.#random.pick(rows);
-      if ((await this.#ask("range-merge", { rangeId })) !== undefined) this.#onTaken();
-    }
-    await this.#client.close();
+  run(): Promise<void> {
+    return this.#administrator.run((rows) => this.#order(rows));
   }
 
-  async #ask(name: string, argument: object): Promise<unknown> {
-    try {
-      return await this.#client.admin(name, argument);
-    } catch (error) {
-      if (!isFlotillaError(error) || error.code === "Internal")
-        this.#cluster.claims.violate("an order is taken or refused", 0, [`${name}: ${String(error)}`]);
-      return undefined;
-    }
+  async #order(rows: readonly RangeRow[]): Promise<void> {
+    const administrator = this.#administrator;
+    if (administrator.stopped) return;
+    const { rangeId } = administrator.random.pick(rows);
+    const taken = (await administrator.ask("range-merge", { rangeId })) as { operatorIds: number[] } | undefined;
+    const { cancelChance, cancelMsMax } = this.#options;
+    if (taken === undefined || !this.#cancels.chance(cancelChance)) return;
+    await administrator.pause(this.#cancels.below(cancelMsMax + 1));
+    for (const operatorId of taken.operatorIds) await administrator.ask("operator-cancel", { operatorId });
   }
 }
 
@@ -64,9 +55,14 @@ export interface MergeVariation {
 
 export function mergeVariation(seed: number): MergeVariation {
   const random = new SeededRandom(seed).fork("merge variation");
+  const cancels = new SeededRandom(seed).fork("merge cancels");
   return {
     // By themselves, too, in some.
     mergeBytes: random.pick([0, 0, 1 << 30]),
-    merges: { thinkMsMax: random.pick([150, 400, 1200]) },
+    merges: {
+      thinkMsMax: random.pick([150, 400, 1200]),
+      cancelChance: cancels.pick([0, 0, 0.5]),
+      cancelMsMax: cancels.pick([100, 400, 1500]),
+    },
   };
 }

@@ -2,22 +2,11 @@
  * What an administrator might ask for, drawn by the seed while clients work and faults hurt the cluster: splits, moves,
  * transfers, scattering, nodes drained and taken out, operators cancelled. A refusal is a fine answer.
  */
-import { isFlotillaError } from "@flotilla/client/internal";
-import type { Epoch, RangeId, ReplicaDescriptor } from "@flotilla/base";
 import type { SeededRandom } from "../time/seeded-random.ts";
-import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
+import type { SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import { keyName } from "../cluster/workload.ts";
-
-/** Of `range-list`. */
-export interface RangeRow {
-  readonly rangeId: RangeId;
-  readonly start: string;
-  readonly end: string;
-  readonly system: boolean;
-  readonly epoch: Epoch;
-  readonly leaderStoreId: number | null;
-  readonly replicas: readonly ReplicaDescriptor[];
-}
+import { Administrator } from "./administrator.ts";
+import type { RangeRow } from "./administrator.ts";
 
 export interface OrdersOptions {
   /** Longest pause between an answer and the next order. */
@@ -28,56 +17,37 @@ export interface OrdersOptions {
 const rangesMax = 16;
 
 export class PlacementOrders {
-  readonly #options: OrdersOptions;
   readonly #cluster: SimulatedCluster;
-  readonly #onTaken: () => void;
   readonly #keys: number;
-  readonly #random: SeededRandom;
-  readonly #client: SimulatedClient;
-  readonly #pause: (ms: number) => Promise<void>;
-  #stopped = false;
+  readonly #administrator: Administrator;
   #leaving: number | undefined;
   #draining: number | undefined;
 
   /** `onTaken`: an order was taken. */
-  constructor(options: OrdersOptions, cluster: SimulatedCluster, keys: number, onTaken: () => void) {
-    this.#options = options;
+  constructor({ thinkMsMax }: OrdersOptions, cluster: SimulatedCluster, keys: number, onTaken: () => void) {
     this.#cluster = cluster;
-    this.#onTaken = onTaken;
     this.#keys = keys;
-    this.#random = cluster.random.fork("placement");
-    const { client, time } = cluster.client({ timeoutMs: 2000 });
-    this.#client = client;
-    this.#pause = (ms) => new Promise((resolve) => time.scheduler.after(ms, resolve));
+    this.#administrator = new Administrator({ name: "placement", thinkMsMax }, cluster, onTaken);
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#administrator.stopped = true;
   }
 
-  async run(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#pause(this.#random.below(this.#options.thinkMsMax + 1));
-      const rows = (await this.#ask("range-list", {})) as RangeRow[] | undefined;
-      if (rows === undefined) continue;
+  run(): Promise<void> {
+    const order = (rows: readonly RangeRow[]): Promise<unknown> => {
       this.#checkPartition(rows);
-      await this.#order(rows);
-    }
-    if (this.#draining !== undefined) await this.#ask("node-drain", { nodeId: this.#draining, undo: true });
-    await this.#client.close();
+      return this.#order(rows);
+    };
+    return this.#administrator.run(order, () => this.#undrain());
   }
 
-  /** Undefined when it was refused, or nobody knows. */
-  async #ask(name: string, argument: object): Promise<unknown> {
-    try {
-      const result = await this.#client.admin(name, argument);
-      if (!name.endsWith("-list")) this.#onTaken();
-      return result;
-    } catch (error) {
-      if (!isFlotillaError(error) || error.code === "Internal")
-        this.#cluster.claims.violate("an order is taken or refused", 0, [`${name}: ${String(error)}`]);
-      return undefined;
-    }
+  get #random(): SeededRandom {
+    return this.#administrator.random;
+  }
+
+  #ask(name: string, argument: object): Promise<unknown> {
+    return this.#administrator.ask(name, argument);
   }
 
   #checkPartition(rows: readonly RangeRow[]): void {
@@ -112,13 +82,15 @@ export class PlacementOrders {
   }
 
   async #drain(node: number): Promise<void> {
-    if (this.#draining !== undefined) {
-      if ((await this.#ask("node-drain", { nodeId: this.#draining, undo: true })) !== undefined)
-        this.#draining = undefined;
-      return;
-    }
+    if (this.#draining !== undefined) return this.#undrain();
     this.#draining = node;
     await this.#ask("node-drain", { nodeId: node });
+  }
+
+  async #undrain(): Promise<void> {
+    if (this.#draining === undefined) return;
+    if ((await this.#ask("node-drain", { nodeId: this.#draining, undo: true })) !== undefined)
+      this.#draining = undefined;
   }
 
   /** One node in a run, and sometimes it is taken back before it is out. */

@@ -2,7 +2,7 @@
 import { containsKey, isNewer, keyMax, systemPrefix } from "@flotilla/base";
 import type { RangeDescriptor, RangeId } from "@flotilla/base";
 import type { ReplicaState } from "@flotilla/store";
-import type { RangeRow } from "./placement-orders.ts";
+import type { RangeRow } from "./administrator.ts";
 
 export type LivingReplicas = ReadonlyMap<RangeId, readonly ReplicaState[]>;
 
@@ -51,14 +51,14 @@ export function newestMembers(replicas: readonly ReplicaState[]): NewestMembers 
 export const isLed = (replicas: readonly ReplicaState[]): boolean =>
   newestMembers(replicas).members.some(({ serves }) => serves);
 
-/** One serves, all know the same members, and each of these is there with everything applied. */
-export function isLevel(replicas: readonly ReplicaState[]): boolean {
+/** One serves, all know the same members, and each of these that is not on a lost store is there with everything applied. */
+export function isLevel(replicas: readonly ReplicaState[], lost: ReadonlySet<number>): boolean {
   const { descriptor, members } = newestMembers(replicas);
   const { appliedIndex } = members[0] ?? replicas[0]!;
   const text = JSON.stringify(descriptor);
   return (
     members.filter(({ serves }) => serves).length === 1 &&
-    members.length === descriptor.replicas.length &&
+    members.length === descriptor.replicas.filter(({ storeId }) => !lost.has(storeId)).length &&
     members.every((each) => each.appliedIndex === appliedIndex && JSON.stringify(each.descriptor) === text)
   );
 }
