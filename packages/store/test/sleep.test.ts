@@ -1,5 +1,6 @@
 /** Sleeping ranges on real stores in virtual time: who wakes whom (rule: sleep). */
 import { describe, expect, it } from "vitest";
+import { metaRangeId } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import { createCodec } from "@flotilla/transport";
 import type { PeerMessage } from "@flotilla/transport";
@@ -140,5 +141,52 @@ describe("a sleeping range", () => {
     await cluster.world.until("the leader's word is lost", () => lost === 2);
     await untilAsleep(cluster);
     expect(cluster.stores.map(({ store }) => store.statistics().elections)).toEqual(elections);
+  });
+
+  it("wakes for an order of the placement driver, and sleeps again when it is done", async () => {
+    const { cluster, leader, followers } = await sleepingCluster();
+    const driver = await cluster.connect(await cluster.leader(metaRangeId));
+    const order = { rangeId: firstRange, to: followers[0]!.number };
+    const answer = await driver.admin("range-transfer-leader", order);
+    expect(answer.error).toBeUndefined();
+    await cluster.world.until("the other one leads", () => leads(followers[0]!) && !leads(leader));
+    await untilAsleep(cluster);
+  });
+
+  it("wakes where it has a member on a store that comes back, and brings that level", async () => {
+    const { cluster, leader, followers } = await sleepingCluster();
+    const [away, stays] = followers;
+    away!.crash();
+    const client = await cluster.connect(leader);
+    await client.write(client.batch(firstRange, [put(1, "a", "1")]));
+    await untilAsleep(cluster, [leader, stays!]);
+    await away!.start();
+    const applied = (store: TestStore): number =>
+      store.store.replicas().find(({ descriptor }) => descriptor.rangeId === firstRange)!.appliedIndex;
+    await cluster.world.until("it has what was written", () => applied(away!) === applied(leader));
+    await untilAsleep(cluster);
+  });
+
+  it("is in no report to the placement driver, which knows it all the same", async () => {
+    const { cluster } = await sleepingCluster();
+    // What is said of rates and sizes fades.
+    await cluster.runFor(20_000);
+    let reports = 0;
+    const named = new Set<number>();
+    cluster.network.intercept = (_from, _to, purpose, payload) => {
+      if (purpose === "client") return payload;
+      for (const message of codec.decodePeer(payload)) {
+        if (message.type !== "store-report") continue;
+        reports++;
+        for (const { descriptor } of message.ranges) named.add(descriptor.rangeId);
+        for (const rangeId of message.gone) named.add(rangeId);
+      }
+      return payload;
+    };
+    await cluster.runFor(60_000);
+    expect(reports).toBeGreaterThan(200);
+    expect([...named]).toEqual([]);
+    const { result } = await (await cluster.connect(await cluster.leader(metaRangeId))).admin("range-list", {});
+    expect((result as { leaderStoreId: number | null }[]).every((range) => range.leaderStoreId !== null)).toBe(true);
   });
 });
