@@ -37,7 +37,6 @@ export const coverageSeedsMin = 40;
 export const changesWanted = [
   "split: ordered",
   "split: decided",
-  "split: by load",
   "move: ordered",
   "move: of a node that leaves",
   "repair: decided",
