@@ -21,8 +21,8 @@ const sleepUntil = (atMs: number): Promise<void> =>
 test(
   "a zipfian write load on one range splits it within 60 s; its halves are led by different stores, each with 35-65 % of the load",
   async () => {
-    const limits = ["--split-operations-per-second", String(limit), "--balance-load-percent", "25"];
-    const cluster = await RealCluster.start({ ranges: 1, arguments: limits });
+    const limits = { FLOTILLA_SPLIT_OPERATIONS_PER_SECOND: String(limit), FLOTILLA_BALANCE_LOAD_PERCENT: "25" };
+    const cluster = await RealCluster.start({ ranges: 1, environment: limits });
     const client = cluster.client();
     const orders = new PlacementOrders(cluster.client());
     const failures: unknown[] = [];
