@@ -74,7 +74,7 @@ export function elasticSeedOptions(seed: number): SeedOptions {
 export function mergeSeedOptions(seed: number): SeedOptions {
   const { mergeBytes, merges } = mergeVariation(seed);
   const options = elasticSeedOptions(seed);
-  const settings = { ...options.settings, mergeBytes };
+  const settings = { ...options.settings, mergeBytes, mergeCooldownMs: mergeCooldownInSeedsMs };
   const placement = { ...elasticVariation(seed).placement, merges };
   if (merges.cancelChance === 0) return { ...options, settings, placement };
   // Calmer, so that merges get as far as where it matters that they are cancelled.
@@ -110,6 +110,8 @@ export interface SeedReport {
 }
 
 const notesShown = 60;
+/** Ten minutes are longer than a seed. */
+const mergeCooldownInSeedsMs = 1500;
 /** Clients write on to what still has its majority, and wait for what has not. */
 const workAfterLossMicros = 500_000;
 

@@ -14,6 +14,8 @@ export interface MergeOptions {
   readonly cancelChance: number;
   /** From the order to that, at most. */
   readonly cancelMsMax: number;
+  /** Ranges that begin where it was asked for merge by themselves as well: the administrator says so with every order. */
+  readonly keepsBounds: boolean;
 }
 
 export class MergeOrders {
@@ -39,6 +41,7 @@ export class MergeOrders {
   async #order(rows: readonly RangeRow[]): Promise<void> {
     const administrator = this.#administrator;
     if (administrator.stopped) return;
+    if (!this.#options.keepsBounds) await administrator.ask("setting-set", { name: "keptRanges", value: [] });
     const { rangeId } = administrator.random.pick(rows);
     const taken = (await administrator.ask("range-merge", { rangeId })) as { operatorIds: number[] } | undefined;
     const { cancelChance, cancelMsMax } = this.#options;
@@ -56,10 +59,12 @@ export interface MergeVariation {
 export function mergeVariation(seed: number): MergeVariation {
   const random = new SeededRandom(seed).fork("merge variation");
   const cancels = new SeededRandom(seed).fork("merge cancels");
+  // By themselves, too, in some.
+  const mergeBytes = random.pick([0, 0, 1 << 30]);
   return {
-    // By themselves, too, in some.
-    mergeBytes: random.pick([0, 0, 1 << 30]),
+    mergeBytes,
     merges: {
+      keepsBounds: mergeBytes === 0,
       thinkMsMax: random.pick([150, 400, 1200]),
       cancelChance: cancels.pick([0, 0, 0.5]),
       cancelMsMax: cancels.pick([100, 400, 1500]),
