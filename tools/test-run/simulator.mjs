@@ -9,12 +9,13 @@ const simulatorMain = join(root, "packages", "simulator", "dist", "main.js");
 const defectsMain = join(root, "tools", "dist", "sim-defects", "main.js");
 
 /**
- * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" | "elastic" | "merge" | "recovery" }} options
+ * @param {{ from: number, seeds: number, timeoutMs: number, scenario?: "cluster" | "group" | "elastic" | "merge" | "recovery" | "placement", size?: { stores: number, ranges: number } }} options
  * @returns {Promise<import("./stage.mjs").StageResult>}
  */
-export function runSeeds({ from, seeds, timeoutMs, scenario = "cluster" }) {
+export function runSeeds({ from, seeds, timeoutMs, scenario = "cluster", size }) {
   const args = ["--seeds", String(seeds), "--from", String(from), "-o", "json"];
   if (scenario !== "cluster") args.push(`--${scenario}`);
+  if (size !== undefined) args.push("--stores", String(size.stores), "--ranges", String(size.ranges));
   return runProgram(simulatorMain, args, timeoutMs, (report, exitCode) => countSeeds(report, seeds, exitCode));
 }
 

@@ -17,6 +17,9 @@ import { runVitest } from "./vitest.mjs";
 const stateFile = join(cacheDirectory, "test-long.json");
 const seedsPerPart = 100;
 const groupSeeds = 5000;
+const largeCluster = { stores: 100, ranges: 100_000 };
+const largeSeeds = 1000;
+const largeSeedsPerPart = 50;
 const clusterRounds = 3;
 
 /** @typedef {{ sources: string, passed: Record<string, { passed: number, seconds: number }> }} State */
@@ -69,12 +72,17 @@ export function parts(seeds) {
       runVitest("vitest.config.ts", { filters, timeoutMs, env });
     all.push({ name: `unit ${folder}`, budgetSeconds: 300, run });
   }
-  for (const scenario of /** @type {const} */ (["cluster", "elastic", "merge", "recovery"])) {
+  for (const scenario of /** @type {const} */ (["cluster", "elastic", "merge", "recovery", "placement"])) {
     for (let from = 1; from <= seeds; from += seedsPerPart) {
       const count = Math.min(seedsPerPart, seeds - from + 1);
       const run = /** @param {number} timeoutMs */ (timeoutMs) => runSeeds({ from, seeds: count, timeoutMs, scenario });
       all.push({ name: `${scenario} seeds ${from}-${from + count - 1}`, budgetSeconds: 300, run });
     }
+  }
+  for (let from = 1; from <= largeSeeds; from += largeSeedsPerPart) {
+    const run = /** @param {number} timeoutMs */ (timeoutMs) =>
+      runSeeds({ from, seeds: largeSeedsPerPart, timeoutMs, scenario: "placement", size: largeCluster });
+    all.push({ name: `large placement seeds ${from}-${from + largeSeedsPerPart - 1}`, budgetSeconds: 300, run });
   }
   const runGroups = /** @param {number} timeoutMs */ (timeoutMs) =>
     runSeeds({ from: 1, seeds: groupSeeds, timeoutMs, scenario: "group" });

@@ -38,6 +38,7 @@ const simulatorStage = {
       await runSeeds({ from: 1, seeds: 60, timeoutMs }),
       await runSeeds({ from: 1, seeds: 30, timeoutMs, scenario: "group" }),
       await runSeeds({ from: 1, seeds: 2, timeoutMs, scenario: "merge" }),
+      await runSeeds({ from: 1, seeds: 8, timeoutMs, scenario: "placement" }),
       await runKeptSeeds(timeoutMs),
       await runDefects(timeoutMs),
     ]),

@@ -4,8 +4,7 @@
  */
 import { Failure, metaRangeId, noReplica } from "@flotilla/base";
 import type { Key, NodeId, RandomSource, RangeId, StoreId } from "@flotilla/base";
-import { foresee } from "./cluster-index.ts";
-import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import { goalText } from "./explain.ts";
 import { mergeGoal, mergeRefused, neighbour } from "./merge-rules.ts";
@@ -15,6 +14,7 @@ import { leaderCandidates } from "./range-rules.ts";
 import { decisionFor } from "./range-verdict.ts";
 import { shownKey, splitKeyRefused, unsplittable } from "./split-keys.ts";
 import { bestTarget, crowdingWith, loadsOf, targetRefused } from "./spread.ts";
+import type { StoreLoad } from "./store-load.ts";
 
 export interface PlanStep {
   readonly rangeId: RangeId;
@@ -136,8 +136,8 @@ export function planMerge(index: ClusterIndex, id: RangeId, right: RangeId | und
 export const splitPartsMax = 256;
 
 /**
- * Each range's leadership to a member by chance, or one of its replicas, where there is a place, to the emptiest store. The
- * index is used up: what is chosen for one range counts for the next.
+ * Each range's leadership to a member by chance, or one of its replicas, where there is a place, to the emptiest store. What
+ * is chosen for one range counts for the next.
  */
 export function planScatter(index: ClusterIndex, ids: readonly RangeId[], random: RandomSource): AdminPlan {
   const decisions: Decision[] = [];
@@ -153,8 +153,9 @@ export function planScatter(index: ClusterIndex, ids: readonly RangeId[], random
     const decision = scatterOne(range, index, random);
     if (decision === undefined) continue;
     decisions.push(decision);
-    foresee(decision, range, index.stores);
+    index.foresee(decision);
   }
+  index.forget();
   return adminPlan(decisions, [], blocked);
 }
 
@@ -181,9 +182,8 @@ export function planDrain(index: ClusterIndex, node: NodeId): AdminPlan {
   const blocked: { rangeId: RangeId; reason: string }[] = [];
   const ids = new Set(leaving.map(({ store }) => store.storeId));
   for (const load of leaving) {
-    for (const range of load.ranges) {
-      if (range.leader !== load.store.storeId) continue;
-      const { rangeId } = range.descriptor;
+    for (const rangeId of load.led) {
+      const range = index.ranges.get(rangeId)!;
       const to = leaderCandidates(range, index).find(({ storeId }) => !ids.has(storeId))?.storeId;
       if (to === undefined) blocked.push({ rangeId, reason: "no other replica can lead now" });
       else
@@ -217,12 +217,12 @@ function planEmpty(index: ClusterIndex, leaving: readonly StoreLoad[]): AdminPla
   const steps: PlanStep[] = [];
   const blocked: { rangeId: RangeId; reason: string }[] = [];
   const ids = new Set(leaving.map(({ store }) => store.storeId));
-  const gone = new Map([...index.stores].filter(([id]) => !ids.has(id)));
-  const rest: ClusterIndex = { ...index, stores: gone };
+  const taken: { readonly by: StoreLoad; readonly bytes: number }[] = [];
   for (const load of leaving) {
-    for (const range of load.ranges) {
-      const { rangeId } = range.descriptor;
-      const found = bestTarget(range, loadsOf(range, rest), rest);
+    for (const rangeId of load.ranges) {
+      const range = index.ranges.get(rangeId)!;
+      const others = loadsOf(range, index).filter(({ store }) => !ids.has(store.storeId));
+      const found = bestTarget(range, others, index, ids);
       const why = quorumMissing(range, index) ?? (typeof found === "string" ? found : undefined);
       if (why !== undefined || typeof found === "string") {
         blocked.push({ rangeId, reason: why! });
@@ -233,17 +233,22 @@ function planEmpty(index: ClusterIndex, leaving: readonly StoreLoad[]): AdminPla
       steps.push({ rangeId, action: "move", storeId: to, bytes: range.sizeBytes, text });
       found.to.replicas++;
       found.to.bytes += range.sizeBytes;
+      taken.push({ by: found.to, bytes: range.sizeBytes });
     }
   }
-  const bytes = steps.reduce((sum, step) => sum + (step.bytes ?? 0), 0);
-  return { plan: { steps, bytes, risks: quorumRisks(index, ids), blocked }, decisions: [] };
+  for (const { by, bytes } of taken) {
+    by.replicas--;
+    by.bytes -= bytes;
+  }
+  const moved = steps.reduce((sum, step) => sum + (step.bytes ?? 0), 0);
+  return { plan: { steps, bytes: moved, risks: quorumRisks(index, ids), blocked }, decisions: [] };
 }
 
 /** Ranges that have no majority without these stores, or that one more failure would stop. */
 function quorumRisks(index: ClusterIndex, leaving: ReadonlySet<StoreId>): string[] {
   let lost = 0;
   let thin = 0;
-  for (const { descriptor } of index.state.ranges) {
+  for (const { descriptor } of index.ranges.values()) {
     const voters = descriptor.replicas.filter(isVoter);
     if (!voters.some(({ storeId }) => leaving.has(storeId))) continue;
     const left = voters.filter(

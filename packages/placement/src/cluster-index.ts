@@ -1,212 +1,366 @@
-/** One pass over a cluster state, so that every decision of a round finds what it needs without another pass. */
+/**
+ * What every decision needs to find at once: counts and ranges by store, operators by range, what was done lately. It is kept
+ * up while the cluster changes, at a cost that follows what has changed and not how large the cluster is.
+ */
 import { noStore } from "@flotilla/base";
-import type { Key, RangeId, ReplicaId, StoreId } from "@flotilla/base";
-import type { SplitPart } from "@flotilla/transport";
+import type { Key, RangeId, ReplicaDescriptor, StoreId } from "@flotilla/base";
 import type { ClusterState, RangeState, StoreState } from "./cluster-state.ts";
+import { Concerns } from "./concerns.ts";
 import { loadUnits } from "./load-balance.ts";
-import type { Operator, OperatorGoal } from "./operator.ts";
+import type { Decision, Operator } from "./operator.ts";
+import { isEnded } from "./operator.ts";
+import { OperatorHistory } from "./operator-history.ts";
+import type { PlacementSettings } from "./placement-settings.ts";
+import type { RangeRule } from "./range-rules.ts";
+import { VainSearch, VainSweep } from "./vain-search.ts";
+import { StoreNames, emptyLoad, isSamePlace, isSameToRules, roomOf } from "./store-load.ts";
+import type { Room, StoreLoad } from "./store-load.ts";
 
-/** A store with what the ranges, and the operators under way, make of it. */
-export interface StoreLoad {
-  readonly store: StoreState;
-  /** Small integers, equal when node, host or zone is; -1 = no such label. */
-  readonly node: number;
-  readonly host: number;
-  readonly zone: number;
-  /** Ranges with a member here, those of operators under way counted as if they had ended. */
-  replicas: number;
-  leaders: number;
-  bytes: number;
-  /** Of the ranges that it leads, in the units of load-balance.ts. */
-  load: number;
-  /** Snapshots that operators under way still need. */
-  sending: number;
-  receiving: number;
-  /** Ranges that have a member here now. */
-  readonly ranges: RangeState[];
-}
+/** What is said of the cluster as a whole. */
+export type ClusterMoment = Pick<ClusterState, "nowMs" | "paused" | "colocatedPrefixes" | "keptRanges" | "settings">;
 
-export interface ClusterIndex {
-  readonly state: ClusterState;
-  readonly stores: ReadonlyMap<StoreId, StoreLoad>;
-  readonly ranges: ReadonlyMap<RangeId, RangeState>;
-  readonly operators: ReadonlyMap<RangeId, Operator>;
-  /** Nodes with a store that may get replicas. */
-  readonly nodesUsable: number;
-  /** The least crowding (spread.ts) that so many members can have on the stores that may get replicas. */
-  readonly crowdingMin: (members: number) => number;
-  /** When the move ended that brought the replica, for balance, spread, repair or on order. */
-  readonly movedMs: ReadonlyMap<ReplicaId, number>;
-  /** When the range's leader last moved for load. */
-  readonly ledForLoadMs: ReadonlyMap<RangeId, number>;
-  /** When the range was last split, or made by a split. */
-  readonly splitMs: ReadonlyMap<RangeId, number>;
-  /** When the range last took another one in. */
-  readonly mergedMs: ReadonlyMap<RangeId, number>;
-  /** Ranges by where they begin; made when it is asked for. */
-  readonly byStart: () => ReadonlyMap<Key, RangeState>;
-  /** When an operator of that kind on the range last failed. */
-  readonly failedMs: Readonly<Record<ChangeKind, ReadonlyMap<RangeId, number>>>;
-}
+export class ClusterIndex {
+  readonly history: OperatorHistory = new OperatorHistory();
+  readonly vainTransfers: VainSweep = new VainSweep();
+  readonly vainMoves: VainSearch = new VainSearch();
+  #state: ClusterMoment;
+  /** By rising id: between equals the lower one is taken. */
+  readonly #stores: Map<StoreId, StoreLoad> = new Map();
+  readonly #ranges: Map<RangeId, RangeState> = new Map();
+  /** Those that have not ended; a merge stands for both its ranges. */
+  readonly #operators: Map<RangeId, Operator> = new Map();
+  readonly #foreseen: Decision[] = [];
+  readonly #decided: Set<RangeId> = new Set();
+  readonly #names: StoreNames = new StoreNames();
+  readonly #concerns: Concerns = new Concerns();
+  #room: Room = { nodes: 0, zones: 0 };
+  #running = 0;
+  #changes = 0;
+  #runningForLoad = 0;
+  #runningMerges = 0;
+  /** Ranges by their bounds; made when one of them is asked for. */
+  #bounds: { readonly starts: Map<Key, RangeId>; readonly ends: Map<Key, RangeId> } | undefined = undefined;
 
-/** What an operator changes; one that failed says nothing about those of other kinds. */
-export type ChangeKind = "members" | "leader" | "split" | "merge";
+  constructor(moment: ClusterMoment) {
+    this.#state = moment;
+  }
 
-export function changeKind({ kind }: OperatorGoal): ChangeKind {
-  if (kind === "split" || kind === "merge") return kind;
-  return kind === "transfer-leader" ? "leader" : "members";
+  get state(): ClusterMoment {
+    return this.#state;
+  }
+
+  get stores(): ReadonlyMap<StoreId, StoreLoad> {
+    return this.#stores;
+  }
+
+  get ranges(): ReadonlyMap<RangeId, RangeState> {
+    return this.#ranges;
+  }
+
+  get operators(): ReadonlyMap<RangeId, Operator> {
+    return this.#operators;
+  }
+
+  get room(): Room {
+    return this.#room;
+  }
+
+  /** Rises with everything that is put into the index, but for the time. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Operators under way that no administrator asked for. */
+  get operatorsOwn(): number {
+    return this.#running;
+  }
+
+  get mergesOwn(): number {
+    return this.#runningMerges;
+  }
+
+  get operatorsForLoad(): number {
+    return this.#runningForLoad;
+  }
+
+  /** An operator works on the range, or is about to: nothing else is begun there. */
+  isBusy(id: RangeId): boolean {
+    return this.#operators.has(id) || this.#decided.has(id);
+  }
+
+  concerned(rule: RangeRule): Set<RangeId> {
+    return this.#concerns.of(rule, this);
+  }
+
+  /** The range that begins at this key. */
+  startingAt(key: Key): RangeState | undefined {
+    const id = this.#byBounds().starts.get(key);
+    return id === undefined ? undefined : this.#ranges.get(id);
+  }
+
+  /** The range that ends there. */
+  endingAt(key: Key): RangeState | undefined {
+    const id = this.#byBounds().ends.get(key);
+    return id === undefined ? undefined : this.#ranges.get(id);
+  }
+
+  setMoment(moment: ClusterMoment): void {
+    const { settings, colocatedPrefixes } = this.#state;
+    this.#state = moment;
+    if (!isSame(settings, moment.settings) || !isSame(colocatedPrefixes, moment.colocatedPrefixes)) this.#touchAll();
+    this.history.forget(moment.nowMs, moment.settings);
+  }
+
+  #touchAll(): void {
+    this.#changes++;
+    this.#concerns.touchAll();
+  }
+
+  putStore(store: StoreState): void {
+    const load = this.#stores.get(store.storeId);
+    if (load === undefined) this.#addStore(store);
+    else {
+      const before = load.store;
+      load.store = store;
+      if (isSameToRules(before, store, this.#state.settings)) return;
+      this.#changes++;
+      if (!isSamePlace(before, store)) Object.assign(load, this.#names.of(store));
+      for (const id of load.ranges) this.#concerns.touch(id);
+      for (const id of load.led) this.#concerns.touch(id);
+    }
+    const { nodes, zones } = this.#room;
+    this.#room = roomOf(this.#stores);
+    const { replicas } = this.#state.settings;
+    const enough = (count: number): number => Math.min(count, Math.max(3, replicas));
+    if (enough(nodes) !== enough(this.#room.nodes) || zones !== this.#room.zones) this.#touchAll();
+  }
+
+  #addStore(store: StoreState): void {
+    const { storeId } = store;
+    const touched = [...this.#ranges.values()].filter(
+      ({ leader, descriptor }) =>
+        leader === storeId ||
+        this.#operators.has(descriptor.rangeId) ||
+        descriptor.replicas.some((replica) => replica.storeId === storeId),
+    );
+    for (const range of touched) this.#count(range, -1);
+    this.#stores.set(storeId, emptyLoad(store, this.#names));
+    const last = [...this.#stores.keys()].at(-2);
+    if (last !== undefined && last > storeId) {
+      const sorted = [...this.#stores].sort(([a], [b]) => a - b);
+      this.#stores.clear();
+      for (const [id, load] of sorted) this.#stores.set(id, load);
+    }
+    for (const range of touched) {
+      this.#count(range, 1);
+      this.#list(undefined, range);
+      this.#concerns.touch(range.descriptor.rangeId);
+    }
+  }
+
+  putRange(range: RangeState): void {
+    const { rangeId } = range.descriptor;
+    const known = this.#ranges.get(rangeId);
+    if (known === range) return;
+    this.#touch(range, known);
+    if (known !== undefined) this.#count(known, -1);
+    this.#ranges.set(rangeId, range);
+    this.#count(range, 1);
+    this.#list(known, range);
+  }
+
+  removeRange(id: RangeId): void {
+    const known = this.#ranges.get(id);
+    if (known === undefined) return;
+    this.#touch(undefined, known);
+    this.#count(known, -1);
+    this.#ranges.delete(id);
+    this.#list(known, undefined);
+  }
+
+  /** One that has ended counts for what was done lately, and no longer for what is under way. */
+  putOperator(operator: Operator): void {
+    const { operatorId, rangeId } = operator;
+    this.#changes++;
+    const known = this.#operators.get(rangeId);
+    if (known?.operatorId === operatorId) this.#dropOperator(known);
+    if (isEnded(operator)) {
+      this.history.note(operator, this.#ranges);
+      return;
+    }
+    this.#operators.set(rangeId, operator);
+    if (operator.goal.kind === "merge") this.#operators.set(operator.goal.rightRangeId, operator);
+    this.#countOperator(operator, 1);
+  }
+
+  #dropOperator(operator: Operator): void {
+    const { goal, rangeId } = operator;
+    this.#countOperator(operator, -1);
+    this.#operators.delete(rangeId);
+    if (goal.kind === "merge" && this.#operators.get(goal.rightRangeId) === operator)
+      this.#operators.delete(goal.rightRangeId);
+  }
+
+  /** Counts from now on as if this had been done, so that the next decision takes it into account, until `forget`. */
+  foresee(decision: Decision): void {
+    this.#foreseen.push(decision);
+    this.#decided.add(decision.rangeId);
+    if (decision.goal.kind === "merge") this.#decided.add(decision.goal.rightRangeId);
+    this.#foresee(decision, 1);
+  }
+
+  /** What was foreseen is either an operator by itself by now, or nothing. */
+  forget(): void {
+    for (const decision of this.#foreseen) this.#foresee(decision, -1);
+    this.#foreseen.length = 0;
+    this.#decided.clear();
+  }
+
+  #countOperator(operator: Operator, sign: 1 | -1): void {
+    if (operator.source !== "admin") this.#running += sign;
+    if (operator.source !== "admin" && operator.goal.kind === "merge") this.#runningMerges += sign;
+    if (operator.source === "balance-load") this.#runningForLoad += sign;
+    this.#foresee(operator, sign);
+  }
+
+  #foresee(operator: Pick<Operator, "rangeId" | "goal">, sign: 1 | -1): void {
+    const range = this.#ranges.get(changedRange(operator));
+    if (range !== undefined) foresee(operator, range, this.#stores, sign);
+  }
+
+  /** The range itself, and what the operator that works on it will make of it. */
+  #count(range: RangeState, sign: 1 | -1): void {
+    const { rangeId, replicas } = range.descriptor;
+    for (const { storeId } of replicas) {
+      const load = this.#stores.get(storeId);
+      if (load === undefined) continue;
+      load.replicas += sign;
+      load.bytes += sign * range.sizeBytes;
+    }
+    const leading = range.leader === noStore ? undefined : this.#stores.get(range.leader);
+    if (leading !== undefined) {
+      leading.leaders += sign;
+      leading.load += sign * loadUnits(range.load);
+    }
+    const operator = this.#operators.get(rangeId);
+    if (operator !== undefined && changedRange(operator) === rangeId) foresee(operator, range, this.#stores, sign);
+  }
+
+  /** Takes the range from the lists of stores that it has left, and into those of stores that it has come to. */
+  #list(before: RangeState | undefined, now: RangeState | undefined): void {
+    if (before?.descriptor !== now?.descriptor) {
+      const id = (now ?? before)!.descriptor.rangeId;
+      const has = (range: RangeState | undefined, store: StoreId): boolean =>
+        range?.descriptor.replicas.some(({ storeId }) => storeId === store) === true;
+      for (const { storeId } of before?.descriptor.replicas ?? [])
+        if (!has(now, storeId)) this.#stores.get(storeId)?.ranges.delete(id);
+      for (const { storeId } of now?.descriptor.replicas ?? []) this.#stores.get(storeId)?.ranges.add(id);
+    }
+    if (before?.leader === now?.leader) return;
+    if (before !== undefined) this.#stores.get(before.leader)?.led.delete(before.descriptor.rangeId);
+    if (now !== undefined) this.#stores.get(now.leader)?.led.add(now.descriptor.rangeId);
+  }
+
+  /** A rule on a range may look at its right neighbour as well. */
+  #touch(now: RangeState | undefined, known: RangeState | undefined): void {
+    const { rangeId } = (now ?? known)!.descriptor;
+    this.#changes++;
+    this.#concerns.touch(rangeId);
+    const bounds = this.#bounds;
+    if (bounds === undefined) return;
+    for (const range of [known, now]) {
+      const left = range === undefined ? undefined : bounds.ends.get(range.descriptor.start);
+      if (left !== undefined) this.#concerns.touch(left);
+    }
+    if (known !== undefined) {
+      const { start, end } = known.descriptor;
+      if (bounds.starts.get(start) === rangeId) bounds.starts.delete(start);
+      if (bounds.ends.get(end) === rangeId) bounds.ends.delete(end);
+    }
+    if (now !== undefined) {
+      bounds.starts.set(now.descriptor.start, rangeId);
+      bounds.ends.set(now.descriptor.end, rangeId);
+    }
+  }
+
+  #byBounds(): { readonly starts: Map<Key, RangeId>; readonly ends: Map<Key, RangeId> } {
+    if (this.#bounds !== undefined) return this.#bounds;
+    const bounds = { starts: new Map<Key, RangeId>(), ends: new Map<Key, RangeId>() };
+    for (const { descriptor } of this.#ranges.values()) {
+      bounds.starts.set(descriptor.start, descriptor.rangeId);
+      bounds.ends.set(descriptor.end, descriptor.rangeId);
+    }
+    return (this.#bounds = bounds);
+  }
 }
 
 export function indexCluster(state: ClusterState): ClusterIndex {
-  const stores = indexStores(state);
-  const ranges = new Map<RangeId, RangeState>();
-  for (const range of state.ranges) {
-    ranges.set(range.descriptor.rangeId, range);
-    for (const { storeId } of range.descriptor.replicas) {
-      const load = stores.get(storeId);
-      if (load === undefined) continue;
-      load.replicas++;
-      load.bytes += range.sizeBytes;
-      load.ranges.push(range);
-    }
-    const leading = range.leader === noStore ? undefined : stores.get(range.leader);
-    if (leading !== undefined) {
-      leading.leaders++;
-      leading.load += loadUnits(range.load);
-    }
-  }
-  const operators = new Map<RangeId, Operator>();
-  const moved = new Map<ReplicaId, number>();
-  const ledForLoad = new Map<RangeId, number>();
-  const split = new Map<RangeId, number>();
-  const merged = new Map<RangeId, number>();
-  const failed = {
-    members: new Map<RangeId, number>(),
-    leader: new Map<RangeId, number>(),
-    split: new Map<RangeId, number>(),
-    merge: new Map<RangeId, number>(),
-  };
-  for (const operator of state.recent) {
-    const { goal, source, rangeId, endedMs } = operator;
-    if (goal.kind === "move" || goal.kind === "repair") noteLatest(moved, goal.replicaId, endedMs);
-    if (source === "balance-load") noteLatest(ledForLoad, rangeId, endedMs);
-    if (goal.kind === "split") noteSplit(operator, goal.parts, ranges, split);
-    if (goal.kind === "merge" && operator.state === "done") noteLatest(merged, rangeId, endedMs);
-    if (goal.kind === "merge") for (const { replicaId } of goal.moves) noteLatest(moved, replicaId, endedMs);
-    if (operator.state === "failed" || operator.state === "timed-out")
-      noteLatest(failed[changeKind(goal)], rangeId, endedMs);
-  }
-  for (const operator of state.operators) {
-    operators.set(operator.rangeId, operator);
-    if (operator.goal.kind === "merge") operators.set(operator.goal.rightRangeId, operator);
-    foreseeOperator(operator, ranges, stores);
-  }
-  const usable = [...stores.values()].filter(({ store }) => store.membership === "active" && store.health === "live");
-  const nodesUsable = new Set(usable.map(({ node }) => node)).size;
-  const crowdingMin = leastCrowding(usable);
-  let starts: Map<Key, RangeState> | undefined;
-  const byStart = (): Map<Key, RangeState> =>
-    (starts ??= new Map(state.ranges.map((range) => [range.descriptor.start, range])));
-  const times = { movedMs: moved, ledForLoadMs: ledForLoad, splitMs: split, mergedMs: merged, failedMs: failed };
-  return { state, stores, ranges, operators, nodesUsable, crowdingMin, byStart, ...times };
+  const index = new ClusterIndex(state);
+  for (const store of [...state.stores].sort((a, b) => a.storeId - b.storeId)) index.putStore(store);
+  for (const range of state.ranges) index.putRange(range);
+  for (const operator of state.recent) index.putOperator(operator);
+  for (const operator of state.operators) index.putOperator(operator);
+  return index;
 }
 
-/** Also of one that did not come to its end: some of its parts may be there. */
-function noteSplit(
-  { rangeId, state, endedMs }: Operator,
-  parts: readonly SplitPart[],
-  ranges: ReadonlyMap<RangeId, RangeState>,
-  split: Map<RangeId, number>,
-): void {
-  const made = parts.filter((part) => ranges.has(part.rangeId));
-  if (made.length === 0 && state !== "done") return;
-  noteLatest(split, rangeId, endedMs);
-  for (const part of made) noteLatest(split, part.rangeId, endedMs);
+/** Settings and lists of names: one level deep. */
+function isSame(a: PlacementSettings | readonly Key[], b: PlacementSettings | readonly Key[]): boolean {
+  if (a === b) return true;
+  const [x, y] = [Object.entries(a), Object.entries(b)];
+  return x.length === y.length && x.every(([name, value], i) => y[i]![0] === name && y[i]![1] === value);
 }
 
-/** Only a bound from below, by zones alone: with three members in two zones two of them share one. */
-function leastCrowding(usable: readonly StoreLoad[]): (members: number) => number {
-  const zones = new Set(usable.map(({ zone }) => zone));
-  if (zones.has(-1) || zones.size === 0) return () => 0;
-  return (members) => {
-    const [each, more] = [Math.floor(members / zones.size), members % zones.size];
-    return (zones.size - more) * ((each * (each - 1)) / 2) + more * ((each * (each + 1)) / 2);
-  };
+/** The learner has its range snapshot, or needed none: entries alone are sent to it. */
+function hasSnapshot({ replicas }: RangeState, { replicaId }: ReplicaDescriptor): boolean {
+  return replicas.find((replica) => replica.replicaId === replicaId)?.state === "replicate";
 }
 
-function noteLatest<Id>(map: Map<Id, number>, id: Id, atMs: number): void {
-  if ((map.get(id) ?? -1) < atMs) map.set(id, atMs);
-}
+/** The range whose replicas or leader the operator changes: of a merge the right one, which is gathered. */
+const changedRange = ({ rangeId, goal }: Pick<Operator, "rangeId" | "goal">): RangeId =>
+  goal.kind === "merge" ? goal.rightRangeId : rangeId;
 
-/** Counts as if the operator had ended, so that two rounds do not decide the same twice. */
-export function foreseeOperator(
-  { rangeId, goal }: Pick<Operator, "rangeId" | "goal">,
-  ranges: ReadonlyMap<RangeId, RangeState>,
-  stores: ReadonlyMap<StoreId, StoreLoad>,
-): void {
-  const range = ranges.get(goal.kind === "merge" ? goal.rightRangeId : rangeId);
-  if (range === undefined) return;
-  if (goal.kind !== "merge") return foresee({ goal }, range, stores);
-  for (const move of goal.moves) foresee({ goal: { kind: "move", ...move } }, range, stores);
-}
-
-/** The same for one change of one range. */
-export function foresee(
+/** Counts as if the operator had ended (`sign` 1), so that two rounds do not decide the same twice; or no longer so. */
+function foresee(
   { goal }: Pick<Operator, "goal">,
   range: RangeState,
   stores: ReadonlyMap<StoreId, StoreLoad>,
+  sign: 1 | -1,
 ): void {
+  if (goal.kind === "merge") {
+    for (const move of goal.moves) foresee({ goal: { kind: "move", ...move } }, range, stores, sign);
+    return;
+  }
   const isMember = (store: StoreId): boolean => range.descriptor.replicas.some(({ storeId }) => storeId === store);
   const leading = stores.get(range.leader);
-  const leadsInstead = (store: StoreId): void => {
-    const next = stores.get(store);
+  if (goal.kind === "transfer-leader") {
+    const next = stores.get(goal.to);
     if (next === undefined || next === leading) return;
     const units = loadUnits(range.load);
     if (leading !== undefined) {
-      leading.leaders--;
-      leading.load -= units;
+      leading.leaders -= sign;
+      leading.load -= sign * units;
     }
-    next.leaders++;
-    next.load += units;
-  };
-  if (goal.kind === "transfer-leader") leadsInstead(goal.to);
+    next.leaders += sign;
+    next.load += sign * units;
+    return;
+  }
   if (goal.kind === "move" || goal.kind === "repair") {
     const to = stores.get(goal.to);
-    if (to !== undefined && !isMember(goal.to)) {
-      to.replicas++;
-      to.bytes += range.sizeBytes;
-    }
     const member = range.descriptor.replicas.find(({ storeId }) => storeId === goal.to);
-    if (member === undefined || member.role === "learner") {
-      if (to !== undefined) to.receiving++;
-      if (leading !== undefined) leading.sending++;
+    if (to !== undefined && member === undefined) {
+      to.replicas += sign;
+      to.bytes += sign * range.sizeBytes;
+    }
+    if (member === undefined || (member.role === "learner" && !hasSnapshot(range, member))) {
+      if (to !== undefined) to.receiving += sign;
+      if (leading !== undefined) leading.sending += sign;
     }
   }
   if (goal.kind === "move" || goal.kind === "repair" || goal.kind === "remove-replica") {
     const from = stores.get(goal.from);
     if (from !== undefined && isMember(goal.from)) {
-      from.replicas--;
-      from.bytes -= range.sizeBytes;
+      from.replicas -= sign;
+      from.bytes -= sign * range.sizeBytes;
     }
   }
-}
-
-function indexStores(state: ClusterState): Map<StoreId, StoreLoad> {
-  const names = new Map<string, number>();
-  const number = (kind: string, name: string | undefined): number => {
-    if (name === undefined) return -1;
-    const full = `${kind}/${name}`;
-    let found = names.get(full);
-    if (found === undefined) names.set(full, (found = names.size));
-    return found;
-  };
-  const stores = new Map<StoreId, StoreLoad>();
-  for (const store of [...state.stores].sort((a, b) => a.storeId - b.storeId)) {
-    const empty = { replicas: 0, leaders: 0, bytes: 0, load: 0, sending: 0, receiving: 0 };
-    const node = number("node", String(store.nodeId));
-    const host = number("host", store.labels["host"]);
-    const zone = number("zone", store.labels["zone"]);
-    stores.set(store.storeId, { store, node, host, zone, ...empty, ranges: [] });
-  }
-  return stores;
 }

@@ -1,7 +1,7 @@
 /** Why a range is as it is: every rule's verdict, by the code that the rounds use. */
 import type { RangeId } from "@flotilla/base";
 import type { ClusterIndex } from "./cluster-index.ts";
-import { judgeLeaderBalance } from "./decide.ts";
+import { judgeLeaderBalance } from "./leader-balance.ts";
 import { judgeLoadBalance } from "./load-balance.ts";
 import { judgeMerges } from "./merge-rules.ts";
 import type { OperatorGoal } from "./operator.ts";
@@ -16,7 +16,7 @@ export interface ExplainLine {
   readonly text: string;
 }
 
-const explainedRules: readonly RangeRule[] = [
+const explainedRules: readonly Pick<RangeRule, "name" | "scheduler" | "fine" | "judge">[] = [
   ...rangeRules.map((rule) => (rule.name === "merge" ? { ...rule, judge: judgeMerges } : rule)),
   {
     name: "balance-replicas",

@@ -1,94 +1,142 @@
 /**
- * Even spread of leaders over stores, as a pure decision: state in, transfers with their reasons out. Used by the placement
- * driver, and by tests on tables of cluster states.
+ * Even spread of leaders over stores: from stores that lead many to those that lead few, among the members of a range that could
+ * take it over. Each transfer takes two stores nearer to each other, so it ends.
  */
-import type { Epoch, RangeId, StoreId } from "@flotilla/base";
+import { metaRangeId } from "@flotilla/base";
+import type { ClusterIndex } from "./cluster-index.ts";
+import type { RangeState } from "./cluster-state.ts";
+import { isHot } from "./load-balance.ts";
+import type { Decision } from "./operator.ts";
+import { isLevel, memberOn } from "./quorum.ts";
+import { leaderRefused } from "./range-rules.ts";
+import { decisionFor, failedLately } from "./range-verdict.ts";
+import type { Verdict } from "./range-verdict.ts";
+import type { StoreLoad } from "./store-load.ts";
 
-export interface LedRange {
-  readonly rangeId: RangeId;
-  readonly epoch: Epoch;
-  readonly leader: StoreId;
-  /** Stores whose replica is a voter, heard of by the leader, and level enough to lead at once. */
-  readonly candidates: readonly StoreId[];
+/** Less than this, or less than this share of the mean, is not worth a transfer. */
+const differenceMin = 2;
+const differenceShare = 0.02;
+/** Ranges that are looked at for one transfer after one has been found that could do. */
+const choiceMax = 128;
+/** Ranges that a round looks at in vain; the next one goes on with the stores whose turn it was not. */
+const vainLooksMax = 1000;
+
+/** What two stores may differ by: less than this. */
+function unevenLeaders(able: readonly StoreLoad[]): number {
+  const leaders = able.reduce((sum, load) => sum + load.leaders, 0);
+  return Math.max(differenceMin, Math.ceil((differenceShare * leaders) / Math.max(1, able.length)));
 }
 
-export interface LeaderBalanceState {
-  /** Live stores that may lead (not draining, disk not full). */
-  readonly stores: readonly StoreId[];
-  readonly ranges: readonly LedRange[];
-  /** How many each store leads; given when `ranges` are not all there are. */
-  readonly leaders?: ReadonlyMap<StoreId, number>;
-}
+const ableToLead = (index: ClusterIndex): StoreLoad[] =>
+  [...index.stores.values()].filter((load) => leaderRefused(load) === undefined);
 
-export interface LeaderTransfer {
-  readonly rangeId: RangeId;
-  readonly epoch: Epoch;
-  readonly from: StoreId;
-  readonly to: StoreId;
-  readonly reason: string;
-}
-
-/** Transfers for one round, at most `limit`; none when no two stores differ by two or more. One pass over the ranges. */
-export function balanceLeaders(state: LeaderBalanceState, limit: number): LeaderTransfer[] {
-  const led = new Map<StoreId, number>(state.stores.map((store) => [store, state.leaders?.get(store) ?? 0]));
-  if (state.leaders === undefined)
-    for (const { leader } of state.ranges) if (led.has(leader)) led.set(leader, led.get(leader)! + 1);
-  const pairs = pairsOf(state.ranges, led, limit);
-  const moved = new Set<RangeId>();
-  const transfers: LeaderTransfer[] = [];
-  while (transfers.length < limit) {
-    const transfer = bestTransfer(pairs, led, moved);
-    if (transfer === undefined) break;
-    transfers.push(transfer);
-    moved.add(transfer.rangeId);
-    led.set(transfer.from, led.get(transfer.from)! - 1);
-    led.set(transfer.to, led.get(transfer.to)! + 1);
-  }
-  return transfers;
-}
-
-/** Ranges that one store leads and another one could. */
-interface Pair {
-  readonly from: StoreId;
-  readonly to: StoreId;
-  /** As many as a round can use: of these at least one has not moved while there may be another transfer. */
-  readonly ranges: LedRange[];
-}
-
-function pairsOf(ranges: readonly LedRange[], led: ReadonlyMap<StoreId, number>, limit: number): Pair[] {
-  const pairs = new Map<StoreId, Map<StoreId, Pair>>();
-  for (const range of ranges) {
-    const { leader: from, candidates } = range;
-    if (!led.has(from)) continue;
-    let ofStore = pairs.get(from);
-    if (ofStore === undefined) pairs.set(from, (ofStore = new Map()));
-    for (const to of candidates) {
-      if (to === from || !led.has(to)) continue;
-      const pair = ofStore.get(to);
-      if (pair === undefined) ofStore.set(to, { from, to, ranges: [range] });
-      else if (pair.ranges.length < limit) pair.ranges.push(range);
+/** Transfers of one round, at most `limit`. `take` counts each at once, so that the next one sees it. */
+export function balanceLeaders(index: ClusterIndex, limit: number, take: (decision: Decision) => void): void {
+  if (index.vainTransfers.holds(index)) return;
+  const able = ableToLead(index);
+  const uneven = unevenLeaders(able);
+  const mean = able.reduce((sum, load) => sum + load.leaders, 0) / Math.max(1, able.length);
+  const { sources, targets } = index.vainTransfers;
+  let looks = vainLooksMax;
+  let transfers = 0;
+  while (transfers < limit && looks > 0) {
+    const most = extreme(able, sources, (load) => load.leaders);
+    const fewest = extreme(able, targets, (load) => -load.leaders);
+    if (most === undefined || fewest === undefined || most.leaders - fewest.leaders < uneven) {
+      index.vainTransfers.end(index, transfers === 0);
+      return;
     }
+    // Whoever is farther from the mean is helped first, by the one that is farthest on the other side.
+    const fromMost = most.leaders - mean >= mean - fewest.leaders;
+    const decision = fromMost ? transferFrom(most, uneven, index) : transferTo(fewest, uneven, index);
+    if (decision === undefined) {
+      looks -= fromMost ? most.led.size : fewest.ranges.size;
+      if (fromMost) sources.add(most);
+      else targets.add(fewest);
+      continue;
+    }
+    take(decision);
+    transfers++;
   }
-  const all = [...pairs.values()].flatMap((ofStore) => [...ofStore.values()]);
-  return all.sort((a, b) => a.from - b.from || a.to - b.to);
 }
 
-/** Between the most unequal pair of stores; ties by lower store ids, then by the order of the ranges. */
-function bestTransfer(
-  pairs: readonly Pair[],
-  led: ReadonlyMap<StoreId, number>,
-  moved: ReadonlySet<RangeId>,
-): LeaderTransfer | undefined {
-  let best: LeaderTransfer | undefined;
-  let bestDifference = 1;
-  for (const { from, to, ranges } of pairs) {
-    const [high, low] = [led.get(from)!, led.get(to)!];
-    if (high - low <= bestDifference) continue;
-    const range = ranges.find(({ rangeId }) => !moved.has(rangeId));
-    if (range === undefined) continue;
-    const { rangeId, epoch } = range;
-    bestDifference = high - low;
-    best = { rangeId, epoch, from, to, reason: `store ${from} leads ${high} ranges, store ${to} leads ${low}` };
+function extreme(
+  able: readonly StoreLoad[],
+  vain: ReadonlySet<StoreLoad>,
+  of: (load: StoreLoad) => number,
+): StoreLoad | undefined {
+  let best: StoreLoad | undefined;
+  for (const load of able) if (!vain.has(load) && (best === undefined || of(load) > of(best))) best = load;
+  return best;
+}
+
+/** Of the ranges that the store leads one that goes to a store which leads as few as possible. */
+function transferFrom(from: StoreLoad, uneven: number, index: ClusterIndex): Decision | undefined {
+  let best: { readonly range: RangeState; readonly to: StoreLoad } | undefined;
+  let sinceFound = 0;
+  for (const id of from.led) {
+    if (best !== undefined && sinceFound++ >= choiceMax) break;
+    const range = index.ranges.get(id)!;
+    const to = heirOf(range, from, uneven, index);
+    if (to === undefined || (best !== undefined && to.leaders >= best.to.leaders)) continue;
+    if (!index.isBusy(id) && waits(range, index) === undefined) best = { range, to };
+  }
+  return best === undefined ? undefined : transfer(best.range, from, best.to);
+}
+
+/** Of the ranges with a member on the store one whose leader leads as many as possible. */
+function transferTo(to: StoreLoad, uneven: number, index: ClusterIndex): Decision | undefined {
+  let best: { readonly range: RangeState; readonly from: StoreLoad } | undefined;
+  let sinceFound = 0;
+  for (const id of to.ranges) {
+    if (best !== undefined && sinceFound++ >= choiceMax) break;
+    const range = index.ranges.get(id)!;
+    const from = index.stores.get(range.leader);
+    if (from === undefined || from.leaders - to.leaders < uneven) continue;
+    if (best !== undefined && from.leaders <= best.from.leaders) continue;
+    if (index.isBusy(id) || waits(range, index) !== undefined || !canLead(range, to, index)) continue;
+    best = { range, from };
+  }
+  return best === undefined ? undefined : transfer(best.range, best.from, to);
+}
+
+/** Its replica is a voter and level. */
+function canLead(range: RangeState, { store }: StoreLoad, index: ClusterIndex): boolean {
+  const member = memberOn(range.descriptor, store.storeId);
+  return member?.role === "voter" && isLevel(range, member.replicaId, store.storeId, index);
+}
+
+/** Of the stores that could take the range over the one that leads fewest; undefined when none leads so many less. */
+function heirOf(range: RangeState, from: StoreLoad, uneven: number, index: ClusterIndex): StoreLoad | undefined {
+  let best: StoreLoad | undefined;
+  for (const { storeId } of range.descriptor.replicas) {
+    const load = index.stores.get(storeId);
+    if (load === undefined || from.leaders - load.leaders < uneven) continue;
+    if (best !== undefined && load.leaders >= best.leaders) continue;
+    if (leaderRefused(load) === undefined && canLead(range, load, index)) best = load;
   }
   return best;
+}
+
+function waits(range: RangeState, index: ClusterIndex): string | undefined {
+  if (range.descriptor.rangeId === metaRangeId)
+    return "it is the meta range: the placement driver would change with it";
+  if (isHot(range, index)) return "it is hot: it moves for the balance of load only";
+  return failedLately(range.descriptor.rangeId, "leader", index);
+}
+
+function transfer(range: RangeState, from: StoreLoad, to: StoreLoad): Decision {
+  const reason = `store ${from.store.storeId} leads ${from.leaders} ranges, store ${to.store.storeId} leads ${to.leaders}`;
+  const goal = { kind: "transfer-leader" as const, to: to.store.storeId };
+  return decisionFor(range, goal, "balance-leaders", reason).decision;
+}
+
+/** For `range explain`: whether the range's leadership should go to another store for the sake of balance. */
+export function judgeLeaderBalance(range: RangeState, index: ClusterIndex): Verdict {
+  const leading = index.stores.get(range.leader);
+  if (leading === undefined) return { blocked: "no leader has reported" };
+  const to = heirOf(range, leading, unevenLeaders(ableToLead(index)), index);
+  if (to === undefined) return undefined;
+  const wait = waits(range, index) ?? (leaderRefused(leading) === undefined ? undefined : "see drain");
+  return wait === undefined ? { decision: transfer(range, leading, to) } : { blocked: wait };
 }

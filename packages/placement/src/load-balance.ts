@@ -6,16 +6,17 @@
  */
 import { metaRangeId } from "@flotilla/base";
 import type { LoadReport } from "@flotilla/transport";
-import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import type { Decision } from "./operator.ts";
 import { leaderCandidates } from "./range-rules.ts";
 import { decisionFor, failedLately } from "./range-verdict.ts";
 import type { Verdict } from "./range-verdict.ts";
+import type { StoreLoad } from "./store-load.ts";
 
-/** An operation costs about as much as another KiB of key and value. */
+/** An operation costs about as much as another KiB of key and value. Whole, so that sums do not drift. */
 export const loadUnits = ({ operationsPerSecond, bytesPerSecond }: LoadReport): number =>
-  operationsPerSecond + bytesPerSecond / 1024;
+  Math.round(operationsPerSecond + bytesPerSecond / 1024);
 
 /** Differences below this are no load to speak of. */
 const unitsMin = 100;
@@ -38,8 +39,9 @@ export function balanceLoad(index: ClusterIndex, take: (decision: Decision) => v
   for (const from of stores) {
     if (from.load - least!.load < unevenLoad(index)) return;
     let best: { decision: Decision; gain: number } | undefined;
-    for (const range of from.ranges) {
-      if (range.leader !== from.store.storeId || index.operators.has(range.descriptor.rangeId)) continue;
+    for (const id of from.led) {
+      const range = index.ranges.get(id)!;
+      if (index.isBusy(id)) continue;
       const found = transferOf(range, from, index);
       if (found !== undefined && "decision" in found && found.gain > (best?.gain ?? 0)) best = found;
     }
@@ -53,11 +55,9 @@ function unevenLoad(index: ClusterIndex): number {
   return Math.max(unitsMin, (mean * index.state.settings.balanceLoadPercent) / 100);
 }
 
-function settling({ state }: ClusterIndex): string | undefined {
-  const isOurs = ({ source }: { readonly source: string }): boolean => source === "balance-load";
-  if (state.operators.some(isOurs)) return "another transfer for load is under way";
-  let lastMs = -Infinity;
-  for (const operator of state.recent) if (isOurs(operator)) lastMs = Math.max(lastMs, operator.endedMs);
+function settling({ state, history, operatorsForLoad }: ClusterIndex): string | undefined {
+  if (operatorsForLoad > 0) return "another transfer for load is under way";
+  const lastMs = history.lastForLoadMs;
   if (state.nowMs >= lastMs + settleMs) return undefined;
   return `a transfer for load ended ${Math.round((state.nowMs - lastMs) / 1000)} s ago, and has to show first`;
 }
@@ -81,7 +81,7 @@ function transferOf(
   const gain = difference - Math.abs(difference - 2 * units);
   if (gain < gainMin * difference)
     return { blocked: `its load, ${Math.round(units)}, would only make store ${to.store.storeId} the one with most` };
-  const moved = index.ledForLoadMs.get(rangeId);
+  const moved = index.history.ledForLoadMs.get(rangeId);
   const { nowMs, settings } = index.state;
   if (moved !== undefined && nowMs < moved + settings.moveCooldownMs)
     return { blocked: `its leader moved for load ${Math.round((nowMs - moved) / 1000)} s ago` };

@@ -36,6 +36,12 @@ function over(load: Load, settings: PlacementSettings, share: number): string | 
   return undefined;
 }
 
+export function isHotRange({ descriptor, load }: RangeState, { state }: ClusterIndex): boolean {
+  const { splitOperationsPerSecond, splitBytesPerSecond, splitLoopPercent } = state.settings;
+  const isOff = splitOperationsPerSecond === 0 && splitBytesPerSecond === 0 && splitLoopPercent === 0;
+  return !isOff && descriptor.rangeId !== metaRangeId && over(load, state.settings, 1) !== undefined;
+}
+
 export function judgeLoadSplit(range: RangeState, index: ClusterIndex): Verdict {
   const { settings, colocatedPrefixes } = index.state;
   const { descriptor, load } = range;

@@ -25,11 +25,20 @@ export class RangeMap {
   private readonly ranges: RangeDescriptor[];
   private readonly byId = new Map<RangeId, RangeDescriptor>();
   private readonly waiting = new Map<RangeId, RangeDescriptor>();
+  /** Written, or gone, since `takeChanged` was asked last. */
+  private changed = new Set<RangeId>();
 
   constructor(ranges: readonly RangeDescriptor[]) {
     this.ranges = [...ranges].sort((a, b) => compareKeys(a.start, b.start));
     assertPartition(this.ranges);
     for (const range of this.ranges) this.byId.set(range.rangeId, range);
+  }
+
+  /** Ranges that an update has changed, made or taken away since this was asked last. Of one that is gone `get` has nothing. */
+  takeChanged(): ReadonlySet<RangeId> {
+    const { changed } = this;
+    this.changed = new Set();
+    return changed;
   }
 
   all(): readonly RangeDescriptor[] {
@@ -101,11 +110,15 @@ export class RangeMap {
     const old = this.ranges.slice(first, first + count);
     assert(old[0]?.start === start && old.at(-1)!.end === end, () => `map update of ${start}..${end} cuts a range`);
     assertChain(chain);
-    for (const { rangeId } of old) this.byId.delete(rangeId);
+    for (const { rangeId } of old) {
+      this.byId.delete(rangeId);
+      this.changed.add(rangeId);
+    }
     this.ranges.splice(first, count, ...chain);
     for (const range of chain) {
       assert(!this.byId.has(range.rangeId), () => `range ${range.rangeId} twice in the map`);
       this.byId.set(range.rangeId, range);
+      this.changed.add(range.rangeId);
       if (this.waiting.get(range.rangeId) === range) this.waiting.delete(range.rangeId);
     }
   }

@@ -14,7 +14,7 @@ import { senderBusy, targetBusy, targetRefused } from "./spread.ts";
 
 /** The range that begins where this one ends. */
 export function neighbour({ descriptor }: RangeState, index: ClusterIndex): RangeState | undefined {
-  return index.byStart().get(descriptor.end);
+  return index.startingAt(descriptor.end);
 }
 
 /** Why the two may not be one range; undefined when they may. */
@@ -57,7 +57,15 @@ export function mergeGoal(left: RangeState, right: RangeState): MergeGoal {
   return { kind: "merge", rightRangeId, rightBounds: epoch.bounds, moves, phase: "gather", seal, provenBounds: 0 };
 }
 
-/** Both small, and so small together that they are not split again soon. */
+/** Both small, and so small together that they are not split again soon: without that `judgeMerge` decides nothing. */
+export function isSmallBesideSmall(left: RangeState, index: ClusterIndex): boolean {
+  const { mergeBytes, splitBytes } = index.state.settings;
+  const isSmall = ({ sizeKnown, sizeBytes }: RangeState): boolean => sizeKnown && sizeBytes < mergeBytes;
+  if (mergeBytes === 0 || left.descriptor.rangeId === metaRangeId || !isSmall(left)) return false;
+  const right = neighbour(left, index);
+  return right !== undefined && isSmall(right) && left.sizeBytes + right.sizeBytes <= splitBytes / 2;
+}
+
 export function judgeMerge(left: RangeState, index: ClusterIndex): Verdict {
   const { mergeBytes, splitBytes } = index.state.settings;
   const { rangeId } = left.descriptor;
@@ -93,7 +101,7 @@ export function judgeMerges(range: RangeState, index: ClusterIndex): Verdict {
 function judgeTakenIn(right: RangeState, index: ClusterIndex): Verdict {
   const { mergeBytes } = index.state.settings;
   if (right.sizeKnown && right.sizeBytes >= mergeBytes) return undefined;
-  const left = index.state.ranges.find(({ descriptor }) => descriptor.end === right.descriptor.start);
+  const left = index.endingAt(right.descriptor.start);
   if (mergeBytes === 0 || left === undefined || left.descriptor.rangeId === metaRangeId) return undefined;
   const { rangeId } = left.descriptor;
   const verdict = judgeMerge(left, index);
@@ -127,8 +135,7 @@ function notNow(left: RangeState, right: RangeState, goal: MergeGoal, index: Clu
 }
 
 function othersWork({ descriptor }: RangeState, index: ClusterIndex): string | undefined {
-  const running = index.operators.get(descriptor.rangeId);
-  return running === undefined ? undefined : `an operator works on range ${descriptor.rangeId}`;
+  return index.isBusy(descriptor.rangeId) ? `an operator works on range ${descriptor.rangeId}` : undefined;
 }
 
 /**
@@ -138,10 +145,10 @@ function othersWork({ descriptor }: RangeState, index: ClusterIndex): string | u
 function coolingDown(left: RangeState, right: RangeState, index: ClusterIndex): string | undefined {
   const { nowMs, settings } = index.state;
   for (const { descriptor } of [left, right]) {
-    const splitMs = index.splitMs.get(descriptor.rangeId) ?? -Infinity;
+    const splitMs = index.history.splitMs.get(descriptor.rangeId) ?? -Infinity;
     if (nowMs < splitMs + settings.mergeCooldownMs)
       return `range ${descriptor.rangeId} was split ${Math.round((nowMs - splitMs) / 1000)} s ago`;
-    const mergedMs = index.mergedMs.get(descriptor.rangeId) ?? -Infinity;
+    const mergedMs = index.history.mergedMs.get(descriptor.rangeId) ?? -Infinity;
     if (nowMs < mergedMs + settings.mergePauseMs)
       return `range ${descriptor.rangeId} was merged ${Math.round((nowMs - mergedMs) / 1000)} s ago`;
   }

@@ -26,7 +26,7 @@ export interface PlacementSettings {
   readonly mergeTimeoutMs: number;
   /** Most parts that one split makes. */
   readonly splitPartsMax: number;
-  /** A learner's snapshot counts from its addition until it is level. */
+  /** A learner's snapshot counts from when the move begins until entries are sent to the learner. */
   readonly snapshotsReceivingPerStoreMax: number;
   readonly snapshotsSendingPerStoreMax: number;
   /** Operators of all kinds under way at once, those asked for by an administrator apart. */

@@ -4,16 +4,27 @@
  */
 import { metaRangeId, noReplica, noStore } from "@flotilla/base";
 import type { ReplicaDescriptor } from "@flotilla/base";
-import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState, SchedulerName } from "./cluster-state.ts";
-import { judgeLoadSplit } from "./load-rules.ts";
-import { judgeMerge } from "./merge-rules.ts";
+import { isHotRange, judgeLoadSplit } from "./load-rules.ts";
+import { isSmallBesideSmall, judgeMerge } from "./merge-rules.ts";
 import type { DecisionSource, OperatorGoal } from "./operator.ts";
-import { changeBlocked, isLevel, isPending, isVoter, quorumMissing } from "./quorum.ts";
+import { changeBlocked, isHealthy, isLevel, isPending, isVoter, quorumMissing } from "./quorum.ts";
 import { decisionFor, failedLately } from "./range-verdict.ts";
 import type { Verdict } from "./range-verdict.ts";
-import { bestTarget, crowding, crowdingText, crowdingWith, loadsOf, senderBusy, targetBusy } from "./spread.ts";
+import {
+  bestTarget,
+  crowding,
+  crowdingText,
+  crowdingWith,
+  isCrowded,
+  loadsOf,
+  senderBusy,
+  targetBusy,
+} from "./spread.ts";
 import { unsplittable } from "./split-keys.ts";
+import { isDown } from "./store-load.ts";
+import type { StoreLoad } from "./store-load.ts";
 
 export interface RangeRule {
   readonly name: string;
@@ -22,6 +33,18 @@ export interface RangeRule {
   /** What is true when the rule has nothing to do. */
   readonly fine: string;
   readonly judge: (range: RangeState, index: ClusterIndex) => Verdict;
+  /** False: `judge` decides nothing; of the first rule, says nothing. Follows from what concerns.ts keeps an eye on, and from nothing else. */
+  readonly concerns: (range: RangeState, index: ClusterIndex) => boolean;
+  /** Of what a round may begin only so many, those that the rule asks for. */
+  readonly begins: keyof RoundLimits;
+}
+
+/** What a round may begin still. */
+export interface RoundLimits {
+  moves: number;
+  transfers: number;
+  splits: number;
+  merges: number;
 }
 
 const blocked = (text: string): Verdict => ({ blocked: text });
@@ -31,7 +54,7 @@ const searchedInVain = (text: string): Verdict => ({ blocked: text, searched: tr
 export function replicasWanted(range: RangeState, index: ClusterIndex): number {
   const { replicas } = index.state.settings;
   const most = range.descriptor.rangeId === metaRangeId ? Math.max(3, replicas) : replicas;
-  const nodes = index.nodesUsable;
+  const { nodes } = index.room;
   if (nodes >= most) return most;
   return Math.max(1, nodes % 2 === 1 ? nodes : nodes - 1);
 }
@@ -40,8 +63,20 @@ function isGivenUp(replica: ReplicaDescriptor, index: ClusterIndex): string | un
   const load = index.stores.get(replica.storeId);
   if (load === undefined) return `store ${replica.storeId} is not known`;
   if (load.store.membership === "decommissioned") return `store ${replica.storeId} was given up`;
-  if (load.store.downMs < index.state.settings.storeDownMs) return undefined;
+  if (!isDown(load.store, index.state.settings)) return undefined;
   return `store ${replica.storeId} is down for ${Math.round(load.store.downMs / 1000)} s`;
+}
+
+function lacksQuorum(range: RangeState, index: ClusterIndex): boolean {
+  if (range.leader === noStore || isPending(range)) return true;
+  let voters = 0;
+  let healthy = 0;
+  for (const { role, replicaId, storeId } of range.descriptor.replicas) {
+    if (role !== "voter") continue;
+    voters++;
+    if (isHealthy(range, replicaId, storeId, index)) healthy++;
+  }
+  return healthy * 2 <= voters;
 }
 
 /** Nobody can change a range without a majority, and nobody should while another change is under way. */
@@ -52,17 +87,25 @@ function judgeQuorum(range: RangeState, index: ClusterIndex): Verdict {
   return isPending(range) ? blocked("a change of members is under way") : undefined;
 }
 
+function votersWanted({ descriptor }: RangeState, index: ClusterIndex): number {
+  const { replicas } = index.state.settings;
+  return descriptor.rangeId === metaRangeId ? Math.max(3, replicas) : replicas;
+}
+
+function hasExcess(range: RangeState, index: ClusterIndex): boolean {
+  const { replicas } = range.descriptor;
+  return replicas.length > votersWanted(range, index) || replicas.some(({ role }) => role === "learner");
+}
+
 /** Learners that no operator brought, or that one left behind, and voters too many. */
 function judgeExcess(range: RangeState, index: ClusterIndex): Verdict {
+  if (!hasExcess(range, index)) return undefined;
   const { replicas } = range.descriptor;
   const stray = replicas.find(({ role }) => role === "learner");
   if (stray !== undefined)
     return removal(range, stray, `store ${stray.storeId} has a learner that no operator needs`, index);
   const voters = replicas.filter(isVoter);
-  const wanted =
-    range.descriptor.rangeId === metaRangeId
-      ? Math.max(3, index.state.settings.replicas)
-      : index.state.settings.replicas;
+  const wanted = votersWanted(range, index);
   if (voters.length <= wanted) return undefined;
   const worst = leastUseful(range, voters, index);
   return removal(range, worst, `${voters.length} replicas where ${wanted} are wanted`, index);
@@ -92,6 +135,16 @@ function leastUseful(range: RangeState, voters: readonly ReplicaDescriptor[], in
   return voters.reduce((a, b) => (badness(b) > badness(a) ? b : a));
 }
 
+function lacksReplicas(range: RangeState, index: ClusterIndex): boolean {
+  let voters = 0;
+  for (const replica of range.descriptor.replicas) {
+    if (!isVoter(replica)) continue;
+    if (isGivenUp(replica, index) !== undefined) return true;
+    voters++;
+  }
+  return voters < replicasWanted(range, index);
+}
+
 function judgeRepair(range: RangeState, index: ClusterIndex): Verdict {
   for (const replica of range.descriptor.replicas) {
     // A learner is nobody's loss: the rule on excess takes it away.
@@ -102,6 +155,12 @@ function judgeRepair(range: RangeState, index: ClusterIndex): Verdict {
   const wanted = replicasWanted(range, index);
   if (voters >= wanted) return undefined;
   return addition(range, undefined, "repair", "repair", `${voters} replicas where ${wanted} are wanted`, index);
+}
+
+function isLeaving({ descriptor }: RangeState, index: ClusterIndex): boolean {
+  return descriptor.replicas.some(
+    (replica) => isVoter(replica) && index.stores.get(replica.storeId)?.store.membership === "decommissioning",
+  );
 }
 
 function judgeDecommission(range: RangeState, index: ClusterIndex): Verdict {
@@ -154,9 +213,13 @@ export function leaderRefused({ store }: StoreLoad): string | undefined {
   return store.health === "live" ? undefined : `store ${store.storeId} is ${store.health}`;
 }
 
+function ledWrongly({ leader }: RangeState, index: ClusterIndex): string | undefined {
+  const leading = index.stores.get(leader);
+  return leading === undefined ? undefined : leaderRefused(leading);
+}
+
 function judgeDrain(range: RangeState, index: ClusterIndex): Verdict {
-  const leading = index.stores.get(range.leader);
-  const reason = leading === undefined ? undefined : leaderRefused(leading);
+  const reason = ledWrongly(range, index);
   if (reason === undefined) return undefined;
   const wait = failedLately(range.descriptor.rangeId, "leader", index);
   if (wait !== undefined) return blocked(`${reason}; ${wait}`);
@@ -179,9 +242,9 @@ export function leaderCandidates(range: RangeState, index: ClusterIndex): Replic
 }
 
 function judgeSpread(range: RangeState, index: ClusterIndex): Verdict {
+  if (!isCrowded(range, index)) return undefined;
   const members = loadsOf(range, index);
   const now = crowding(members);
-  if (now <= index.crowdingMin(members.length)) return undefined;
   const wait = failedLately(range.descriptor.rangeId, "members", index);
   let reason = crowdingText(now);
   if (wait !== undefined) return blocked(`${reason}; ${wait}`);
@@ -208,14 +271,17 @@ function judgeSpread(range: RangeState, index: ClusterIndex): Verdict {
 /** Why a replica that is well may not move now: it came to its store a moment ago. The others of its range may go meanwhile. */
 export function resting({ replicaId, storeId }: ReplicaDescriptor, index: ClusterIndex): string | undefined {
   const { nowMs, settings } = index.state;
-  const moved = index.movedMs.get(replicaId);
+  const moved = index.history.movedMs.get(replicaId);
   if (moved === undefined || nowMs >= moved + settings.moveCooldownMs) return undefined;
   return `its replica on store ${storeId} came there ${Math.round((nowMs - moved) / 1000)} s ago`;
 }
 
+const isLarge = ({ descriptor, sizeBytes }: RangeState, { state }: ClusterIndex): boolean =>
+  descriptor.rangeId !== metaRangeId && sizeBytes > state.settings.splitBytes;
+
 function judgeSplit(range: RangeState, index: ClusterIndex): Verdict {
+  if (!isLarge(range, index)) return undefined;
   const { settings, colocatedPrefixes } = index.state;
-  if (range.descriptor.rangeId === metaRangeId || range.sizeBytes <= settings.splitBytes) return undefined;
   const reason = `${range.sizeBytes} bytes, more than ${settings.splitBytes}`;
   const prefix = unsplittable(range.descriptor, colocatedPrefixes);
   if (prefix !== undefined) return blocked(`${reason}; all its keys are co-located`);
@@ -226,41 +292,82 @@ function judgeSplit(range: RangeState, index: ClusterIndex): Verdict {
   return decisionFor(range, goal, "split", reason);
 }
 
-/** In the order in which they are asked; the first that decides or blocks ends it for the first two. */
+/** What it has something to say about is left alone by all others. */
+export const quorumRule: RangeRule = {
+  name: "quorum",
+  scheduler: undefined,
+  fine: "a majority of its voters is healthy",
+  judge: judgeQuorum,
+  concerns: lacksQuorum,
+  begins: "moves",
+};
+
+/** In the order in which they are asked. */
 export const rangeRules: readonly RangeRule[] = [
-  { name: "quorum", scheduler: undefined, fine: "a majority of its voters is healthy", judge: judgeQuorum },
+  quorumRule,
   // Before repair: what is too many, and lost, is taken away rather than made anew.
-  { name: "excess", scheduler: "repair", fine: "it has no replica too many", judge: judgeExcess },
+  {
+    name: "excess",
+    scheduler: "repair",
+    fine: "it has no replica too many",
+    judge: judgeExcess,
+    concerns: hasExcess,
+    begins: "moves",
+  },
   {
     name: "repair",
     scheduler: "repair",
     fine: "it has all its replicas, none on a store given up",
     judge: judgeRepair,
+    concerns: lacksReplicas,
+    begins: "moves",
   },
   {
     name: "decommission",
     scheduler: undefined,
     fine: "no replica is on a store that leaves",
     judge: judgeDecommission,
+    concerns: isLeaving,
+    begins: "moves",
   },
-  { name: "drain", scheduler: undefined, fine: "its leader's store may lead", judge: judgeDrain },
-  { name: "split", scheduler: "split", fine: "it is no larger than a range should be", judge: judgeSplit },
+  {
+    name: "drain",
+    scheduler: undefined,
+    fine: "its leader's store may lead",
+    judge: judgeDrain,
+    concerns: (range, index) => ledWrongly(range, index) !== undefined,
+    begins: "transfers",
+  },
+  {
+    name: "split",
+    scheduler: "split",
+    fine: "it is no larger than a range should be",
+    judge: judgeSplit,
+    concerns: isLarge,
+    begins: "splits",
+  },
   {
     name: "split-by-load",
     scheduler: "split",
     fine: "it has no more load than a range should, or none is split by load",
     judge: judgeLoadSplit,
+    concerns: isHotRange,
+    begins: "splits",
   },
   {
     name: "merge",
     scheduler: "merge",
     fine: "it and its right neighbour are not both small, or none merge by themselves",
     judge: judgeMerge,
+    concerns: isSmallBesideSmall,
+    begins: "merges",
   },
   {
     name: "spread",
     scheduler: "balance-replicas",
     fine: "its replicas are spread as well as can be",
     judge: judgeSpread,
+    concerns: isCrowded,
+    begins: "moves",
   },
 ];

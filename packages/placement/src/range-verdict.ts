@@ -1,7 +1,8 @@
 /** What a rule says of a range. */
 import type { RangeId } from "@flotilla/base";
-import type { ChangeKind, ClusterIndex } from "./cluster-index.ts";
+import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
+import type { ChangeKind } from "./operator-history.ts";
 import type { Decision, DecisionSource, OperatorGoal } from "./operator.ts";
 
 /** `searched`: it was found out by looking at all stores, so that a round cannot do so for every range. */
@@ -23,7 +24,7 @@ export function decisionFor(
 
 export function failedLately(id: RangeId, kind: ChangeKind, index: ClusterIndex): string | undefined {
   const { nowMs, settings } = index.state;
-  const failed = index.failedMs[kind].get(id);
+  const failed = index.history.failedMs[kind].get(id);
   if (failed === undefined || nowMs >= failed + settings.retryAfterMs) return undefined;
   return `an operator on it failed ${Math.round((nowMs - failed) / 1000)} s ago`;
 }

@@ -4,15 +4,17 @@
  * came to its store a moment ago stays for a while, so nothing goes to and fro.
  */
 import { noReplica } from "@flotilla/base";
-import type { StoreId } from "@flotilla/base";
-import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { RangeId } from "@flotilla/base";
+import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import type { Decision } from "./operator.ts";
 import { isPending, memberOn, quorumMissing } from "./quorum.ts";
 import { resting } from "./range-rules.ts";
 import { decisionFor, failedLately } from "./range-verdict.ts";
 import type { Verdict } from "./range-verdict.ts";
-import { crowdingWith, loadsOf, senderBusy, targetBusy, targetRefused } from "./spread.ts";
+import { canSendNow, canTakeNow, crowdingWith, loadsOf, senderBusy, targetBusy, targetRefused } from "./spread.ts";
+import { toEnd } from "./store-load.ts";
+import type { StoreLoad } from "./store-load.ts";
 
 /** What two stores may differ by, and the extremes that there are. */
 export interface Unevenness {
@@ -58,39 +60,63 @@ const measures: readonly Measure[] = [
 
 /** Moves of one round, at most `limit`. `take` counts each at once, so that the next one sees it. */
 export function balanceReplicas(index: ClusterIndex, limit: number, take: (decision: Decision) => void): void {
-  let searches = index.state.settings.searchesPerRoundMax;
+  if (limit <= 0 || index.vainMoves.holds(index)) return;
+  const { settings } = index.state;
+  const searches = { left: settings.searchesPerRoundMax };
   let moves = 0;
+  let looked = false;
   for (const measure of measures) {
-    const stuck = new Set<StoreId>();
-    while (moves < limit && searches > 0) {
+    const stuck = new Set<StoreLoad>();
+    while (moves < limit && searches.left > 0) {
       const uneven = unevenness(index);
+      const targets = [...index.stores.values()].filter((load) => canTakeNow(load, settings));
       const from = fullest(index, stuck, measure);
-      const to = from === undefined ? undefined : emptiest(index, measure);
+      const to = emptiest(targets, measure);
       if (from === undefined || to === undefined || measure.of(from) - measure.of(to) < measure.uneven(uneven)) break;
-      let decision: Decision | undefined;
-      const { ranges } = from;
-      // Not always the same ones first, so that those that cannot move do not hide the others for ever.
-      const offset = ranges.length === 0 ? 0 : Math.floor(index.state.nowMs / 1000) % ranges.length;
-      for (let i = 0; i < ranges.length && decision === undefined && searches > 0; i++, searches--)
-        decision = moveFrom(ranges[(offset + i) % ranges.length]!, from, uneven, index);
+      const decision = moveFrom(from, targets, uneven, index, searches);
       if (decision === undefined) {
-        stuck.add(from.store.storeId);
+        stuck.add(from);
         continue;
       }
       take(decision);
       moves++;
     }
+    looked ||= stuck.size > 0;
   }
+  // With ranges not looked at for want of searches the next round goes on.
+  if (moves === 0 && looked && searches.left > 0) index.vainMoves.note(index);
 }
 
-function moveFrom(range: RangeState, from: StoreLoad, uneven: Unevenness, index: ClusterIndex): Decision | undefined {
-  if (index.operators.has(range.descriptor.rangeId)) return undefined;
-  const verdict = judgeMove(range, from, uneven, index);
-  return verdict !== undefined && "decision" in verdict ? verdict.decision : undefined;
+/** Of the ranges on the store, those that are there longest first, one that should move and can. */
+function moveFrom(
+  from: StoreLoad,
+  targets: readonly StoreLoad[],
+  uneven: Unevenness,
+  index: ClusterIndex,
+  searches: { left: number },
+): Decision | undefined {
+  const inVain: RangeId[] = [];
+  for (const id of from.ranges) {
+    if (searches.left-- <= 0) break;
+    const range = index.ranges.get(id)!;
+    const verdict =
+      index.isBusy(id) || !canSendNow(range, index) ? undefined : judgeMove(range, from, targets, uneven, index);
+    if (verdict !== undefined && "decision" in verdict) return verdict.decision;
+    inVain.push(id);
+  }
+  // The next round goes on behind those that cannot move, so that they do not hide the others for ever.
+  if (inVain.length < from.ranges.size) for (const id of inVain) toEnd(from.ranges, id);
+  return undefined;
 }
 
 /** Whether the range's replica on `from` should go elsewhere for the sake of balance. */
-function judgeMove(range: RangeState, from: StoreLoad, uneven: Unevenness, index: ClusterIndex): Verdict {
+function judgeMove(
+  range: RangeState,
+  from: StoreLoad,
+  targets: Iterable<StoreLoad>,
+  uneven: Unevenness,
+  index: ClusterIndex,
+): Verdict {
   const { settings } = index.state;
   const { rangeId, replicas } = range.descriptor;
   const old = memberOn(range.descriptor, from.store.storeId);
@@ -107,7 +133,7 @@ function judgeMove(range: RangeState, from: StoreLoad, uneven: Unevenness, index
   const crowded = crowdingWith(from, others);
   let best: StoreLoad | undefined;
   let why = "";
-  for (const to of index.stores.values()) {
+  for (const to of targets) {
     if (memberOn(range.descriptor, to.store.storeId) !== undefined || !evens(from, to, range.sizeBytes, uneven))
       continue;
     const refused = targetRefused(to, range.sizeBytes, settings) ?? targetBusy(to, settings);
@@ -127,7 +153,7 @@ export function judgeBalance(range: RangeState, index: ClusterIndex): Verdict {
   const uneven = unevenness(index);
   let first: Verdict;
   for (const from of loadsOf(range, index).sort((a, b) => b.replicas - a.replicas)) {
-    const verdict = judgeMove(range, from, uneven, index);
+    const verdict = judgeMove(range, from, index.stores.values(), uneven, index);
     if (verdict !== undefined && "decision" in verdict) return verdict;
     first ??= verdict;
   }
@@ -147,20 +173,18 @@ function evens(from: StoreLoad, to: StoreLoad, sizeBytes: number, uneven: Uneven
 const isBetter = (a: StoreLoad, b: StoreLoad): boolean =>
   a.replicas !== b.replicas ? a.replicas < b.replicas : a.bytes < b.bytes;
 
-function fullest(index: ClusterIndex, stuck: ReadonlySet<StoreId>, { of }: Measure): StoreLoad | undefined {
+function fullest(index: ClusterIndex, stuck: ReadonlySet<StoreLoad>, { of }: Measure): StoreLoad | undefined {
   let best: StoreLoad | undefined;
   for (const load of index.stores.values()) {
-    if (load.store.membership !== "active" || load.store.health !== "live" || stuck.has(load.store.storeId)) continue;
+    if (load.store.membership !== "active" || load.store.health !== "live" || stuck.has(load)) continue;
     if (best === undefined || of(load) > of(best) || (of(load) === of(best) && isBetter(best, load))) best = load;
   }
   return best;
 }
 
-function emptiest(index: ClusterIndex, { of }: Measure): StoreLoad | undefined {
+function emptiest(targets: readonly StoreLoad[], { of }: Measure): StoreLoad | undefined {
   let best: StoreLoad | undefined;
-  for (const load of index.stores.values()) {
-    if (targetRefused(load, 0, index.state.settings) !== undefined) continue;
+  for (const load of targets)
     if (best === undefined || of(load) < of(best) || (of(load) === of(best) && isBetter(load, best))) best = load;
-  }
   return best;
 }

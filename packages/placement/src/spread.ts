@@ -1,8 +1,10 @@
 /** How well members are spread over nodes, hosts and zones, and where another one goes best. */
 import type { StoreId } from "@flotilla/base";
-import type { ClusterIndex, StoreLoad } from "./cluster-index.ts";
+import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
+import { leastCrowding } from "./store-load.ts";
+import type { StoreLoad } from "./store-load.ts";
 
 const sameNode = 1_000_000;
 const sameHost = 1_000;
@@ -20,6 +22,23 @@ export function crowding(members: readonly StoreLoad[]): number {
   let sum = 0;
   for (let i = 1; i < members.length; i++) for (let j = 0; j < i; j++) sum += shared(members[i]!, members[j]!);
   return sum;
+}
+
+/** More than has to be with the stores that there are. */
+export function isCrowded({ descriptor }: RangeState, { stores, room }: ClusterIndex): boolean {
+  const { replicas } = descriptor;
+  let members = 0;
+  let sum = 0;
+  for (let i = 0; i < replicas.length; i++) {
+    const load = stores.get(replicas[i]!.storeId);
+    if (load === undefined) continue;
+    members++;
+    for (let j = 0; j < i; j++) {
+      const other = stores.get(replicas[j]!.storeId);
+      if (other !== undefined) sum += shared(load, other);
+    }
+  }
+  return sum > leastCrowding(members, room);
 }
 
 /** What `store` adds to the crowding of the others. */
@@ -44,22 +63,37 @@ export function loadsOf(range: RangeState, index: ClusterIndex, without?: StoreI
   return loads;
 }
 
+function isTarget({ store }: StoreLoad, sizeBytes: number, settings: PlacementSettings): boolean {
+  if (store.membership !== "active" || store.health !== "live" || store.diskFull) return false;
+  return store.freeBytes - sizeBytes >= settings.storeFreeBytesMin;
+}
+
 /** Why the store gets no new replicas at all; undefined when it may. */
-export function targetRefused(
-  { store }: StoreLoad,
-  sizeBytes: number,
-  settings: PlacementSettings,
-): string | undefined {
+export function targetRefused(load: StoreLoad, sizeBytes: number, settings: PlacementSettings): string | undefined {
+  if (isTarget(load, sizeBytes, settings)) return undefined;
+  const { store } = load;
   if (store.membership !== "active") return `store ${store.storeId} is ${store.membership}`;
   if (store.health !== "live") return `store ${store.storeId} is ${store.health}`;
-  if (store.diskFull || store.freeBytes - sizeBytes < settings.storeFreeBytesMin)
-    return `store ${store.storeId} has no room: ${store.freeBytes} bytes free`;
-  return undefined;
+  return `store ${store.storeId} has no room: ${store.freeBytes} bytes free`;
+}
+
+/** Snapshots that it takes, by what operators need or by what it reports, whichever is more. */
+const receivingOf = ({ receiving, store }: StoreLoad): number => Math.max(receiving, store.snapshotsReceiving);
+const sendingOf = ({ sending, store }: StoreLoad): number => Math.max(sending, store.snapshotsSending);
+
+/** It may get replicas, and one now. */
+export function canTakeNow(load: StoreLoad, settings: PlacementSettings): boolean {
+  return isTarget(load, 0, settings) && receivingOf(load) < settings.snapshotsReceivingPerStoreMax;
+}
+
+export function canSendNow(range: RangeState, index: ClusterIndex): boolean {
+  const load = index.stores.get(range.leader);
+  return load !== undefined && sendingOf(load) < index.state.settings.snapshotsSendingPerStoreMax;
 }
 
 /** Why it gets none now; it may later. */
 export function targetBusy(load: StoreLoad, settings: PlacementSettings): string | undefined {
-  const receiving = Math.max(load.receiving, load.store.snapshotsReceiving);
+  const receiving = receivingOf(load);
   if (receiving < settings.snapshotsReceivingPerStoreMax) return undefined;
   return `store ${load.store.storeId} receives ${receiving} range snapshots, the limit`;
 }
@@ -67,7 +101,7 @@ export function targetBusy(load: StoreLoad, settings: PlacementSettings): string
 export function senderBusy(range: RangeState, index: ClusterIndex): string | undefined {
   const load = index.stores.get(range.leader);
   if (load === undefined) return "the range has no known leader";
-  const sending = Math.max(load.sending, load.store.snapshotsSending);
+  const sending = sendingOf(load);
   if (sending < index.state.settings.snapshotsSendingPerStoreMax) return undefined;
   return `store ${range.leader}, its leader, sends ${sending} range snapshots, the limit`;
 }
@@ -77,14 +111,16 @@ export function bestTarget(
   range: RangeState,
   others: readonly StoreLoad[],
   index: ClusterIndex,
+  without?: ReadonlySet<StoreId>,
 ): { readonly to: StoreLoad; readonly crowded: number } | string {
   const { settings } = index.state;
-  const members = new Set(range.descriptor.replicas.map(({ storeId }) => storeId));
+  const { replicas } = range.descriptor;
   let best: StoreLoad | undefined;
   let bestCrowded = 0;
   let refused = "every store has a replica of it already";
   for (const load of index.stores.values()) {
-    if (members.has(load.store.storeId)) continue;
+    const { storeId } = load.store;
+    if (replicas.some((replica) => replica.storeId === storeId) || without?.has(storeId) === true) continue;
     const why = targetRefused(load, range.sizeBytes, settings);
     if (why !== undefined) {
       refused = why;

@@ -218,7 +218,7 @@ describe("merging by itself", () => {
     );
 
   test("joins small neighbours, no range twice in one round", () => {
-    expect(decided(...small)).toEqual(["3+4"]);
+    expect(decided(...small)).toEqual(["2+3"]);
     expect(decided("set mergeBytes 0", ...small)).toEqual([]);
   });
 

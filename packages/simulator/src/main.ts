@@ -9,9 +9,9 @@ import type { SeedOutcome } from "./command/sim-summary.ts";
 
 const progressEveryMs = 10_000;
 
-function tasksOf({ seeds, from, scenario, kept }: SimArguments): SeedTask[] {
+function tasksOf({ seeds, from, scenario, size, kept }: SimArguments): SeedTask[] {
   if (kept) return readKeptSeeds();
-  return Array.from({ length: seeds }, (_, i) => ({ scenario, seed: from + i }));
+  return Array.from({ length: seeds }, (_, i) => ({ scenario, size, seed: from + i }));
 }
 
 function showProgress(outcomes: readonly SeedOutcome[], asked: number): void {

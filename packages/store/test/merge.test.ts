@@ -230,7 +230,10 @@ describe("a merge", () => {
     expect(sealed.state).toBe("refused");
     merger.drops = () => false;
     await cluster.runFor(2000);
-    expect((await merger.seal(await cluster.leader(left).then(() => rightLeader))).state).toBe("done");
+    // Balance may have moved the leadership meanwhile, and a sealed range tells nobody who leads it.
+    const states: string[] = [];
+    for (const store of cluster.stores) states.push((await merger.seal(store)).state);
+    expect(states.sort()).toEqual(["done", "refused", "refused"]);
   });
 });
 

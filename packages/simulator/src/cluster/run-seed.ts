@@ -19,6 +19,7 @@ import { FaultDriver } from "./fault-driver.ts";
 import type { FaultOptions } from "./fault-driver.ts";
 import { ElasticRun, elasticVariation } from "../placement/elastic-run.ts";
 import type { PlacementOptions, Within } from "../placement/elastic-run.ts";
+import type { RoundFigures } from "../many-ranges/round-times.ts";
 import { mergeVariation } from "../placement/merge-orders.ts";
 import { RecoveryRun } from "../recovery/recovery-run.ts";
 import type { LossOptions } from "../recovery/recovery-run.ts";
@@ -107,6 +108,8 @@ export interface SeedReport {
   readonly traceHash: string;
   /** With a violation: the latest notes of its range. */
   readonly notes: readonly TraceNote[];
+  /** Of the placement driver, where its rounds are what is looked at. */
+  readonly rounds?: RoundFigures;
 }
 
 const notesShown = 60;

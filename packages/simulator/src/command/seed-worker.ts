@@ -1,4 +1,5 @@
 /** A thread of the pool: a task comes in, its report goes out. A scenario's code is loaded when it is first needed. */
+import { performance } from "node:perf_hooks";
 import { parentPort } from "node:worker_threads";
 import type { SeedReport } from "../cluster/run-seed.ts";
 import type { SeedTask } from "./seed-task.ts";
@@ -12,7 +13,11 @@ function watchRejections(hear: (error: unknown) => void): () => void {
   return () => process.off("unhandledRejection", hear);
 }
 
-async function run({ scenario, seed }: SeedTask): Promise<SeedReport> {
+/** What a round may take from this number of ranges on; with fewer it says nothing. */
+const manyRanges = 100_000;
+const roundMsMax = 200;
+
+async function run({ scenario, seed, size }: SeedTask): Promise<SeedReport> {
   switch (scenario) {
     case "cluster": {
       const { runSeed, seedOptionsDefault } = await import("../cluster/run-seed.ts");
@@ -33,6 +38,12 @@ async function run({ scenario, seed }: SeedTask): Promise<SeedReport> {
     case "group": {
       const { runGroupSeed } = await import("../group/run-group-seed.ts");
       return runGroupSeed(seed);
+    }
+    case "placement": {
+      const { runManyRangesSeed } = await import("../many-ranges/run-many-ranges-seed.ts");
+      const isTimed = size !== undefined && size.ranges >= manyRanges;
+      const times = { stopwatch: () => performance.now(), roundMsMax: isTimed ? roundMsMax : Infinity };
+      return runManyRangesSeed({ seed, ...times, ...(size === undefined ? {} : { size }) });
     }
     default:
       return scenario satisfies never;

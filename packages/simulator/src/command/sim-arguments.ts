@@ -2,9 +2,10 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { scenarios } from "./seed-task.ts";
-import type { Scenario } from "./seed-task.ts";
+import type { ClusterSize, Scenario } from "./seed-task.ts";
 
-export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --elastic | --merge | --recovery | --kept] [-o table|json] [--keep-going] [--jobs N]
+export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --elastic | --merge | --recovery | --placement | --kept]
+                      [-o table|json] [--keep-going] [--jobs N] [--stores N --ranges N]
 
 Runs a three-node cluster, the real code on a virtual clock, network and disk, once for each seed: clients put, delete,
 get, scan, count and add while the seed's faults hurt the cluster (lost, late and doubled messages, partitions, paused and
@@ -17,11 +18,15 @@ healed, read back and compared. One seed gives one run, always.
   --elastic      five nodes, whose ranges are split, moved, drained and taken out meanwhile, by hand and by themselves
   --merge        the same, and neighbours are merged
   --recovery     an elastic cluster that loses two of its stores for good; what is left of each range is recovered
+  --placement    only the decisions of the placement driver, over some ten stores and a thousand ranges without data: stores
+                 die, join, leave and come back, ranges grow, while the driver balances and repairs
+  --stores N, --ranges N   of a cluster of --placement; from 100000 ranges on a round of the driver that takes more
+                 than 200 ms is a failure
   --kept         the seeds that have found something before, from packages/simulator/kept-seeds.txt
   --keep-going   goes on with further seeds after one that fails
   --jobs N       threads (default: one for each core)
   -o json        one JSON document: seeds, failedSeeds, simulatedSeconds, operations, faults, faultCombinations, changes,
-                 changeCombinations, coverage, changesMissed, traceHash, violations
+                 changeCombinations, coverage, changesMissed, rounds, traceHash, violations
 
 Exit code 0: nothing was violated. 1: a seed failed; its claim, the facts that contradict each other, the latest events
 and the command that repeats it are printed; or 40 and more elastic or merging seeds did not reach a line of what they are
@@ -33,6 +38,7 @@ export interface SimArguments {
   readonly from: number;
   readonly jobs: number;
   readonly scenario: Scenario;
+  readonly size: ClusterSize | undefined;
   readonly kept: boolean;
   readonly keepGoing: boolean;
   readonly json: boolean;
@@ -45,6 +51,19 @@ function wholeNumber(name: string, text: string, min: number): number {
   if (!Number.isSafeInteger(value) || value < min)
     throw new UsageError(`${name} must be a whole number from ${min}, not ${text}`);
   return value;
+}
+
+/** Smaller ones could not do without a store. */
+const storesMin = 6;
+
+function clusterSize(
+  { stores, ranges }: { readonly stores?: string; readonly ranges?: string },
+  scenario: Scenario | undefined,
+): ClusterSize | undefined {
+  if (stores === undefined && ranges === undefined) return undefined;
+  if (scenario !== "placement") throw new UsageError("--stores and --ranges are for --placement");
+  if (stores === undefined || ranges === undefined) throw new UsageError("--stores and --ranges belong together");
+  return { stores: wholeNumber("--stores", stores, storesMin), ranges: wholeNumber("--ranges", ranges, 1) };
 }
 
 export function parseSimArguments(given: string[]): SimArguments | "help" {
@@ -61,6 +80,9 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
         elastic: { type: "boolean", default: false },
         merge: { type: "boolean", default: false },
         recovery: { type: "boolean", default: false },
+        placement: { type: "boolean", default: false },
+        stores: { type: "string" },
+        ranges: { type: "string" },
         kept: { type: "boolean", default: false },
         "keep-going": { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -73,7 +95,8 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
   if (values.output !== "table" && values.output !== "json")
     throw new UsageError(`-o is table or json, not ${values.output}`);
   const named = scenarios.filter((scenario) => scenario !== "cluster" && values[scenario]);
-  if (named.length > 1) throw new UsageError("--group, --elastic, --merge and --recovery are scenarios: one at a time");
+  if (named.length > 1)
+    throw new UsageError("--group, --elastic, --merge, --recovery and --placement are scenarios: one at a time");
   if (named.length > 0 && values.kept)
     throw new UsageError(`--kept says for each seed what it is a seed of: no --${named[0]!}`);
   return {
@@ -81,6 +104,7 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
     from: wholeNumber("--from", values.from, 0),
     jobs: wholeNumber("--jobs", values.jobs, 1),
     scenario: named[0] ?? "cluster",
+    size: clusterSize(values, named[0]),
     kept: values.kept,
     keepGoing: values["keep-going"],
     json: values.output === "json",

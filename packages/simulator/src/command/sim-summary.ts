@@ -1,6 +1,7 @@
 /** What many seeds have shown together. */
 import type { SeedReport } from "../cluster/run-seed.ts";
 import { printableNote, Trace } from "../time/trace.ts";
+import type { RoundFigures } from "../many-ranges/round-times.ts";
 import { changesMissed, coverageOf } from "../placement/elastic-coverage.ts";
 import { replayCommand } from "./seed-task.ts";
 import type { Scenario, SeedTask } from "./seed-task.ts";
@@ -8,6 +9,17 @@ import type { Scenario, SeedTask } from "./seed-task.ts";
 export interface SeedOutcome {
   readonly task: SeedTask;
   readonly report: SeedReport;
+}
+
+export interface RoundSummary {
+  readonly rounds: number;
+  readonly meanMs: number;
+  readonly worstMs: number;
+  /** Until a driver that takes over has its index. */
+  readonly officeWorstMs: number;
+  /** From the last event until nothing was under way any more, in virtual seconds. */
+  readonly settledMedianSeconds: number;
+  readonly settledWorstSeconds: number;
 }
 
 export interface SimSummary {
@@ -27,6 +39,8 @@ export interface SimSummary {
   readonly coverage: Readonly<Record<string, number>>;
   /** Of both, what so many seeds should have reached, and did not. */
   readonly changesMissed: readonly string[];
+  /** Of the placement driver, where seeds look at these; times are of a real clock, but for the settling. */
+  readonly rounds: RoundSummary | undefined;
   readonly traceHash: string;
   readonly violations: readonly object[];
 }
@@ -66,6 +80,7 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
     changeCombinations: changeCombinations.size,
     coverage: coverageOf(changes, elasticSeeds),
     changesMissed: changesMissed(changes, elasticSeeds),
+    rounds: roundSummary(ordered),
     traceHash: ordered.length === 1 ? ordered[0]!.report.traceHash : trace.digest(),
     violations: failed.map(({ task, report }) => ({
       seed: task.seed,
@@ -73,6 +88,33 @@ export function summarize(outcomes: readonly SeedOutcome[]): SimSummary {
       replay: replayCommand(task),
     })),
   };
+}
+
+function roundSummary(outcomes: readonly SeedOutcome[]): RoundSummary | undefined {
+  const figures = outcomes.flatMap(({ report: { rounds } }) => (rounds === undefined ? [] : [rounds]));
+  if (figures.length === 0) return undefined;
+  const sum = (of: (each: RoundFigures) => number): number => figures.reduce((total, each) => total + of(each), 0);
+  const worst = (of: (each: RoundFigures) => number): number => Math.max(...figures.map(of));
+  const rounds = sum((each) => each.rounds);
+  const settled = figures.map(({ settledMs }) => Math.round(settledMs / 1000)).sort((a, b) => a - b);
+  const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;
+  return {
+    rounds,
+    meanMs: rounded(sum(({ totalMs }) => totalMs) / rounds),
+    worstMs: rounded(worst(({ worstMs }) => worstMs)),
+    officeWorstMs: rounded(worst(({ officeWorstMs }) => officeWorstMs)),
+    settledMedianSeconds: settled[Math.floor(settled.length / 2)]!,
+    settledWorstSeconds: settled.at(-1)!,
+  };
+}
+
+function roundsText({ rounds }: SimSummary): string[] {
+  if (rounds === undefined) return [];
+  const { meanMs, worstMs, officeWorstMs, settledMedianSeconds, settledWorstSeconds } = rounds;
+  return [
+    `${rounds.rounds} rounds of the driver, ${meanMs} ms each, the longest one ${worstMs} ms; ${officeWorstMs} ms to take over`,
+    `at rest ${settledMedianSeconds} s after the last event in half of the seeds, ${settledWorstSeconds} s in the slowest one`,
+  ];
 }
 
 const inOrder = (counts: Readonly<Record<string, number>>): Record<string, number> =>
@@ -100,6 +142,7 @@ export function summaryText(summary: SimSummary): string {
     `faults by kind, ${faultCombinations} different sets of kinds in one seed:`,
     ...countLines(faults, 18),
     ...changesText(summary),
+    ...roundsText(summary),
     `${seeds} seeds, ${outcome}; ${hours} simulated hours, ${operations} operations checked; trace hash ${traceHash}`,
     "",
   ].join("\n");

@@ -71,7 +71,7 @@ export class AdminChanges {
     const one = given.has("rangeId") ? rangeId(given.id("rangeId")) : undefined;
     const prefix = given.has("prefix") ? userKey(given.binary("prefix", keyBytesMax)) : undefined;
     return this.#operators(given, (index) => {
-      const all = index.state.ranges.map(({ descriptor }) => descriptor);
+      const all = [...index.ranges.values()].map(({ descriptor }) => descriptor);
       return planScatter(index, one === undefined ? scattered(all, prefix) : [one], this.#random);
     });
   }

@@ -1,14 +1,24 @@
 /** The cluster's state of one moment, for decisions: what is written in the meta range, with what stores report. */
 import { noStore, noTerm, userKey } from "@flotilla/base";
-import type { Key, RangeDescriptor } from "@flotilla/base";
-import { defaultPlacementSettings, noLoad, schedulerNames, storeHealth } from "@flotilla/placement";
-import type { ClusterState, PlacementSettings, RangeState, SchedulerName, StoreState } from "@flotilla/placement";
+import type { Key, RangeDescriptor, RangeId } from "@flotilla/base";
+import { ClusterIndex, defaultPlacementSettings, noLoad, schedulerNames, storeHealth } from "@flotilla/placement";
+import type {
+  ClusterMoment,
+  Operator,
+  PlacementSettings,
+  RangeState,
+  SchedulerName,
+  StoreState,
+} from "@flotilla/placement";
 import type { RangeReport, StoreEntry } from "@flotilla/transport";
 import type { StoreSettings } from "../store-settings.ts";
 import { keptRanges, keptSetting } from "./kept-ranges.ts";
 import type { MetaState } from "./meta-state.ts";
-import { newestRanges } from "./report-book.ts";
-import type { ReportBook } from "./report-book.ts";
+import { newestRange, newestRanges } from "./report-book.ts";
+import type { ReportBook, StoreKnowledge } from "./report-book.ts";
+
+/** For so many ranges it is cheaper to go through all reports once. */
+const manyRanges = 1000;
 
 export interface ClusterViewInputs {
   readonly meta: MetaState;
@@ -20,20 +30,101 @@ export interface ClusterViewInputs {
   readonly sinceMs: number;
 }
 
-export function clusterState(inputs: ClusterViewInputs): ClusterState {
-  const { meta, reports, settings, wallMs } = inputs;
-  const placement = placementSettings(settings, meta);
-  const led = newestRanges(reports.fresh(settings.storeDeadMs));
+/**
+ * Of one office: begun with what stands in the meta range, and from then on only what has changed is looked at. So a look costs
+ * what happened since the last one, not what the cluster has.
+ */
+export class ClusterView {
+  readonly meta: MetaState;
+  readonly #index: ClusterIndex;
+  /** Of the last look: who leads ranges by a report that still counts. */
+  #fresh: readonly StoreKnowledge[] = [];
+  /** Of ranges that are to be looked at, whoever else has asked the map what has changed. */
+  #unseen: readonly RangeDescriptor[];
+  #endedBefore: readonly Operator[];
+  readonly #kept: KeptRanges = new KeptRanges();
+
+  constructor(inputs: ClusterViewInputs) {
+    this.meta = inputs.meta;
+    this.#unseen = inputs.meta.map.all();
+    this.#endedBefore = [...inputs.meta.ended.values()];
+    this.#index = new ClusterIndex(moment(inputs, this.#kept));
+  }
+
+  /** The same index each time; whoever foresees something in it leaves it as it was. */
+  look(inputs: ClusterViewInputs): ClusterIndex {
+    const { meta, reports, settings } = inputs;
+    const index = this.#index;
+    const now = moment(inputs, this.#kept);
+    index.setMoment(now);
+    for (const store of storeStates(inputs, now.settings)) index.putStore(store);
+    const fresh = reports.fresh(settings.storeDeadMs);
+    const changed = this.#changed(reports, fresh);
+    const newest = changed.size < manyRanges ? undefined : newestRanges(fresh);
+    for (const id of changed) {
+      const descriptor = meta.map.get(id);
+      if (descriptor === undefined) index.removeRange(id);
+      else index.putRange(rangeState(descriptor, newest === undefined ? newestRange(id, fresh) : newest.get(id)));
+    }
+    for (const operator of this.#endedBefore) index.putOperator(operator);
+    this.#endedBefore = [];
+    this.#takeOperators();
+    return index;
+  }
+
+  /** What is said of these ranges, or who says it, may be another than in the last look. */
+  #changed(reports: ReportBook, fresh: readonly StoreKnowledge[]): Set<RangeId> {
+    const changed = new Set<RangeId>(reports.takeChanged());
+    for (const id of this.meta.map.takeChanged()) changed.add(id);
+    for (const { rangeId } of this.#unseen) changed.add(rangeId);
+    this.#unseen = [];
+    const stores = (known: readonly StoreKnowledge[]): Set<number> =>
+      new Set(known.map(({ status }) => status.storeId));
+    const [were, are] = [stores(this.#fresh), stores(fresh)];
+    for (const { status, ranges } of this.#fresh)
+      if (!are.has(status.storeId)) for (const id of ranges.keys()) changed.add(id);
+    for (const { status, ranges } of fresh)
+      if (!were.has(status.storeId)) for (const id of ranges.keys()) changed.add(id);
+    this.#fresh = fresh;
+    return changed;
+  }
+
+  #takeOperators(): void {
+    const { running, ended } = this.meta;
+    for (const operator of [...this.#index.operators.values()]) {
+      if (running.has(operator.operatorId)) continue;
+      // Of very many that ended since the last look the oldest are forgotten already.
+      const last = ended.get(operator.operatorId) ?? {
+        ...operator,
+        state: "done" as const,
+        endedMs: this.#index.state.nowMs,
+      };
+      this.#index.putOperator(last);
+    }
+    for (const operator of running.values())
+      if (this.#index.operators.get(operator.rangeId) !== operator) this.#index.putOperator(operator);
+  }
+}
+
+/** The list may be long, and seldom changes. */
+class KeptRanges {
+  #value: unknown = undefined;
+  #ids: ReadonlySet<RangeId> = new Set();
+
+  of(value: unknown): ReadonlySet<RangeId> {
+    if (value !== this.#value) this.#ids = new Set(keptRanges(value));
+    this.#value = value;
+    return this.#ids;
+  }
+}
+
+function moment({ meta, settings, wallMs }: ClusterViewInputs, kept: KeptRanges): ClusterMoment {
   return {
     nowMs: Math.round(wallMs),
-    stores: storeStates(inputs, placement),
-    ranges: meta.map.all().map((descriptor) => rangeState(descriptor, led.get(descriptor.rangeId))),
-    operators: [...meta.running.values()],
-    recent: [...meta.ended.values()],
     paused: pausedSchedulers(meta),
     colocatedPrefixes: colocatedPrefixes(meta),
-    keptRanges: new Set(keptRanges(meta.settings.get(keptSetting))),
-    settings: placement,
+    keptRanges: kept.of(meta.settings.get(keptSetting)),
+    settings: placementSettings(settings, meta),
   };
 }
 

@@ -11,14 +11,13 @@ import {
   cancelOperator,
   decide,
   defaultPlacementSettings,
-  indexCluster,
   startOperator,
   waitingDescriptorsMax,
 } from "@flotilla/placement";
 import type { ClusterIndex, Decision, Operator } from "@flotilla/placement";
 import type { OperatorStep, StepOutcome, StoreStatus } from "@flotilla/transport";
 import type { StoreSettings } from "../store-settings.ts";
-import { clusterState, storeStates } from "./cluster-view.ts";
+import { ClusterView, storeStates } from "./cluster-view.ts";
 import { noteKept } from "./kept-ranges.ts";
 import type { ClusterViewInputs } from "./cluster-view.ts";
 import { DecisionPace } from "./decision-pace.ts";
@@ -63,6 +62,7 @@ export class PlacementDriver {
   #offered = false;
   /** Of the office that these belong to. */
   #meta: MetaState | undefined = undefined;
+  #view: ClusterView | undefined = undefined;
 
   constructor(host: PlacementDriverHost) {
     this.#host = host;
@@ -163,6 +163,7 @@ export class PlacementDriver {
 
   #begin(meta: MetaState | undefined): void {
     this.#meta = meta;
+    this.#view = undefined;
     this.#outcomes = [];
     this.#waiting = new Map();
     this.#offered = false;
@@ -190,8 +191,11 @@ export class PlacementDriver {
     return { meta, reports, settings, monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs(), sinceMs };
   }
 
+  /** As of now; good until it is asked for again. */
   index(meta: MetaState): ClusterIndex {
-    return indexCluster(clusterState(this.inputs(meta)));
+    const inputs = this.inputs(meta);
+    if (this.#view?.meta !== meta) this.#view = new ClusterView(inputs);
+    return this.#view.look(inputs);
   }
 
   /** What decisions rest on besides time: another text when any of it has changed. */
@@ -269,11 +273,10 @@ export class PlacementDriver {
 
   #decide(draft: MetaDraft): void {
     this.#pace.noteLook(this.#now());
-    const decisions = decide(this.index(draft.meta));
+    const index = this.index(draft.meta);
+    const decisions = decide(index);
     if (decisions.length > 0) this.#pace.noteBegun();
-    // Deciding uses its index up.
-    const index = decisions.length === 0 ? undefined : this.index(draft.meta);
-    for (const decision of decisions) this.begin(draft, decision, index!);
+    for (const decision of decisions) this.begin(draft, decision, index);
     finishDecommissions(draft);
   }
 

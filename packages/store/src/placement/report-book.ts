@@ -31,6 +31,8 @@ export class ReportBook {
   readonly #reports: Map<StoreId, Reported> = new Map();
   /** Rises with whatever is said of ranges and was not known. */
   revision = 0;
+  /** Ranges of which something was said, or of which nothing is said any more, since `takeChanged` was asked last. */
+  #changed: Set<RangeId> = new Set();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -53,6 +55,8 @@ export class ReportBook {
 
   #takeWhole({ incarnation, sequence, more, status, ranges }: StoreReport): void {
     this.revision++;
+    for (const rangeId of this.#reports.get(status.storeId)?.ranges.keys() ?? []) this.#changed.add(rangeId);
+    for (const { descriptor } of ranges) this.#changed.add(descriptor.rangeId);
     this.#reports.set(status.storeId, {
       status,
       ranges: new Map(ranges.map((range) => [range.descriptor.rangeId, range])),
@@ -70,12 +74,16 @@ export class ReportBook {
     known.atMs = this.#clock.monotonicMs();
     if (!more) known.complete = true;
     if (ranges.length + gone.length > 0) this.revision++;
-    for (const rangeId of gone) known.ranges.delete(rangeId);
+    for (const rangeId of gone) {
+      known.ranges.delete(rangeId);
+      this.#changed.add(rangeId);
+    }
     for (const range of ranges) {
       const { descriptor } = range;
       const before = known.ranges.get(descriptor.rangeId)?.descriptor;
       if (before === undefined || !isSameEpoch(before, descriptor)) known.descriptorsChanged = true;
       known.ranges.set(descriptor.rangeId, range);
+      this.#changed.add(descriptor.rangeId);
     }
   }
 
@@ -104,6 +112,12 @@ export class ReportBook {
     return [...this.#reports.values()].filter(({ atMs }) => atMs >= oldest);
   }
 
+  takeChanged(): ReadonlySet<RangeId> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
+  }
+
   /** The ranges of fresh stores that have something new to say of any, or `all`. */
   *takeDescriptors(ms: number, all: boolean): Iterable<RangeDescriptor> {
     for (const known of this.#fresh(ms)) {
@@ -116,6 +130,16 @@ export class ReportBook {
 
 const isSameEpoch = (a: RangeDescriptor, b: RangeDescriptor): boolean =>
   a.epoch.bounds === b.epoch.bounds && a.epoch.members === b.epoch.members;
+
+/** What the range's newest leader says; undefined: it has none. */
+export function newestRange(id: RangeId, reports: readonly StoreKnowledge[]): RangeReport | undefined {
+  let newest: RangeReport | undefined;
+  for (const { ranges } of reports) {
+    const range = ranges.get(id);
+    if (range !== undefined && (newest === undefined || range.term > newest.term)) newest = range;
+  }
+  return newest;
+}
 
 /** For each range what its newest leader says. */
 export function newestRanges(reports: readonly StoreKnowledge[]): Map<RangeId, RangeReport> {
