@@ -13,7 +13,7 @@ import { OperatorHistory } from "./operator-history.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
 import type { RangeRule } from "./range-rules.ts";
 import { VainSearch, VainSweep } from "./vain-search.ts";
-import { StoreNames, emptyLoad, isSamePlace, isSameToRules, roomOf } from "./store-load.ts";
+import { StoreNames, emptyLoad, isSamePlace, isSameToRules, putIntoLed, roomOf, takeFromLed } from "./store-load.ts";
 import type { Room, StoreLoad } from "./store-load.ts";
 
 /** What is said of the cluster as a whole. */
@@ -256,9 +256,14 @@ export class ClusterIndex {
         if (!has(now, storeId)) this.#stores.get(storeId)?.ranges.delete(id);
       for (const { storeId } of now?.descriptor.replicas ?? []) this.#stores.get(storeId)?.ranges.add(id);
     }
-    if (before?.leader === now?.leader) return;
-    if (before !== undefined) this.#stores.get(before.leader)?.led.delete(before.descriptor.rangeId);
-    if (now !== undefined) this.#stores.get(now.leader)?.led.add(now.descriptor.rangeId);
+    if (before?.leader === now?.leader && before?.descriptor.replicas === now?.descriptor.replicas) return;
+    const [led, leads] = [this.#leading(before), this.#leading(now)];
+    if (led !== undefined) takeFromLed(led, before!, leads === led ? now : undefined);
+    if (leads !== undefined) putIntoLed(leads, now!);
+  }
+
+  #leading(range: RangeState | undefined): StoreLoad | undefined {
+    return range === undefined || range.leader === noStore ? undefined : this.#stores.get(range.leader);
   }
 
   /** A rule on a range may look at its right neighbour as well. */

@@ -4,12 +4,15 @@
  */
 import type { RangeId } from "@flotilla/base";
 import type { ClusterIndex } from "./cluster-index.ts";
+import type { RangeState } from "./cluster-state.ts";
 import { balanceLeaders } from "./leader-balance.ts";
 import { balanceLoad } from "./load-balance.ts";
 import type { Decision } from "./operator.ts";
 import { quorumRule, rangeRules } from "./range-rules.ts";
 import type { RangeRule, RoundLimits } from "./range-rules.ts";
+import type { Verdict } from "./range-verdict.ts";
 import { balanceReplicas } from "./replica-balance.ts";
+import { canSendNow, someCanTake } from "./spread.ts";
 import { toEnd } from "./store-load.ts";
 
 /** Ranges that one rule looks at in a round. */
@@ -57,19 +60,27 @@ function applyRule(
   const ranges = index.concerned(rule);
   let searches = index.state.settings.searchesPerRoundMax;
   const inVain: RangeId[] = [];
+  const isOver = (): boolean => limits[rule.begins] <= 0 || (rule.sends && !someCanTake(index));
+  if (ranges.size === 0 || isOver()) return;
   for (const id of ranges) {
-    if (limits[rule.begins] <= 0) return;
-    if (searches <= 0 || inVain.length >= looksMax) break;
+    if (searches <= 0 || inVain.length >= looksMax) {
+      // The next round goes on behind those that could not be helped, so that every range has its turn.
+      for (const vain of inVain) toEnd(ranges, vain);
+      return;
+    }
     if (index.isBusy(id)) continue;
-    const verdict = withoutQuorum.has(id) ? undefined : rule.judge(index.ranges.get(id)!, index);
+    const verdict = withoutQuorum.has(id) ? undefined : judge(rule, index.ranges.get(id)!, index);
     if (verdict !== undefined && "decision" in verdict) {
       limits[rule.begins]--;
       take(verdict.decision);
+      if (isOver()) return;
       continue;
     }
     inVain.push(id);
     if (verdict?.searched === true) searches--;
   }
-  // The next round goes on behind those that could not be helped, so that every range has its turn.
-  if (inVain.length < ranges.size) for (const id of inVain) toEnd(ranges, id);
 }
+
+/** Without the words of what is plain: thousands of ranges may wait for the same few stores. */
+const judge = (rule: RangeRule, range: RangeState, index: ClusterIndex): Verdict =>
+  rule.sends && !canSendNow(range, index) ? undefined : rule.judge(range, index);

@@ -11,6 +11,7 @@ export * from "./map-update.ts";
 export * from "./merge-rules.ts";
 export * from "./operator.ts";
 export * from "./operator-format.ts";
+export { endedMax, operatorsToForget } from "./operator-history.ts";
 export * from "./operator-life.ts";
 export * from "./operator-steps.ts";
 export * from "./placement-settings.ts";

@@ -16,8 +16,6 @@ import type { StoreLoad } from "./store-load.ts";
 /** Less than this, or less than this share of the mean, is not worth a transfer. */
 const differenceMin = 2;
 const differenceShare = 0.02;
-/** Ranges that are looked at for one transfer after one has been found that could do. */
-const choiceMax = 128;
 /** Ranges that a round looks at in vain; the next one goes on with the stores whose turn it was not. */
 const vainLooksMax = 1000;
 
@@ -37,9 +35,9 @@ export function balanceLeaders(index: ClusterIndex, limit: number, take: (decisi
   const uneven = unevenLeaders(able);
   const mean = able.reduce((sum, load) => sum + load.leaders, 0) / Math.max(1, able.length);
   const { sources, targets } = index.vainTransfers;
-  let looks = vainLooksMax;
+  const looks = { left: vainLooksMax };
   let transfers = 0;
-  while (transfers < limit && looks > 0) {
+  while (transfers < limit && looks.left > 0) {
     const most = extreme(able, sources, (load) => load.leaders);
     const fewest = extreme(able, targets, (load) => -load.leaders);
     if (most === undefined || fewest === undefined || most.leaders - fewest.leaders < uneven) {
@@ -48,9 +46,11 @@ export function balanceLeaders(index: ClusterIndex, limit: number, take: (decisi
     }
     // Whoever is farther from the mean is helped first, by the one that is farthest on the other side.
     const fromMost = most.leaders - mean >= mean - fewest.leaders;
-    const decision = fromMost ? transferFrom(most, uneven, index) : transferTo(fewest, uneven, index);
+    const others = able.filter((load) =>
+      fromMost ? most.leaders - load.leaders >= uneven : load.leaders - fewest.leaders >= uneven,
+    );
+    const decision = fromMost ? transferFrom(most, others, looks, index) : transferTo(fewest, others, looks, index);
     if (decision === undefined) {
-      looks -= fromMost ? most.led.size : fewest.ranges.size;
       if (fromMost) sources.add(most);
       else targets.add(fewest);
       continue;
@@ -71,33 +71,41 @@ function extreme(
 }
 
 /** Of the ranges that the store leads one that goes to a store which leads as few as possible. */
-function transferFrom(from: StoreLoad, uneven: number, index: ClusterIndex): Decision | undefined {
-  let best: { readonly range: RangeState; readonly to: StoreLoad } | undefined;
-  let sinceFound = 0;
-  for (const id of from.led) {
-    if (best !== undefined && sinceFound++ >= choiceMax) break;
-    const range = index.ranges.get(id)!;
-    const to = heirOf(range, from, uneven, index);
-    if (to === undefined || (best !== undefined && to.leaders >= best.to.leaders)) continue;
-    if (!index.isBusy(id) && waits(range, index) === undefined) best = { range, to };
+function transferFrom(
+  from: StoreLoad,
+  others: StoreLoad[],
+  looks: { left: number },
+  index: ClusterIndex,
+): Decision | undefined {
+  for (const to of others.sort((a, b) => a.leaders - b.leaders)) {
+    const range = between(from, to, looks, index);
+    if (range !== undefined) return transfer(range, from, to);
   }
-  return best === undefined ? undefined : transfer(best.range, from, best.to);
+  return undefined;
 }
 
 /** Of the ranges with a member on the store one whose leader leads as many as possible. */
-function transferTo(to: StoreLoad, uneven: number, index: ClusterIndex): Decision | undefined {
-  let best: { readonly range: RangeState; readonly from: StoreLoad } | undefined;
-  let sinceFound = 0;
-  for (const id of to.ranges) {
-    if (best !== undefined && sinceFound++ >= choiceMax) break;
-    const range = index.ranges.get(id)!;
-    const from = index.stores.get(range.leader);
-    if (from === undefined || from.leaders - to.leaders < uneven) continue;
-    if (best !== undefined && from.leaders <= best.from.leaders) continue;
-    if (index.isBusy(id) || waits(range, index) !== undefined || !canLead(range, to, index)) continue;
-    best = { range, from };
+function transferTo(
+  to: StoreLoad,
+  others: StoreLoad[],
+  looks: { left: number },
+  index: ClusterIndex,
+): Decision | undefined {
+  for (const from of others.sort((a, b) => b.leaders - a.leaders)) {
+    const range = between(from, to, looks, index);
+    if (range !== undefined) return transfer(range, from, to);
   }
-  return best === undefined ? undefined : transfer(best.range, best.from, to);
+  return undefined;
+}
+
+/** A range that the one leads, and the other could. */
+function between(from: StoreLoad, to: StoreLoad, looks: { left: number }, index: ClusterIndex): RangeState | undefined {
+  for (const id of from.ledBeside.get(to.store.storeId) ?? []) {
+    const range = index.ranges.get(id)!;
+    if (!index.isBusy(id) && waits(range, index) === undefined && canLead(range, to, index)) return range;
+    looks.left--;
+  }
+  return undefined;
 }
 
 /** Its replica is a voter and level. */

@@ -1,6 +1,7 @@
 /** What operators that ended lately say about what may begin now. What is too old to hold anything back is forgotten. */
 import type { RangeId, ReplicaId } from "@flotilla/base";
 import type { Operator, OperatorGoal } from "./operator.ts";
+import { defaultPlacementSettings } from "./placement-settings.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
 
 /** What an operator changes; one that failed says nothing about those of other kinds. */
@@ -70,4 +71,33 @@ function forgetBefore<Id>(map: Map<Id, number>, beforeMs: number): void {
     if (atMs > beforeMs) return;
     map.delete(id);
   }
+}
+
+/** Of operators that have ended the latest stay written down. */
+export const endedMax = 1000;
+/** And so many in all while they hold something back: a large cluster ends more than `endedMax` within the time of a rest. */
+const endedHoldingMax = 10_000;
+/** Of one write. */
+const forgottenMax = 1000;
+
+/**
+ * Which of these that have ended, in the order in which they did, need not stay written down when `more` come. So the next
+ * driver lets rest what this one has moved.
+ */
+export function operatorsToForget(ended: ReadonlyMap<number, Operator>, more: number, nowMs: number): number[] {
+  let older = ended.size + more - endedMax;
+  let beyond = ended.size + more - endedHoldingMax;
+  const forgotten: number[] = [];
+  for (const operator of ended.values()) {
+    if (older-- <= 0 || forgotten.length >= forgottenMax) break;
+    if (beyond <= 0 && holdsBack(operator, nowMs)) continue;
+    beyond--;
+    forgotten.push(operator.operatorId);
+  }
+  return forgotten;
+}
+
+function holdsBack({ goal, source, endedMs }: Operator, nowMs: number): boolean {
+  if (goal.kind === "transfer-leader" && source !== "balance-load") return false;
+  return endedMs > nowMs - defaultPlacementSettings.moveCooldownMs;
 }

@@ -37,6 +37,8 @@ export interface RangeRule {
   readonly concerns: (range: RangeState, index: ClusterIndex) => boolean;
   /** Of what a round may begin only so many, those that the rule asks for. */
   readonly begins: keyof RoundLimits;
+  /** All that it decides sends a range snapshot from the range's leader: without a sender and a store that takes one, it is not asked. */
+  readonly sends: boolean;
 }
 
 /** What a round may begin still. */
@@ -300,6 +302,7 @@ export const quorumRule: RangeRule = {
   judge: judgeQuorum,
   concerns: lacksQuorum,
   begins: "moves",
+  sends: false,
 };
 
 /** In the order in which they are asked. */
@@ -313,6 +316,7 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeExcess,
     concerns: hasExcess,
     begins: "moves",
+    sends: false,
   },
   {
     name: "repair",
@@ -321,6 +325,7 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeRepair,
     concerns: lacksReplicas,
     begins: "moves",
+    sends: true,
   },
   {
     name: "decommission",
@@ -329,6 +334,7 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeDecommission,
     concerns: isLeaving,
     begins: "moves",
+    sends: true,
   },
   {
     name: "drain",
@@ -337,6 +343,7 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeDrain,
     concerns: (range, index) => ledWrongly(range, index) !== undefined,
     begins: "transfers",
+    sends: false,
   },
   {
     name: "split",
@@ -345,6 +352,7 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeSplit,
     concerns: isLarge,
     begins: "splits",
+    sends: false,
   },
   {
     name: "split-by-load",
@@ -353,6 +361,7 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeLoadSplit,
     concerns: isHotRange,
     begins: "splits",
+    sends: false,
   },
   {
     name: "merge",
@@ -361,6 +370,7 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeMerge,
     concerns: isSmallBesideSmall,
     begins: "merges",
+    sends: false,
   },
   {
     name: "spread",
@@ -369,5 +379,6 @@ export const rangeRules: readonly RangeRule[] = [
     judge: judgeSpread,
     concerns: isCrowded,
     begins: "moves",
+    sends: true,
   },
 ];

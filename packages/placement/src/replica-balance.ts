@@ -51,11 +51,14 @@ export function unevenness(index: ClusterIndex): Unevenness {
 interface Measure {
   readonly of: (load: StoreLoad) => number;
   readonly uneven: (unevenness: Unevenness) => number;
+  /** It may give, or take, one for the sake of this. */
+  readonly gives: (load: StoreLoad, unevenness: Unevenness) => boolean;
+  readonly takes: (load: StoreLoad, unevenness: Unevenness) => boolean;
 }
 
 const measures: readonly Measure[] = [
-  { of: ({ replicas }) => replicas, uneven: ({ replicas }) => replicas },
-  { of: ({ bytes }) => bytes, uneven: ({ bytes }) => bytes },
+  { of: ({ replicas }) => replicas, uneven: ({ replicas }) => replicas, gives: () => true, takes: () => true },
+  { of: ({ bytes }) => bytes, uneven: ({ bytes }) => bytes, gives: givesOne, takes: takesOne },
 ];
 
 /** Moves of one round, at most `limit`. `take` counts each at once, so that the next one sees it. */
@@ -69,10 +72,13 @@ export function balanceReplicas(index: ClusterIndex, limit: number, take: (decis
     const stuck = new Set<StoreLoad>();
     while (moves < limit && searches.left > 0) {
       const uneven = unevenness(index);
-      const targets = [...index.stores.values()].filter((load) => canTakeNow(load, settings));
-      const from = fullest(index, stuck, measure);
-      const to = emptiest(targets, measure);
-      if (from === undefined || to === undefined || measure.of(from) - measure.of(to) < measure.uneven(uneven)) break;
+      const able = [...index.stores.values()].filter(
+        (load) => canTakeNow(load, settings) && measure.takes(load, uneven),
+      );
+      const from = fullest(index, stuck, measure, uneven);
+      if (from === undefined) break;
+      const targets = able.filter((to) => measure.of(from) - measure.of(to) >= measure.uneven(uneven));
+      if (targets.length === 0) break;
       const decision = moveFrom(from, targets, uneven, index, searches);
       if (decision === undefined) {
         stuck.add(from);
@@ -165,26 +171,31 @@ function evens(from: StoreLoad, to: StoreLoad, sizeBytes: number, uneven: Uneven
   if (from.replicas - to.replicas >= uneven.replicas) return true;
   const difference = from.bytes - to.bytes;
   if (difference < uneven.bytes || sizeBytes === 0 || 2 * sizeBytes > difference) return false;
-  return (
-    to.replicas + 1 - uneven.replicasMin < uneven.replicas && uneven.replicasMax - from.replicas + 1 < uneven.replicas
-  );
+  return takesOne(to, uneven) && givesOne(from, uneven);
+}
+
+/** All are even enough in replicas also when the store has one more, or one less. */
+function takesOne({ replicas }: StoreLoad, uneven: Unevenness): boolean {
+  return replicas + 1 - uneven.replicasMin < uneven.replicas;
+}
+function givesOne({ replicas }: StoreLoad, uneven: Unevenness): boolean {
+  return uneven.replicasMax - replicas + 1 < uneven.replicas;
 }
 
 const isBetter = (a: StoreLoad, b: StoreLoad): boolean =>
   a.replicas !== b.replicas ? a.replicas < b.replicas : a.bytes < b.bytes;
 
-function fullest(index: ClusterIndex, stuck: ReadonlySet<StoreLoad>, { of }: Measure): StoreLoad | undefined {
+function fullest(
+  index: ClusterIndex,
+  stuck: ReadonlySet<StoreLoad>,
+  { of, gives }: Measure,
+  uneven: Unevenness,
+): StoreLoad | undefined {
   let best: StoreLoad | undefined;
   for (const load of index.stores.values()) {
     if (load.store.membership !== "active" || load.store.health !== "live" || stuck.has(load)) continue;
+    if (!gives(load, uneven)) continue;
     if (best === undefined || of(load) > of(best) || (of(load) === of(best) && isBetter(best, load))) best = load;
   }
-  return best;
-}
-
-function emptiest(targets: readonly StoreLoad[], { of }: Measure): StoreLoad | undefined {
-  let best: StoreLoad | undefined;
-  for (const load of targets)
-    if (best === undefined || of(load) < of(best) || (of(load) === of(best) && isBetter(load, best))) best = load;
   return best;
 }

@@ -86,6 +86,11 @@ export function canTakeNow(load: StoreLoad, settings: PlacementSettings): boolea
   return isTarget(load, 0, settings) && receivingOf(load) < settings.snapshotsReceivingPerStoreMax;
 }
 
+export function someCanTake({ stores, state }: ClusterIndex): boolean {
+  for (const load of stores.values()) if (canTakeNow(load, state.settings)) return true;
+  return false;
+}
+
 export function canSendNow(range: RangeState, index: ClusterIndex): boolean {
   const load = index.stores.get(range.leader);
   return load !== undefined && sendingOf(load) < index.state.settings.snapshotsSendingPerStoreMax;

@@ -1,6 +1,6 @@
 /** A store with what the ranges, and the operators under way, make of it. */
 import type { RangeId, StoreId } from "@flotilla/base";
-import type { StoreState } from "./cluster-state.ts";
+import type { RangeState, StoreState } from "./cluster-state.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
 
 export interface StoreLoad {
@@ -22,11 +22,37 @@ export interface StoreLoad {
   readonly ranges: Set<RangeId>;
   /** Ranges whose leader is here now. */
   readonly led: Set<RangeId>;
+  /** The same ranges under each other store that has a member, too: it may come to lead them. */
+  readonly ledBeside: Map<StoreId, Set<RangeId>>;
 }
 
 export function emptyLoad(store: StoreState, names: StoreNames): StoreLoad {
   const counts = { replicas: 0, leaders: 0, bytes: 0, load: 0, sending: 0, receiving: 0 };
-  return { store, ...names.of(store), ...counts, ranges: new Set(), led: new Set() };
+  return { store, ...names.of(store), ...counts, ranges: new Set(), led: new Set(), ledBeside: new Map() };
+}
+
+/** The store leads the range. */
+export function putIntoLed({ store, led, ledBeside }: StoreLoad, { descriptor }: RangeState): void {
+  const { rangeId, replicas } = descriptor;
+  led.add(rangeId);
+  for (const { storeId } of replicas) {
+    if (storeId === store.storeId) continue;
+    const beside = ledBeside.get(storeId);
+    if (beside === undefined) ledBeside.set(storeId, new Set([rangeId]));
+    else beside.add(rangeId);
+  }
+}
+
+/** The store led the range as it was; `now` it still does, or, without that, no more. */
+export function takeFromLed({ led, ledBeside }: StoreLoad, was: RangeState, now: RangeState | undefined): void {
+  const { rangeId, replicas } = was.descriptor;
+  if (now === undefined) led.delete(rangeId);
+  for (const { storeId } of replicas) {
+    if (now?.descriptor.replicas.some((replica) => replica.storeId === storeId) === true) continue;
+    const beside = ledBeside.get(storeId);
+    beside?.delete(rangeId);
+    if (beside?.size === 0) ledBeside.delete(storeId);
+  }
 }
 
 /** Gives equal names equal numbers, for good. */

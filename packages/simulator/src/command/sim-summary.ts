@@ -20,6 +20,12 @@ export interface RoundSummary {
   /** From the last event until nothing was under way any more, in virtual seconds. */
   readonly settledMedianSeconds: number;
   readonly settledWorstSeconds: number;
+  /** Of all seeds together. */
+  readonly moves: number;
+  readonly transfers: number;
+  /** At rest, of the mean: by how much the store differs from it that differs most in any seed. */
+  readonly replicasApartPercent: number;
+  readonly leadersApartPercent: number;
 }
 
 export interface SimSummary {
@@ -105,15 +111,21 @@ function roundSummary(outcomes: readonly SeedOutcome[]): RoundSummary | undefine
     officeWorstMs: rounded(worst(({ officeWorstMs }) => officeWorstMs)),
     settledMedianSeconds: settled[Math.floor(settled.length / 2)]!,
     settledWorstSeconds: settled.at(-1)!,
+    moves: sum(({ moves }) => moves),
+    transfers: sum(({ transfers }) => transfers),
+    replicasApartPercent: rounded(worst(({ apartPercent }) => apartPercent.replicas)),
+    leadersApartPercent: rounded(worst(({ apartPercent }) => apartPercent.leaders)),
   };
 }
 
 function roundsText({ rounds }: SimSummary): string[] {
   if (rounds === undefined) return [];
   const { meanMs, worstMs, officeWorstMs, settledMedianSeconds, settledWorstSeconds } = rounds;
+  const { moves, transfers, replicasApartPercent, leadersApartPercent } = rounds;
   return [
     `${rounds.rounds} rounds of the driver, ${meanMs} ms each, the longest one ${worstMs} ms; ${officeWorstMs} ms to take over`,
     `at rest ${settledMedianSeconds} s after the last event in half of the seeds, ${settledWorstSeconds} s in the slowest one`,
+    `${moves} replicas moved or made anew, ${transfers} leaderships handed over; at rest no store is farther from the mean than ${replicasApartPercent} % in replicas and ${leadersApartPercent} % in leaders`,
   ];
 }
 

@@ -5,7 +5,7 @@
  */
 import { assert, key, noStore, term } from "@flotilla/base";
 import type { Key, RangeDescriptor, RangeId, ReplicaId, StoreId } from "@flotilla/base";
-import { advanceOperator, applyOutcome, isEnded, startOperator } from "@flotilla/placement";
+import { advanceOperator, applyOutcome, isEnded, operatorsToForget, startOperator } from "@flotilla/placement";
 import type { Decision, Operator, RangeState } from "@flotilla/placement";
 import type { OperatorStep, SplitPart, StepAction } from "@flotilla/transport";
 import type { SeededRandom } from "../time/seeded-random.ts";
@@ -16,8 +16,6 @@ import type { World } from "./world.ts";
 const stepMsMin = 200;
 const stepMsMax = 1400;
 const lossChance = 0.01;
-/** As many as the meta range keeps. */
-const endedMax = 1000;
 const retryMs = 1000;
 
 export interface WorkHooks {
@@ -30,8 +28,8 @@ export interface WorkHooks {
 export class OperatorWork {
   /** By range. */
   readonly running: Map<RangeId, Operator> = new Map();
-  /** The latest, as a driver that takes over finds them. */
-  readonly ended: Operator[] = [];
+  /** In the order in which they ended. */
+  readonly ended: Map<number, Operator> = new Map();
   snapshotBytes = 0;
   readonly #world: World;
   readonly #bytesPerMs: number;
@@ -73,13 +71,15 @@ export class OperatorWork {
       return;
     }
     this.running.delete(operator.rangeId);
-    this.ended.push(operator);
-    if (this.ended.length > 2 * endedMax) this.ended.splice(0, endedMax);
+    this.ended.set(operator.operatorId, operator);
     this.#hooks.ended(operator);
   }
 
-  get endedLately(): readonly Operator[] {
-    return this.ended.slice(-endedMax);
+  /** Those that stand in the meta range, and that a driver which takes over finds there. */
+  endedWritten(): Operator[] {
+    const forget = (): number[] => operatorsToForget(this.ended, 0, this.#world.nowMs);
+    for (let ids = forget(); ids.length > 0; ids = forget()) for (const id of ids) this.ended.delete(id);
+    return [...this.ended.values()];
   }
 
   #advance(id: RangeId): void {

@@ -11,6 +11,8 @@ const restMs = 600_000;
 
 export class PlacementClaims {
   violation: Violation | undefined = undefined;
+  /** At rest, of the mean: by how much the store differs from it that differs most. */
+  readonly apartPercent: { replicas: number; leaders: number } = { replicas: 0, leaders: 0 };
   readonly #world: World;
   /** When a replica came to its store by an operator. */
   readonly #cameMs: Map<ReplicaId, number> = new Map();
@@ -72,10 +74,12 @@ export class PlacementClaims {
     return this.#world.stores.get(id)?.membership === "active";
   }
 
-  #even(what: string, active: readonly StoreId[], counts: ReadonlyMap<StoreId, number>): void {
+  #even(what: "replicas" | "leaders", active: readonly StoreId[], counts: ReadonlyMap<StoreId, number>): void {
     const mean = active.reduce((sum, id) => sum + (counts.get(id) ?? 0), 0) / active.length;
     const most = Math.max(1, evenShare * mean);
-    const apart = active.filter((id) => Math.abs((counts.get(id) ?? 0) - mean) > most);
+    const difference = (id: StoreId): number => Math.abs((counts.get(id) ?? 0) - mean);
+    this.apartPercent[what] = (100 * Math.max(...active.map(difference))) / mean;
+    const apart = active.filter((id) => difference(id) > most);
     if (apart.length === 0) return;
     this.violate(`${what} are within 5 % of even`, 0, [
       `the mean is ${mean.toFixed(1)}`,
@@ -113,10 +117,11 @@ export function countsOf(world: World): Counts {
 
 function indexFacts(index: ClusterIndex): string[] {
   const sorted = (ids: Iterable<number>): string => [...ids].sort((a, b) => a - b).join();
-  const stores = [...index.stores.values()].map(({ store, ranges, led, ...load }) => {
+  const stores = [...index.stores.values()].map(({ store, ranges, led, ledBeside, ...load }) => {
     const { replicas, leaders, bytes, sending, receiving } = load;
     const counts = JSON.stringify({ replicas, leaders, bytes, load: load.load, sending, receiving });
-    return `store ${store.storeId}: ${counts}, ranges ${sorted(ranges)}, leads ${sorted(led)}`;
+    const beside = [...ledBeside].sort(([a], [b]) => a - b).map(([id, ids]) => `beside ${id} ${sorted(ids)}`);
+    return `store ${store.storeId}: ${counts}, ranges ${sorted(ranges)}, leads ${sorted(led)}: ${beside.join("; ")}`;
   });
   return [...stores, ...rangeRules.map((rule) => `${rule.name}: ${sorted(index.concerned(rule))}`)];
 }

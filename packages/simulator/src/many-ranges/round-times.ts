@@ -1,4 +1,4 @@
-/** How long rounds of the driver take on a real clock. */
+/** How long rounds of the driver take on a real clock, and what they came to. */
 export interface RoundFigures {
   readonly rounds: number;
   readonly totalMs: number;
@@ -7,6 +7,11 @@ export interface RoundFigures {
   readonly officeWorstMs: number;
   /** Virtual time, from the last event until the last operator ended. */
   readonly settledMs: number;
+  /** Replicas made on another store. */
+  readonly moves: number;
+  readonly transfers: number;
+  /** At rest, of the mean: by how much the store differs from it that differs most. */
+  readonly apartPercent: { readonly replicas: number; readonly leaders: number };
 }
 
 export class RoundTimes {
@@ -38,13 +43,14 @@ export class RoundTimes {
     return this.#stopwatch() - beganMs;
   }
 
-  figures(): RoundFigures {
+  figures(rest: Pick<RoundFigures, "moves" | "transfers" | "apartPercent">): RoundFigures {
     return {
       rounds: this.rounds,
       totalMs: this.#totalMs,
       worstMs: this.worstMs,
       officeWorstMs: this.#officeWorstMs,
       settledMs: this.settledMs,
+      ...rest,
     };
   }
 }

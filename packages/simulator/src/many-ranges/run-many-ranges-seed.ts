@@ -162,7 +162,7 @@ class ManyRangesRun {
       stores: [...index.stores.values()].map(({ store }) => store),
       ranges: [...index.ranges.values()].sort((a, b) => a.descriptor.rangeId - b.descriptor.rangeId),
       operators: [...this.#work.running.values()],
-      recent: this.#work.endedLately,
+      recent: this.#work.endedWritten(),
     };
   }
 
@@ -182,6 +182,12 @@ class ManyRangesRun {
     ]);
   }
 
+  #begunOf(goal: string): number {
+    let count = 0;
+    for (const [kind, times] of Object.entries(this.#changes)) if (kind.endsWith(`: ${goal}`)) count += times;
+    return count;
+  }
+
   report(): SeedReport {
     const { violation } = this.#claims;
     return {
@@ -197,7 +203,11 @@ class ManyRangesRun {
       traceHash: this.#trace.digest(),
       notes:
         violation === undefined ? [] : this.#trace.latest(40, violation.rangeId === 0 ? undefined : violation.rangeId),
-      rounds: this.#times.figures(),
+      rounds: this.#times.figures({
+        moves: this.#begunOf("move") + this.#begunOf("repair"),
+        transfers: this.#begunOf("transfer-leader"),
+        apartPercent: { ...this.#claims.apartPercent },
+      }),
     };
   }
 }

@@ -238,25 +238,36 @@ export class World {
 
   // ---- ranges ----
 
-  /** Evenly over all stores, the replicas of a range in different zones. */
+  #areApart(a: StoreId, b: StoreId): boolean {
+    const { zone } = this.stores.get(a)!;
+    return a !== b && (zone === "" || zone !== this.stores.get(b)!.zone);
+  }
+
+  /** Every store once, by chance, zone by zone: as even as can be, also where zones differ by a store. */
+  #lap(byZone: readonly (readonly StoreId[])[]): StoreId[] {
+    const shuffled = byZone.map((zone) => this.random.shuffle([...zone]));
+    const lap: StoreId[] = [];
+    for (let i = 0; lap.length < this.options.stores; i++)
+      for (const zone of shuffled) if (zone[i] !== undefined) lap.push(zone[i]!);
+    return lap;
+  }
+
+  /** Evenly over all stores, the replicas of a range in different zones, and those of a store with those of every other. */
   #found(): void {
-    const { stores, ranges, zones } = this.options;
+    const { ranges, zones } = this.options;
     const byZone = Array.from({ length: Math.max(1, zones) }, () => [] as StoreId[]);
     for (const { id, zone } of this.stores.values()) byZone[Number(zone)]!.push(id);
     const bounds = [systemPrefix, userPrefix];
     for (let i = 1; i < ranges; i++) bounds.push(key(userPrefix + i.toString(36).padStart(5, "0")));
     bounds.push(keyMax);
-    // One after the other, zone by zone: as even as can be, also where zones differ by a store.
-    const order: StoreId[] = [];
-    for (let i = 0; order.length < stores; i++)
-      for (const zone of byZone) if (zone[i] !== undefined) order.push(zone[i]!);
-    let next = 0;
+    let waiting: StoreId[] = [];
     for (let i = 0; i <= ranges; i++) {
       const members: StoreId[] = [];
       while (members.length < 3) {
-        const at = order[next++ % order.length]!;
-        const { zone } = this.stores.get(at)!;
-        if (members.every((member) => zone === "" || this.stores.get(member)!.zone !== zone)) members.push(at);
+        const fits = (store: StoreId): boolean => members.every((member) => this.#areApart(store, member));
+        const at = waiting.findIndex(fits);
+        if (at < 0) waiting = [...waiting, ...this.#lap(byZone)];
+        else members.push(...waiting.splice(at, 1));
       }
       const { rangeBytesMin, rangeBytesMax } = this.options;
       const sizeBytes = i === 0 ? MiB : this.random.between(rangeBytesMin, rangeBytesMax);

@@ -5,6 +5,7 @@
 import { Failure, keyBytesMax, metaRangeId, prefixEnd, rangeId, storeId, userKey } from "@flotilla/base";
 import type { Key, RandomSource, RangeDescriptor, RangeId } from "@flotilla/base";
 import {
+  endedMax,
   explainRange,
   isEnded,
   planMerge,
@@ -129,7 +130,7 @@ export class AdminChanges {
     const all = given.flag("all");
     const meta = await this.#placement.inOffice();
     const index = this.#placement.service.index(meta);
-    const operators = [...(all ? meta.ended.values() : []), ...meta.running.values()];
+    const operators = [...(all ? [...meta.ended.values()].slice(-endedMax) : []), ...meta.running.values()];
     return operators.sort((a, b) => a.operatorId - b.operatorId).map((operator) => this.#row(operator, index));
   }
 

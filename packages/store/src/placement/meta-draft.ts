@@ -4,7 +4,7 @@
  */
 import { rangeId, replicaId } from "@flotilla/base";
 import type { ByteOperations, RangeId, ReplicaId, StoreId } from "@flotilla/base";
-import { isEnded } from "@flotilla/placement";
+import { isEnded, operatorsToForget } from "@flotilla/placement";
 import type { IdSource, MapUpdate, Operator } from "@flotilla/placement";
 import type { StoreEntry } from "@flotilla/transport";
 import type { RecordChange } from "../replica/records-entry.ts";
@@ -33,8 +33,6 @@ const idBlockLength: Readonly<Record<Exclude<CounterName, "directory">, number>>
   replica: 1000,
   operator: 1000,
 };
-/** Ended operators that are kept. */
-const endedMax = 1000;
 
 export class MetaDraft implements IdSource {
   readonly meta: MetaState;
@@ -120,12 +118,10 @@ export class MetaDraft implements IdSource {
   }
 
   #forgetEnded(): void {
-    let more = this.meta.ended.size - endedMax;
-    for (const operator of this.#operators.values()) if (isEnded(operator)) more++;
-    for (const id of this.meta.ended.keys()) {
-      if (more-- <= 0) break;
-      this.#forgotten.push(id);
-    }
+    const ended = [...this.#operators.values()].filter(isEnded);
+    if (ended.length === 0) return;
+    const nowMs = ended.reduce((latest, { endedMs }) => Math.max(latest, endedMs), 0);
+    this.#forgotten.push(...operatorsToForget(this.meta.ended, ended.length, nowMs));
   }
 
   /** The entry is applied. */
