@@ -88,8 +88,14 @@ export class ClusterIndex {
     return this.#operators.has(id) || this.#decided.has(id);
   }
 
+  /** Looks at `most` ranges of which rules may have something else to say than before; false when there are more. */
+  examine(most: number): boolean {
+    return this.#concerns.examine(this, most);
+  }
+
+  /** Ranges that the rule may decide something about, as far as they have been examined. */
   concerned(rule: RangeRule): Set<RangeId> {
-    return this.#concerns.of(rule, this);
+    return this.#concerns.of(rule);
   }
 
   /** The range that begins at this key. */

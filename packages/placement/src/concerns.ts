@@ -13,30 +13,36 @@ export class Concerns {
   readonly #ranges: readonly Set<RangeId>[] = rangeRules.map(() => new Set());
   readonly #touched: Set<RangeId> = new Set();
   #allTouched = false;
+  /** Those that are left of all. */
+  #left: RangeId[] = [];
 
   /** The range, or something that a rule looks at for it, has changed. */
   touch(id: RangeId): void {
-    if (!this.#allTouched) this.#touched.add(id);
+    this.#touched.add(id);
   }
 
   /** Something has changed that rules look at for every range. */
   touchAll(): void {
     this.#allTouched = true;
-    this.#touched.clear();
   }
 
-  /** Up to date until something is touched. */
-  of(rule: RangeRule, index: ClusterIndex): Set<RangeId> {
-    if (this.#allTouched) this.#examineAll(index);
-    else for (const id of this.#touched) this.#examine(id, index);
+  /** Looks at so many of what has been touched, at what was touched by itself first; false when some are left. */
+  examine(index: ClusterIndex, most: number): boolean {
+    if (this.#allTouched) this.#left = [...index.ranges.keys()].filter((id) => !this.#touched.has(id)).reverse();
     this.#allTouched = false;
-    this.#touched.clear();
-    return this.#ranges[rangeRules.indexOf(rule)]!;
+    let looks = most;
+    for (const id of this.#touched) {
+      if (looks-- <= 0) return false;
+      this.#touched.delete(id);
+      this.#examine(id, index);
+    }
+    while (this.#left.length > 0 && looks-- > 0) this.#examine(this.#left.pop()!, index);
+    return this.#left.length === 0;
   }
 
-  #examineAll(index: ClusterIndex): void {
-    for (const ranges of this.#ranges) for (const id of ranges) if (!index.ranges.has(id)) ranges.delete(id);
-    for (const id of index.ranges.keys()) this.#examine(id, index);
+  /** As of when its ranges were examined last. */
+  of(rule: RangeRule): Set<RangeId> {
+    return this.#ranges[rangeRules.indexOf(rule)]!;
   }
 
   #examine(id: RangeId, index: ClusterIndex): void {

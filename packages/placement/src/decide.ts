@@ -15,12 +15,15 @@ import { balanceReplicas } from "./replica-balance.ts";
 import { canSendNow, someCanTake } from "./spread.ts";
 import { toEnd } from "./store-load.ts";
 
+/** Ranges that a round examines anew: with very many a change that concerns all of them takes several rounds to be seen. */
+const examinedMax = 10_000;
 /** Ranges that one rule looks at in a round. */
-const looksMax = 10_000;
+const looksMax = 4000;
 
 /** At most one decision a range, none for a range that an operator works on. The index is left as it was. */
 export function decide(index: ClusterIndex): Decision[] {
   const { settings, paused } = index.state;
+  const isSeen = index.examine(examinedMax);
   const free = Math.max(0, settings.operatorsMax - index.operatorsOwn);
   const limits: RoundLimits = {
     moves: Math.min(free, settings.movesPerRoundMax),
@@ -40,9 +43,10 @@ export function decide(index: ClusterIndex): Decision[] {
       if (rule !== quorumRule && !isPaused) applyRule(rule, index, limits, take);
     }
     // Even counts are worth nothing while ranges lack replicas: the same snapshots are needed for those.
-    const needs = decisions.some(({ goal, source }) => goal.kind === "repair" || source === "admin");
+    // Nor while it is not known which do.
+    const needs = !isSeen || decisions.some(({ goal, source }) => goal.kind === "repair" || source === "admin");
     if (!needs && !paused.has("balance-replicas")) balanceReplicas(index, limits.moves, take);
-    if (!paused.has("balance-leaders")) balanceLeaders(index, limits.transfers, take);
+    if (isSeen && !paused.has("balance-leaders")) balanceLeaders(index, limits.transfers, take);
     if (!paused.has("balance-load")) balanceLoad(index, take);
   } finally {
     index.forget();
@@ -69,15 +73,16 @@ function applyRule(
       return;
     }
     if (index.isBusy(id)) continue;
-    const verdict = withoutQuorum.has(id) ? undefined : judge(rule, index.ranges.get(id)!, index);
-    if (verdict !== undefined && "decision" in verdict) {
+    const range = index.ranges.get(id);
+    const verdict = range === undefined || withoutQuorum.has(id) ? undefined : judge(rule, range, index);
+    if (verdict !== undefined && "decision" in verdict && quorumRule.judge(range!, index) === undefined) {
       limits[rule.begins]--;
       take(verdict.decision);
       if (isOver()) return;
       continue;
     }
     inVain.push(id);
-    if (verdict?.searched === true) searches--;
+    if (verdict !== undefined && "searched" in verdict && verdict.searched) searches--;
   }
 }
 

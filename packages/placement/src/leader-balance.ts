@@ -8,7 +8,7 @@ import type { RangeState } from "./cluster-state.ts";
 import { isHot } from "./load-balance.ts";
 import type { Decision } from "./operator.ts";
 import { isLevel, memberOn } from "./quorum.ts";
-import { leaderRefused } from "./range-rules.ts";
+import { mayLead } from "./range-rules.ts";
 import { decisionFor, failedLately } from "./range-verdict.ts";
 import type { Verdict } from "./range-verdict.ts";
 import type { StoreLoad } from "./store-load.ts";
@@ -25,8 +25,7 @@ function unevenLeaders(able: readonly StoreLoad[]): number {
   return Math.max(differenceMin, Math.ceil((differenceShare * leaders) / Math.max(1, able.length)));
 }
 
-const ableToLead = (index: ClusterIndex): StoreLoad[] =>
-  [...index.stores.values()].filter((load) => leaderRefused(load) === undefined);
+const ableToLead = (index: ClusterIndex): StoreLoad[] => [...index.stores.values()].filter(mayLead);
 
 /** Transfers of one round, at most `limit`. `take` counts each at once, so that the next one sees it. */
 export function balanceLeaders(index: ClusterIndex, limit: number, take: (decision: Decision) => void): void {
@@ -121,7 +120,7 @@ function heirOf(range: RangeState, from: StoreLoad, uneven: number, index: Clust
     const load = index.stores.get(storeId);
     if (load === undefined || from.leaders - load.leaders < uneven) continue;
     if (best !== undefined && load.leaders >= best.leaders) continue;
-    if (leaderRefused(load) === undefined && canLead(range, load, index)) best = load;
+    if (mayLead(load) && canLead(range, load, index)) best = load;
   }
   return best;
 }
@@ -145,6 +144,6 @@ export function judgeLeaderBalance(range: RangeState, index: ClusterIndex): Verd
   if (leading === undefined) return { blocked: "no leader has reported" };
   const to = heirOf(range, leading, unevenLeaders(ableToLead(index)), index);
   if (to === undefined) return undefined;
-  const wait = waits(range, index) ?? (leaderRefused(leading) === undefined ? undefined : "see drain");
+  const wait = waits(range, index) ?? (mayLead(leading) ? undefined : "see drain");
   return wait === undefined ? { decision: transfer(range, leading, to) } : { blocked: wait };
 }

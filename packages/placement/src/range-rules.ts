@@ -208,6 +208,9 @@ function addition(
   return decisionFor(range, goal, source, reason, range.sizeBytes);
 }
 
+export const mayLead = ({ store }: StoreLoad): boolean =>
+  store.membership === "active" && !store.diskFull && store.health === "live";
+
 /** Why the store should lead nothing; undefined when it may. */
 export function leaderRefused({ store }: StoreLoad): string | undefined {
   if (store.membership !== "active") return `store ${store.storeId} is ${store.membership}`;
@@ -215,14 +218,15 @@ export function leaderRefused({ store }: StoreLoad): string | undefined {
   return store.health === "live" ? undefined : `store ${store.storeId} is ${store.health}`;
 }
 
-function ledWrongly({ leader }: RangeState, index: ClusterIndex): string | undefined {
+function ledWrongly({ leader }: RangeState, index: ClusterIndex): StoreLoad | undefined {
   const leading = index.stores.get(leader);
-  return leading === undefined ? undefined : leaderRefused(leading);
+  return leading === undefined || mayLead(leading) ? undefined : leading;
 }
 
 function judgeDrain(range: RangeState, index: ClusterIndex): Verdict {
-  const reason = ledWrongly(range, index);
-  if (reason === undefined) return undefined;
+  const leading = ledWrongly(range, index);
+  if (leading === undefined) return undefined;
+  const reason = leaderRefused(leading)!;
   const wait = failedLately(range.descriptor.rangeId, "leader", index);
   if (wait !== undefined) return blocked(`${reason}; ${wait}`);
   let best: StoreLoad | undefined;
@@ -238,7 +242,7 @@ function judgeDrain(range: RangeState, index: ClusterIndex): Verdict {
 export function leaderCandidates(range: RangeState, index: ClusterIndex): ReplicaDescriptor[] {
   return range.descriptor.replicas.filter((replica) => {
     const load = index.stores.get(replica.storeId);
-    if (load === undefined || replica.role !== "voter" || leaderRefused(load) !== undefined) return false;
+    if (load === undefined || replica.role !== "voter" || !mayLead(load)) return false;
     return replica.storeId === range.leader || isLevel(range, replica.replicaId, replica.storeId, index);
   });
 }

@@ -120,6 +120,7 @@ class Churn {
 const sorted = (ids: Iterable<number>): number[] => [...ids].sort((a, b) => a - b);
 
 function facts(index: ClusterIndex): unknown {
+  index.examine(Infinity);
   return {
     room: index.room,
     own: [index.operatorsOwn, index.operatorsForLoad],
@@ -151,6 +152,7 @@ describe("the index of a cluster", () => {
     for (let seed = 1; seed <= 15; seed++) {
       const churn = new Churn(seed);
       for (let i = 0; i < 60; i++) churn.change();
+      churn.index.examine(Infinity);
       for (const rule of rangeRules) {
         const concerned = churn.index.concerned(rule);
         for (const [id, range] of churn.index.ranges) {
@@ -162,6 +164,22 @@ describe("the index of a cluster", () => {
       }
     }
     expect(said).toBeGreaterThan(300);
+  });
+
+  test("examines as many ranges as it is told, and what has changed by itself first", () => {
+    const lines = Array.from({ length: 10 }, (_, i) => `range ${i + 2} 1* size=300`);
+    const index = indexCluster(parseState(["store 1", ...lines]));
+    const large = (): number[] => sorted(index.concerned(rangeRules.find(({ name }) => name === "split")!));
+    expect(index.examine(4)).toBe(false);
+    expect(large()).toEqual([2, 3, 4, 5]);
+    expect([index.examine(6), large().length]).toEqual([true, 10]);
+    index.setMoment({ ...index.state, settings: { ...index.state.settings, splitBytes: 1000 * MiB } });
+    expect([index.examine(3), large().length]).toEqual([false, 7]);
+    index.putRange({ ...index.ranges.get(rangeId(11))!, sizeBytes: 2000 * MiB });
+    index.putRange({ ...index.ranges.get(rangeId(10))!, sizeBytes: MiB });
+    expect([index.examine(2), large()]).toEqual([false, [5, 6, 7, 8, 9, 11]]);
+    expect([index.examine(5), large()]).toEqual([false, [11]]);
+    expect([index.examine(5), large()]).toEqual([true, [11]]);
   });
 
   test("finds a range by where it begins, also after a split and a merge", () => {

@@ -116,6 +116,7 @@ export function countsOf(world: World): Counts {
 }
 
 function indexFacts(index: ClusterIndex): string[] {
+  index.examine(Infinity);
   const sorted = (ids: Iterable<number>): string => [...ids].sort((a, b) => a - b).join();
   const stores = [...index.stores.values()].map(({ store, ranges, led, ledBeside, ...load }) => {
     const { replicas, leaders, bytes, sending, receiving } = load;

@@ -1,6 +1,6 @@
 /** One history of failures and growth: begun, lived through, come to rest, and checked. Equal seeds give equal runs. */
-import { defaultPlacementSettings, decide, goalText, indexCluster, quorumRule } from "@flotilla/placement";
-import type { ClusterIndex, ClusterState, Operator, PlacementSettings, RangeState } from "@flotilla/placement";
+import { defaultPlacementSettings, decide, goalText, indexCluster } from "@flotilla/placement";
+import type { ClusterState, Operator, PlacementSettings, RangeState } from "@flotilla/placement";
 import type { SeedReport } from "../cluster/run-seed.ts";
 import { SeededRandom } from "../time/seeded-random.ts";
 import { Trace } from "../time/trace.ts";
@@ -54,9 +54,6 @@ function worldOptions({ size, settings: others }: ManyRangesOptions, random: See
   return { stores, ranges: random.between(300, 1500), zones, ...bytes, settings };
 }
 
-/** The first look at every range by every rule: part of taking office, later rounds look at what has changed. */
-const examine = (index: ClusterIndex): unknown => index.concerned(quorumRule);
-
 class ManyRangesRun {
   readonly #options: ManyRangesOptions;
   readonly #world: World;
@@ -86,7 +83,6 @@ class ManyRangesRun {
       ended: (operator) => this.#ended(operator),
       membersChanged: (before, now) => this.#claims.membersChanged(before, now),
     });
-    this.#times.office(() => examine(this.#world.index));
     const note = (text: string): void => this.#note(0, text);
     this.#happenings = new Happenings(this.#world, { note, changeDriver: () => this.#changeDriver() });
   }
@@ -171,7 +167,6 @@ class ManyRangesRun {
     const state = this.#state();
     this.#times.office(() => {
       this.#world.index = indexCluster(state);
-      examine(this.#world.index);
     });
     this.#nextRoundMs = this.#world.nowMs + officeMs;
   }

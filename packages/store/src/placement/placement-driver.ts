@@ -277,7 +277,7 @@ export class PlacementDriver {
     const decisions = decide(index);
     if (decisions.length > 0) this.#pace.noteBegun();
     for (const decision of decisions) this.begin(draft, decision, index);
-    finishDecommissions(draft);
+    finishDecommissions(draft, index);
   }
 
   /** Writes the operator down; the next round sends its first step. The text says why there is none. */
@@ -311,9 +311,12 @@ function sameLabels(a: Readonly<Record<string, string>>, b: Readonly<Record<stri
 }
 
 /** A store that was to go, and that nothing is on or on its way to any more, is out. */
-function finishDecommissions(draft: MetaDraft): void {
+function finishDecommissions(draft: MetaDraft, index: ClusterIndex): void {
   const { meta } = draft;
-  const leaving = [...meta.stores.values()].filter(({ state }) => state === "decommissioning");
+  const isEmpty = (store: StoreId): boolean => (index.stores.get(store)?.ranges.size ?? 0) === 0;
+  const leaving = [...meta.stores.values()].filter(
+    ({ state, storeId }) => state === "decommissioning" && isEmpty(storeId),
+  );
   if (leaving.length === 0) return;
   const used = new Set<StoreId>();
   for (const { replicas } of meta.map.all()) for (const { storeId } of replicas) used.add(storeId);
