@@ -59,6 +59,27 @@ describe("planning a recovery", () => {
     ]);
   });
 
+  test("a member that never came to its store counts as lost, unless a split can still make it there", () => {
+    // The left half came to store 2 by a range snapshot from behind the split; store 3, which is lost, led the right half.
+    const whole = range(2, [1, 2, 3]);
+    const left = range(2, [1, 2, 3], { end: "\x01m", epoch: { bounds: 2, members: 1 } });
+    const right = range(9, [1, 2, 3], { start: "\x01m", epoch: { bounds: 2, members: 1 } });
+    const has = { lacksMajority: false, leaderStoreId: 1 };
+    const planned = (onStoreTwo: readonly SurveyedReplica[]) =>
+      planRecovery(
+        [replica(1, left, [1, 9], has), replica(1, right, [1, 5], { lacksMajority: false }), ...onStoreTwo],
+        [],
+        new Set([3]),
+      ).actions;
+    expect(planned([replica(2, left, [1, 9], has)])).toMatchObject([
+      { rangeId: 9, storeId: 1, lostStores: [3], goneReplicas: [12] },
+    ]);
+    expect(planned([replica(2, whole, [1, 4], has)])).toEqual([]);
+    expect(planned([replica(2, left, [1, 9], has), replica(2, right, [1, 5], has)])).toEqual([]);
+    // Store 2 was not asked, or has nothing at all.
+    expect(planned([])).toEqual([]);
+  });
+
   test("a range that has its majority is left alone, also when an old replica believes otherwise", () => {
     const old = range(2, [1, 2, 3]);
     const moved = range(2, [3, 4, 5], { epoch: { bounds: 1, members: 4 } });

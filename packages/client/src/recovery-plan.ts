@@ -65,7 +65,10 @@ export interface RecoveryAction {
   /** Of the left neighbour, which has not taken the range in; 0 when it is not sealed. */
   readonly provenBounds: number;
   readonly lostStores: readonly number[];
-  /** Members on stores that are left and that have buried them, by a change of members that the chosen one has not heard of. */
+  /**
+   * Members on stores that are left and that have buried them, by a change of members that the chosen one has not heard of; or
+   * that never had them, because what was divided came there by a range snapshot from behind the split.
+   */
   readonly goneReplicas: readonly number[];
   /** Left, too, with no more than the chosen one: they are removed. */
   readonly otherStores: readonly number[];
@@ -96,7 +99,7 @@ export function planRecovery(
   lost: ReadonlySet<number>,
   buried: readonly BuriedReplicas[] = [],
 ): RecoveryPlan {
-  const loss = new Loss(lost, buried);
+  const loss = new Loss(lost, buried, replicas);
   const newest = newestOf([...replicas, ...map]);
   const actions: RecoveryAction[] = [];
   const blocked: HopelessRange[] = [];
@@ -208,18 +211,33 @@ class Loss {
   readonly stores: ReadonlySet<number>;
   /** By store and range. */
   readonly #tombstones: ReadonlyMap<string, number>;
+  /** By store that was asked. */
+  readonly #living: ReadonlyMap<number, readonly KnownRange[]>;
 
-  constructor(stores: ReadonlySet<number>, buried: readonly BuriedReplicas[]) {
+  constructor(stores: ReadonlySet<number>, buried: readonly BuriedReplicas[], surveyed: readonly SurveyedReplica[]) {
     this.stores = stores;
+    const living = new Map<number, KnownRange[]>();
+    for (const replica of surveyed) {
+      const known = living.get(replica.surveyedStoreId);
+      if (known === undefined) living.set(replica.surveyedStoreId, [replica]);
+      else known.push(replica);
+    }
+    this.#living = living;
     this.#tombstones = new Map(
       buried.map(({ storeId, rangeId, tombstone }) => [`${storeId} ${rangeId}`, tombstone] as const),
     );
   }
 
-  isGone({ rangeId }: Pick<KnownRange, "rangeId">, { replicaId, storeId }: Member): boolean {
-    return replicaId < (this.#tombstones.get(`${storeId} ${rangeId}`) ?? 0);
+  isGone(range: KnownRange, { replicaId, storeId }: Member): boolean {
+    if (replicaId < (this.#tombstones.get(`${storeId} ${range.rangeId}`) ?? 0)) return true;
+    const living = this.#living.get(storeId);
+    return living !== undefined && !living.some((other) => mayBring(other, range));
   }
 }
+
+/** It is a replica of the range, or of one that may have to apply the split yet that makes one. */
+const mayBring = (other: KnownRange, range: KnownRange): boolean =>
+  other.rangeId === range.rangeId || (other.start < range.end && other.end > range.start);
 
 /** While members change, both the old and the new ones decide. */
 function lacksMajority(range: KnownRange, loss: Loss): boolean {

@@ -49,7 +49,8 @@ export class RecoveryOrders {
       const { actions, blocked, nothingLeft } = planRecovery(replicas, map, this.#lost, buried);
       if (actions.length === 0) {
         const open = [...blocked, ...nothingLeft].map(({ rangeId, reason }) => `range ${rangeId}: ${reason}`);
-        return { open, hopeless: blocked.every(({ reason }) => reason.includes(beforeSplit)) };
+        const hopeless = open.length > 0 && blocked.every(({ reason }) => reason.includes(beforeSplit));
+        return { open, hopeless };
       }
       const meta = actions.find(({ rangeId }) => rangeId === metaRangeId);
       // Without the meta range nobody gives ids: it comes alone.
