@@ -5,6 +5,7 @@ import type { SharedLog } from "@flotilla/raft-log";
 import type { Engine } from "@flotilla/storage";
 import type { Codec, Dialer, ListenerFactory, StoreStatus } from "@flotilla/transport";
 import type { NodeId, StoreId } from "@flotilla/base";
+import type { WakeReason } from "./replica/replica-sleep.ts";
 import type { SnapshotJobs } from "./snapshot/snapshot-jobs.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
@@ -87,6 +88,10 @@ export interface ReplicaState {
   readonly loading: boolean;
   /** It waits for its left neighbour to take it in, and answers nobody. */
   readonly sealed: boolean;
+  /** It takes no ticks. */
+  readonly asleep: boolean;
+  /** Of the last time that it did not go on sleeping. */
+  readonly wokenBy: WakeReason;
 }
 
 export interface StoreApi {

@@ -5,6 +5,7 @@
  */
 import type { Clock, StoreId } from "@flotilla/base";
 import type { Peer } from "./peer-links.ts";
+import type { StoreChange } from "./replica/replica-sleep.ts";
 import type { Replica } from "./replica/replica.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
@@ -31,21 +32,22 @@ export class StoreLiveness {
     return store === this.#selfId || this.#alive.has(store);
   }
 
-  /** The stores of which something else is true than at the last look. */
-  look(): readonly StoreId[] {
+  /** The stores of which something else is true than at the last look, and what. */
+  look(): ReadonlyMap<StoreId, StoreChange> {
     const now = this.#clock.monotonicMs();
-    const changed: StoreId[] = [];
+    const changed = new Map<StoreId, StoreChange>();
     for (const { storeId, incarnation, lastBeatMs, logHangs } of this.#peers.values()) {
       const alive = !logHangs && now - lastBeatMs <= this.#aliveMs;
-      if (this.#alive.get(storeId) === (alive ? incarnation : undefined)) continue;
+      const known = this.#alive.get(storeId);
+      if (known === (alive ? incarnation : undefined)) continue;
       if (alive) this.#alive.set(storeId, incarnation);
       else this.#alive.delete(storeId);
-      changed.push(storeId);
+      changed.set(storeId, !alive ? "dead" : known === undefined ? "alive again" : "started");
     }
     for (const storeId of this.#alive.keys()) {
       if (this.#peers.has(storeId)) continue;
       this.#alive.delete(storeId);
-      changed.push(storeId);
+      changed.set(storeId, "dead");
     }
     return changed;
   }

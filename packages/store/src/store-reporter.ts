@@ -79,13 +79,15 @@ export class StoreReporter {
   }
 
   replicas(): ReplicaState[] {
-    return [...this.#dependencies.replicas.values()].map(({ replicaId, machine, serves, loading, sealed }) => ({
+    return [...this.#dependencies.replicas.values()].map(({ replicaId, machine, serves, loading, sealed, sleep }) => ({
       replicaId,
       descriptor: machine.descriptor,
       appliedIndex: machine.appliedIndex,
       serves: serves && !sealed,
       loading,
       sealed,
+      asleep: sleep.asleep,
+      wokenBy: sleep.wokenBy,
     }));
   }
 

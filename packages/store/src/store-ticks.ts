@@ -84,8 +84,11 @@ export class StoreTicks {
     clock.look();
     this.#pace();
     intake.recount();
-    for (const store of this.liveness.look())
-      wakeMembersOf(store, replicas.values(), (replica) => this.#host.markDirty(replica));
+    for (const [store, change] of this.liveness.look())
+      wakeMembersOf(store, replicas.values(), (replica) => {
+        replica.sleep.noteChange(change);
+        this.#host.markDirty(replica);
+      });
     const stallMs = (settings.electionTicksMin * settings.tickMs) / 2;
     this.stalled = Math.max(log.statistics().flushUnderWayMs, persist.underWayMs) > stallMs;
     const begins = this.#ticks >= firstCampaignTicks && this.#ticks < settings.electionTicksMin;

@@ -127,6 +127,24 @@ describe("a sleeping range", () => {
     expect(seen.some((each) => each.type === "raft" && each.message.type === "heartbeat")).toBe(true);
   });
 
+  it("knows what it woke of: what was to be done, a store that died, or one that was started again", async () => {
+    const { cluster, leader, followers } = await sleepingCluster();
+    const reason = (store: TestStore): string =>
+      store.store.replicas().find(({ descriptor }) => descriptor.rangeId === firstRange)!.wokenBy;
+    const client = await cluster.connect(leader);
+    await client.write(client.batch(firstRange, [put(1, "a", "1")]));
+    expect(cluster.stores.map(reason)).toEqual(["work", "work", "work"]);
+    await untilAsleep(cluster);
+    followers[0]!.crash();
+    await followers[0]!.start();
+    await cluster.world.until("the leader woke", () => reason(leader) !== "work");
+    expect(reason(leader)).toBe("started");
+    await untilAsleep(cluster);
+    leader.crash();
+    await cluster.world.until("another store leads", () => followers.some(leads));
+    expect(followers.some((store) => reason(store) === "dead")).toBe(true);
+  });
+
   it("E20 is not left half asleep when one follower does not hear that the leader rests", async () => {
     const cluster = await TestCluster.start({ splitAt: ["h", "p"], settings: { sleepTicks: 8 } });
     const deaf = cluster.stores.find((store) => !leads(store))!;

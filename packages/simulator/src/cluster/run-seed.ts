@@ -50,7 +50,15 @@ export interface SeedOptions extends SimulatedClusterOptions {
 
 export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
   ...simulatedClusterDefault,
-  workload: { clients: 3, sessions: 3, keys: 20, thinkMsMax: 120, timeoutMs: 3000 },
+  workload: {
+    clients: 3,
+    sessions: 3,
+    keys: 20,
+    thinkMsMax: 120,
+    timeoutMs: 3000,
+    hotKeyChance: 0.3,
+    lulls: { chance: 0.6, busyMsMax: 3000, quietMsMax: 3000 },
+  },
   faults: { kinds: undefined, gapMsMin: 50, gapMsMax: 1500, durationMsMax: 2500 },
   chaosMs: 20_000,
   chaosMsMax: 30_000,
@@ -61,14 +69,28 @@ export const seedOptionsDefault: Omit<SeedOptions, "seed"> = {
   losses: undefined,
 };
 
+/** Ticks until a quiet range sleeps. In most seeds hardly any, so that a pause of the clients is enough; in some none sleeps. */
+const sleepTicksDrawn = [0, 1, 2, 2, 4, 8] as const;
+
+function clusterSettings(seed: number): Partial<StoreSettings> {
+  const sleepTicks = new SeededRandom(seed).fork("sleep").pick(sleepTicksDrawn);
+  return { ...simulatedClusterDefault.settings, sleepTicks };
+}
+
+export function clusterSeedOptions(seed: number): SeedOptions {
+  return { ...seedOptionsDefault, seed, settings: clusterSettings(seed) };
+}
+
 /** More nodes than replicas; what placement does by itself happens within seconds, too. */
 export function elasticSeedOptions(seed: number): SeedOptions {
-  const { nodes, splitBytes, splitOperationsPerSecond, clientThinkMsMax, faultGapMsMax, placement } =
-    elasticVariation(seed);
-  const faults = { ...seedOptionsDefault.faults, gapMsMax: faultGapMsMax };
-  const workload = { ...seedOptionsDefault.workload, thinkMsMax: clientThinkMsMax };
-  const settings = { ...simulatedClusterDefault.settings, storeDownMs: 3000, splitBytes, splitOperationsPerSecond };
-  return { ...seedOptionsDefault, seed, nodes, splitAt: ["key-10"], settings, faults, workload, placement };
+  const { nodes, splitBytes, splitOperationsPerSecond, faults, clients, placement } = elasticVariation(seed);
+  const settings = { ...clusterSettings(seed), storeDownMs: 3000, splitBytes, splitOperationsPerSecond };
+  return {
+    ...seedOptionsDefault,
+    ...{ seed, nodes, splitAt: ["key-10"], settings, placement },
+    faults: { ...seedOptionsDefault.faults, ...faults },
+    workload: { ...seedOptionsDefault.workload, ...clients },
+  };
 }
 
 /** The same with merges, by hand and by themselves. */

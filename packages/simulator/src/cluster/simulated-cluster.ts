@@ -41,7 +41,7 @@ export const simulatedClusterDefault: Omit<SimulatedClusterOptions, "seed"> = {
     sleepTicks: 8,
     flushBytes: 8 * kibibyte,
     storeDeadMs: 2000,
-    splitSampleMs: 1500,
+    splitSampleMs: 700,
     diskFreeBytesMin: 512 * kibibyte,
     scanPageBytes: 256,
     snapshotChunkBytes: 2 * kibibyte,

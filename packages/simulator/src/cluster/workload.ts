@@ -4,6 +4,8 @@
  */
 import { isFlotillaError } from "@flotilla/client/internal";
 import type { Condition, KvOperation } from "../history/kv-model.ts";
+import { Lulls } from "./lulls.ts";
+import type { LullOptions } from "./lulls.ts";
 import type { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedClient, SimulatedCluster } from "./simulated-cluster.ts";
 import { Tallies, counters } from "./tallies.ts";
@@ -16,6 +18,9 @@ export interface WorkloadOptions {
   /** Longest pause of a session between two operations. */
   readonly thinkMsMax: number;
   readonly timeoutMs: number;
+  /** Of 1: an operation goes to the first key, on which conditions meet writes that are under way. */
+  readonly hotKeyChance: number;
+  readonly lulls: LullOptions;
 }
 
 export const keyName = (number: number): string => `key-${String(number).padStart(2, "0")}`;
@@ -30,6 +35,7 @@ export class Workload {
   readonly #cluster: SimulatedCluster;
   readonly #options: WorkloadOptions;
   readonly #random: SeededRandom;
+  readonly #lulls: Lulls;
   readonly #stops: (() => void)[] = [];
   /** Of the sessions themselves. */
   #calls = 0;
@@ -43,6 +49,7 @@ export class Workload {
     this.#options = options;
     this.#cluster = cluster;
     this.#random = cluster.random.fork("workload");
+    this.#lulls = new Lulls(options.lulls, options.keys, cluster.random.fork("lulls"));
   }
 
   /** Of all kinds, begun. */
@@ -79,7 +86,7 @@ export class Workload {
           (async () => {
             while (!state.stopped) {
               await pause(random.below(this.#options.thinkMsMax + 1));
-              await session.step(this.#options.keys);
+              await this.#step(session, random);
             }
           })(),
         );
@@ -88,6 +95,15 @@ export class Workload {
     await Promise.all(sessions);
     await Promise.all(this.#watches);
     if (this.#unexpected !== undefined) throw this.#unexpected;
+  }
+
+  async #step(session: Session, random: SeededRandom): Promise<void> {
+    const { keys, hotKeyChance } = this.#options;
+    const now = this.nowMicros();
+    if (this.#lulls.isSilent(now)) return;
+    const key = random.chance(hotKeyChance) ? 0 : random.below(keys);
+    if (this.#lulls.leavesAlone(key, now)) return;
+    await session.step(key, keys, this.#lulls.isQuiet(now));
   }
 
   /**
@@ -162,9 +178,6 @@ interface Watcher {
   readonly session: Session;
   readonly pause: (ms: number) => Promise<void>;
 }
-/** On one key conditions meet writes that are under way. */
-const hotKeyChance = 0.3;
-
 type Call = Pick<KvOperation, "client" | "key" | "invoke">;
 
 class Session {
@@ -189,13 +202,13 @@ class Session {
     this.#workload = workload;
   }
 
-  async step(keys: number): Promise<void> {
-    const scans = this.#random.chance(scanChance);
-    if (!scans && this.#random.chance(tallyChance)) return this.#tally();
+  /** `keys`: of a scan. `narrow`: nothing is asked of others than `at`. */
+  async step(at: number, keys: number, narrow: boolean): Promise<void> {
+    const scans = !narrow && this.#random.chance(scanChance);
+    if (!narrow && !scans && this.#random.chance(tallyChance)) return this.#tally();
     this.#workload.noteCall();
     if (scans) return this.#scan(keys);
-    const key = keyName(this.#random.chance(hotKeyChance) ? 0 : this.#random.below(keys));
-    const call: Call = { client: this.#name, key, invoke: this.#workload.nowMicros() };
+    const call: Call = { client: this.#name, key: keyName(at), invoke: this.#workload.nowMicros() };
     const kind = this.#random.below(10);
     if (kind < 4) await this.#get(call);
     else if (kind < 9) await this.#put(call);

@@ -20,8 +20,8 @@ const roundMsMax = 200;
 async function run({ scenario, seed, size }: SeedTask): Promise<SeedReport> {
   switch (scenario) {
     case "cluster": {
-      const { runSeed, seedOptionsDefault } = await import("../cluster/run-seed.ts");
-      return runSeed({ ...seedOptionsDefault, seed }, watchRejections);
+      const { runSeed, clusterSeedOptions } = await import("../cluster/run-seed.ts");
+      return runSeed(clusterSeedOptions(seed), watchRejections);
     }
     case "elastic": {
       const { runSeed, elasticSeedOptions } = await import("../cluster/run-seed.ts");

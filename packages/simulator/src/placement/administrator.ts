@@ -13,9 +13,16 @@ export interface RangeRow {
   readonly start: string;
   readonly end: string;
   readonly system: boolean;
+  readonly asleep: boolean;
   readonly epoch: Epoch;
   readonly leaderStoreId: number | null;
   readonly replicas: readonly ReplicaDescriptor[];
+}
+
+export interface OrderTaken {
+  readonly name: string;
+  /** Its leader slept when it was given. */
+  readonly asleep: boolean;
 }
 
 export interface AdministratorOptions {
@@ -30,12 +37,16 @@ export class Administrator {
   stopped = false;
   readonly #thinkMsMax: number;
   readonly #cluster: SimulatedCluster;
-  readonly #onTaken: () => void;
+  readonly #onTaken: (order: OrderTaken) => void;
   readonly #client: SimulatedClient;
   readonly #after: (ms: number, then: () => void) => void;
 
   /** `onTaken`: an order was taken. */
-  constructor({ name, thinkMsMax }: AdministratorOptions, cluster: SimulatedCluster, onTaken: () => void) {
+  constructor(
+    { name, thinkMsMax }: AdministratorOptions,
+    cluster: SimulatedCluster,
+    onTaken: (order: OrderTaken) => void,
+  ) {
     this.#thinkMsMax = thinkMsMax;
     this.#cluster = cluster;
     this.#onTaken = onTaken;
@@ -56,15 +67,28 @@ export class Administrator {
     await this.#client.close();
   }
 
+  #sleeps(range: unknown): boolean {
+    return this.#cluster.nodes.some(({ store }) =>
+      store?.replicas().some(({ descriptor, serves, asleep }) => descriptor.rangeId === range && serves && asleep),
+    );
+  }
+
+  /** Where an order goes: half of them to a range that sleeps, when there is one. */
+  pick(rows: readonly RangeRow[]): RangeRow {
+    const sleepers = this.random.chance(0.5) ? rows.filter(({ asleep }) => asleep) : [];
+    return this.random.pick(sleepers.length > 0 ? sleepers : rows);
+  }
+
   pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.#after(ms, resolve));
   }
 
   /** Undefined when it was refused, or nobody knows. */
   async ask(name: string, argument: object): Promise<unknown> {
+    const asleep = "rangeId" in argument && this.#sleeps(argument.rangeId);
     try {
       const result = await this.#client.admin(name, argument);
-      if (!name.endsWith("-list")) this.#onTaken();
+      if (!name.endsWith("-list")) this.#onTaken({ name, asleep });
       return result;
     } catch (error) {
       if (!isFlotillaError(error) || error.code === "Internal")

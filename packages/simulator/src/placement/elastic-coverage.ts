@@ -9,6 +9,7 @@ export interface CoverageLine {
 /** What every run of some seeds reaches, and the summary shows. What each line stands for is said in docs/testing.md. */
 export const coverageLines: readonly CoverageLine[] = [
   { name: "split", kinds: ["split"] },
+  { name: "split by load", kinds: ["split: by load"] },
   { name: "move done", kinds: ["move:"] },
   { name: "transfer done", kinds: ["transfer-leader:"] },
   { name: "repair done", kinds: ["repair:"] },
@@ -16,12 +17,23 @@ export const coverageLines: readonly CoverageLine[] = [
   { name: "node away for long", kinds: ["away:"] },
   { name: "driver changed", kinds: ["driver changed"] },
   { name: "node stopped behind a step", kinds: ["stopped behind:"] },
+  { name: "order for a sleeping range", kinds: ["ordered asleep:"] },
+];
+
+/** Of seeds that lose stores, too. */
+export const sleepCoverageLines: readonly CoverageLine[] = [
+  { name: "range asleep", kinds: ["asleep"] },
+  { name: "replica woken by what came", kinds: ["woken: work"] },
+  { name: "replica woken by a dead store", kinds: ["woken: dead"] },
+  { name: "replica woken by a store's new start", kinds: ["woken: started"] },
+  { name: "node stopped with sleepers", kinds: ["stopped asleep"] },
 ];
 
 /** Of merging seeds, beside the others. */
 export const mergeCoverageLines: readonly CoverageLine[] = [
   { name: "merge done", kinds: ["merged"] },
   { name: "merge given up", kinds: ["merge given up"] },
+  { name: "merge of a sleeping range", kinds: ["ordered asleep: range-merge"] },
 ];
 
 /** Of seeds that lose stores, and of no others: the second one says that something could have been missed. */
@@ -55,6 +67,11 @@ export const changesWanted = [
   "stopped behind: replica made from a range snapshot",
   "stopped behind: range snapshot being loaded",
   "stopped behind: replica removed",
+  "stopped behind: asleep",
+  "ordered asleep: range-split",
+  "ordered asleep: range-move",
+  "ordered asleep: range-transfer-leader",
+  "woken: alive again",
 ] as const;
 
 /** Of merging seeds, beside the others. */
@@ -77,6 +94,7 @@ export interface ElasticSeeds {
 export function coverageOf(changes: Counts, { elastic, merging, recovering }: ElasticSeeds): Record<string, number> {
   const lines: CoverageLine[] = [];
   if (elastic > 0) lines.push(...coverageLines);
+  if (elastic + recovering > 0) lines.push(...sleepCoverageLines);
   if (merging > 0) lines.push(...mergeCoverageLines);
   if (recovering > 0) lines.push(...recoveryCoverageLines);
   return Object.fromEntries(lines.map(({ name, kinds }) => [name, sumOf(changes, kinds)]));
@@ -98,6 +116,7 @@ export function changesMissed(changes: Counts, seeds: ElasticSeeds): string[] {
   const coverage = coverageOf(changes, seeds);
   return [
     ...missed(elastic >= coverageSeedsMin, coverage, names(coverageLines)),
+    ...missed(elastic + recovering >= coverageSeedsMin, coverage, names(sleepCoverageLines)),
     ...missed(merging >= coverageSeedsMin, coverage, names(mergeCoverageLines)),
     ...missed(recovering >= coverageSeedsMin, coverage, names(recoveryCoverageLines)),
     ...missed(elastic >= changesSeedsMin, changes, changesWanted),

@@ -9,7 +9,10 @@ import type { ReplicaState } from "@flotilla/store";
 import { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import type { SimulatedNode } from "../cluster/simulated-node.ts";
-import type { RangeRow } from "./administrator.ts";
+import type { OrderTaken, RangeRow } from "./administrator.ts";
+import { noLulls } from "../cluster/lulls.ts";
+import type { FaultOptions } from "../cluster/fault-driver.ts";
+import type { WorkloadOptions } from "../cluster/workload.ts";
 import { Interruptions } from "./interruptions.ts";
 import type { InterruptionOptions } from "./interruptions.ts";
 import { MergeOrders } from "./merge-orders.ts";
@@ -66,12 +69,13 @@ export class ElasticRun {
     const count = (what: string): void => this.#count(what);
     const interruptions = new Interruptions(options, cluster, count);
     this.#interruptions = interruptions;
-    this.#orders = new PlacementOrders(options, cluster, keys, () => interruptions.behind("order", undefined));
+    const taken = ({ name, asleep }: OrderTaken): void => {
+      if (asleep) count(`ordered asleep: ${name}`);
+      interruptions.behind("order", undefined);
+    };
+    this.#orders = new PlacementOrders(options, cluster, keys, taken);
     const { merges } = options;
-    this.#merges =
-      merges === undefined
-        ? undefined
-        : new MergeOrders(merges, cluster, () => interruptions.behind("order", undefined));
+    this.#merges = merges === undefined ? undefined : new MergeOrders(merges, cluster, taken);
     this.#stalled = new StalledStores(options.stallChance, cluster, { count, watch });
     this.#watch = new PlacementWatch(cluster.nodes, cluster.claims, (kind, node) => {
       count(kind);
@@ -227,24 +231,21 @@ export interface ElasticVariation {
   readonly splitBytes: number;
   /** Of one range, from which it is split by load; 0 = none is. */
   readonly splitOperationsPerSecond: number;
-  /** Of a session of a client, between two operations. */
-  readonly clientThinkMsMax: number;
-  /** Longest pause between two faults: where everything fails all the time, little is placed. */
-  readonly faultGapMsMax: number;
+  readonly clients: Partial<WorkloadOptions>;
+  /** Where everything fails all the time, little is placed. */
+  readonly faults: Partial<FaultOptions>;
   readonly placement: PlacementOptions;
 }
 
 export function elasticVariation(seed: number): ElasticVariation {
   const random = new SeededRandom(seed).fork("variation");
   const stalls = new SeededRandom(seed).fork("stalls");
-  // Where load splits, there is some, and less of what changes bounds or leaders while keys are sampled.
-  const hot = new SeededRandom(seed).fork("clients").chance(0.2);
   const variation = {
     nodes: random.pick([4, 5, 5, 5, 6]),
     splitBytes: random.pick([2 * 1024, 4 * 1024, 12 * 1024, 1 << 30]),
-    splitOperationsPerSecond: hot ? 60 : 0,
-    clientThinkMsMax: hot ? 30 : 120,
-    faultGapMsMax: random.pick([1500, 4000, 10_000]),
+    splitOperationsPerSecond: 0,
+    clients: {},
+    faults: { gapMsMax: random.pick([1500, 4000, 10_000]) },
     placement: {
       thinkMsMax: random.pick([100, 400, 1000]),
       killChance: random.pick([0, 0.05, 0.15, 0.3]),
@@ -254,6 +255,24 @@ export function elasticVariation(seed: number): ElasticVariation {
       stallChance: stalls.pick([0, 0, 0.3, 1]),
     },
   };
-  if (!hot) return variation;
-  return { ...variation, faultGapMsMax: 6000, placement: { ...variation.placement, thinkMsMax: 2000 } };
+  return new SeededRandom(seed).fork("clients").chance(hotChance) ? hotter(variation) : variation;
+}
+
+/** Of elastic seeds, those in which load splits ranges. */
+const hotChance = 0.3;
+
+/**
+ * Clients hurry, all the time and over all keys. Where a range's load falls into halves is known after some seconds in which it
+ * keeps its leader and its bounds: so there is less of what changes them.
+ */
+function hotter(variation: ElasticVariation): ElasticVariation {
+  const { clients, placement } = variation;
+  return {
+    ...variation,
+    splitBytes: 1 << 30,
+    splitOperationsPerSecond: 60,
+    clients: { ...clients, thinkMsMax: 30, hotKeyChance: 0, lulls: noLulls },
+    faults: { gapMsMin: 500, gapMsMax: 6000 },
+    placement: { ...placement, thinkMsMax: 3000 },
+  };
 }

@@ -22,6 +22,12 @@ const startMicrosMin = 50_000;
 const startMicrosMax = 2_000_000;
 const cutAgainMicros = 100_000;
 
+/** Of the chance; ranges fall asleep far more often than anything else becomes of them, and wake as often. */
+function shareOf(what: StepKind | "order"): number {
+  if (what === "asleep") return 0.1;
+  return what === "stopped asleep" || what.startsWith("woken:") ? 0 : 1;
+}
+
 export class Interruptions {
   readonly #options: InterruptionOptions;
   readonly #cluster: SimulatedCluster;
@@ -46,7 +52,7 @@ export class Interruptions {
 
   /** `node`: by its place, the one that took the step. */
   behind(what: StepKind | "order", node: number | undefined): void {
-    if (this.#stopped || !this.#random.chance(this.#options.killChance)) return;
+    if (this.#stopped || !this.#random.chance(this.#options.killChance * shareOf(what))) return;
     const { time, nodes } = this.#cluster;
     const own = node === undefined ? undefined : nodes[node];
     const victim = own !== undefined && this.#random.chance(0.6) ? own : this.#random.pick(nodes);

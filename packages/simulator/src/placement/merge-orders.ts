@@ -5,7 +5,7 @@
 import { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import { Administrator } from "./administrator.ts";
-import type { RangeRow } from "./administrator.ts";
+import type { OrderTaken, RangeRow } from "./administrator.ts";
 
 export interface MergeOptions {
   /** Longest pause between an answer and the next order. */
@@ -23,7 +23,7 @@ export class MergeOrders {
   readonly #administrator: Administrator;
   readonly #cancels: SeededRandom;
 
-  constructor(options: MergeOptions, cluster: SimulatedCluster, onTaken: () => void) {
+  constructor(options: MergeOptions, cluster: SimulatedCluster, onTaken: (order: OrderTaken) => void) {
     const { thinkMsMax } = options;
     this.#options = options;
     this.#administrator = new Administrator({ name: "merges", thinkMsMax }, cluster, onTaken);
@@ -42,7 +42,7 @@ export class MergeOrders {
     const administrator = this.#administrator;
     if (administrator.stopped) return;
     if (!this.#options.keepsBounds) await administrator.ask("setting-set", { name: "keptRanges", value: [] });
-    const { rangeId } = administrator.random.pick(rows);
+    const { rangeId } = administrator.pick(rows);
     const taken = (await administrator.ask("range-merge", { rangeId })) as { operatorIds: number[] } | undefined;
     const { cancelChance, cancelMsMax } = this.#options;
     if (taken === undefined || !this.#cancels.chance(cancelChance)) return;

@@ -6,7 +6,7 @@ import type { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import { keyName } from "../cluster/workload.ts";
 import { Administrator } from "./administrator.ts";
-import type { RangeRow } from "./administrator.ts";
+import type { OrderTaken, RangeRow } from "./administrator.ts";
 
 export interface OrdersOptions {
   /** Longest pause between an answer and the next order. */
@@ -24,7 +24,12 @@ export class PlacementOrders {
   #draining: number | undefined;
 
   /** `onTaken`: an order was taken. */
-  constructor({ thinkMsMax }: OrdersOptions, cluster: SimulatedCluster, keys: number, onTaken: () => void) {
+  constructor(
+    { thinkMsMax }: OrdersOptions,
+    cluster: SimulatedCluster,
+    keys: number,
+    onTaken: (order: OrderTaken) => void,
+  ) {
     this.#cluster = cluster;
     this.#keys = keys;
     this.#administrator = new Administrator({ name: "placement", thinkMsMax }, cluster, onTaken);
@@ -58,7 +63,7 @@ export class PlacementOrders {
 
   async #order(rows: readonly RangeRow[]): Promise<unknown> {
     const random = this.#random;
-    const row = random.pick(rows);
+    const row = this.#administrator.pick(rows);
     const { rangeId } = row;
     const node = random.pick(this.#cluster.nodes.map((_, i) => i + 1));
     const kind = random.below(20);

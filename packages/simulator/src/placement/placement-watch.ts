@@ -34,6 +34,11 @@ export type StepKind =
   | "replica made from a range snapshot"
   | "range snapshot being loaded"
   | "replica removed"
+  /** A leader rests, and its range sleeps. */
+  | "asleep"
+  | `woken: ${ReplicaState["wokenBy"]}`
+  /** The process is gone, and replicas of it slept. */
+  | "stopped asleep"
   /** The placement driver works on another store than before. */
   | "driver changed";
 
@@ -41,6 +46,7 @@ interface NodeView {
   /** By range: what was seen in the last look. */
   replicas: Map<RangeId, ReplicaState>;
   descriptors: ReadonlySet<RangeDescriptor>;
+  readonly asleep: Set<RangeId>;
 }
 
 export class PlacementWatch {
@@ -59,7 +65,7 @@ export class PlacementWatch {
     this.#nodes = nodes;
     this.#claims = claims;
     this.#onStep = onStep;
-    this.#views = nodes.map(() => ({ replicas: new Map(), descriptors: new Set() }));
+    this.#views = nodes.map(() => ({ replicas: new Map(), descriptors: new Set(), asleep: new Set() }));
   }
 
   afterEvent(nowMicros: number): void {
@@ -68,7 +74,16 @@ export class PlacementWatch {
     for (let i = 0; i < this.#nodes.length; i++) {
       const { store } = this.#nodes[i]!;
       if (store !== undefined) this.#look(i, store.replicas());
+      else this.#gone(i);
     }
+  }
+
+  /** What sleeps when it starts again, did not sleep before. */
+  #gone(node: number): void {
+    const { asleep } = this.#views[node]!;
+    if (asleep.size === 0) return;
+    asleep.clear();
+    this.#onStep("stopped asleep", node);
   }
 
   #look(node: number, replicas: readonly ReplicaState[]): void {
@@ -82,8 +97,13 @@ export class PlacementWatch {
       if (!loading) descriptors.add(descriptor);
       if (!loading && !view.descriptors.has(descriptor)) changed = true;
       this.#noteSteps(node, view.replicas.get(descriptor.rangeId), replica);
+      if (replica.asleep !== view.asleep.has(descriptor.rangeId)) this.#noteSleep(node, view.asleep, replica);
     }
-    for (const range of view.replicas.keys()) if (!seen.has(range)) this.#onStep("replica removed", node);
+    for (const range of view.replicas.keys()) {
+      if (seen.has(range)) continue;
+      view.asleep.delete(range);
+      this.#onStep("replica removed", node);
+    }
     view.replicas = seen;
     view.descriptors = descriptors;
     // Descriptors are replaced, never changed: nothing new can be wrong with the ones that were looked at.
@@ -101,6 +121,16 @@ export class PlacementWatch {
     const first = !this.#leaders.has(rangeId);
     this.#leaders.set(rangeId, node);
     if (!first) this.#onStep(rangeId === metaRangeId ? "driver changed" : "leader changed", node);
+  }
+
+  #noteSleep(node: number, sleepers: Set<RangeId>, { descriptor, asleep, serves, wokenBy }: ReplicaState): void {
+    if (!asleep) {
+      sleepers.delete(descriptor.rangeId);
+      this.#onStep(`woken: ${wokenBy}`, node);
+      return;
+    }
+    sleepers.add(descriptor.rangeId);
+    if (serves) this.#onStep("asleep", node);
   }
 
   /** Only when nothing came between: a range snapshot brings other bounds, too. */

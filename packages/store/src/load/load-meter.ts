@@ -1,6 +1,6 @@
 /**
  * How hot a range is at its leader, and, once it is half as hot as what splits a range, where its load could be halved. What it
- * measures fades over `memoryMs`, so a burst splits nothing; with other bounds, or another leader, it begins anew.
+ * measures fades over some windows, so a burst splits nothing; with other bounds, or another leader, it begins anew.
  */
 import type { RandomSource } from "@flotilla/base";
 import type { LoadReport } from "@flotilla/transport";
@@ -9,8 +9,8 @@ import { halvingKey } from "./halving-key.ts";
 import type { HalvingKey } from "./halving-key.ts";
 import type { SampleWeight } from "./range-load.ts";
 
-/** What is this old counts a third. */
-const memoryMs = 10_000;
+/** In windows of `splitSampleMs`: what is this old counts a third. */
+const memoryWindows = 2;
 
 /** A range with more than one of them is split; 0 = never for that reason. */
 export interface LoadLimits {
@@ -46,7 +46,7 @@ export class LoadMeter {
     const { bounds } = replica.descriptor.epoch;
     if (term !== this.#term || bounds !== this.#bounds) this.#begin(replica, term, bounds);
     if (term === 0) return;
-    const share = 1 - Math.exp(-elapsedMs / memoryMs);
+    const share = 1 - Math.exp(-elapsedMs / (memoryWindows * this.#limits.splitSampleMs));
     const smooth = this.#smooth;
     smooth.operations += (rates.operations - smooth.operations) * share;
     smooth.bytes += (rates.bytes - smooth.bytes) * share;

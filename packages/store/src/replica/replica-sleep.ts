@@ -12,10 +12,17 @@ import type { ReplicaId } from "@flotilla/base";
 import type { Replica } from "./replica.ts";
 import type { ReplicaHost } from "./replica-host.ts";
 
+/** What may have become of another store. `started`: it is another process than before, of which nothing was missed. */
+export type StoreChange = "dead" | "started" | "alive again";
+
+/** Why a sleeper ticks again: something of its range came to be done, or a store that has a member changed. */
+export type WakeReason = "work" | StoreChange;
+
 export class ReplicaSleep {
   #asleep = false;
   #quietTicks = 0;
   #lastIndex = -1;
+  #reason: WakeReason = "work";
   readonly #replica: Replica;
   readonly #host: ReplicaHost;
   /** 0 = never. */
@@ -35,9 +42,15 @@ export class ReplicaSleep {
     return this.#asleep;
   }
 
+  /** Why it woke the last time. */
+  get wokenBy(): WakeReason {
+    return this.#reason;
+  }
+
   #set(asleep: boolean): void {
     if (asleep === this.#asleep) return;
     this.#asleep = asleep;
+    if (asleep) this.#reason = "work";
     this.#host.noteSleep(this.#replica, asleep);
   }
 
@@ -69,6 +82,11 @@ export class ReplicaSleep {
     const { node } = this.#replica;
     if (this.#sleepTicks === 0 || node.role !== "follower" || !this.#replica.idle || node.hasReady()) return;
     this.#set(node.rest(this.#isAlive));
+  }
+
+  /** Wakes it with the next round. */
+  noteChange(change: StoreChange): void {
+    if (this.#asleep) this.#reason = change;
   }
 
   wake(): void {
