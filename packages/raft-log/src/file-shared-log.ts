@@ -103,6 +103,10 @@ export class FileSharedLog implements SharedLog {
     return states;
   }
 
+  visitReplicas(visit: (range: RangeId, replica: ReplicaId) => void): void {
+    for (const { rangeId, replicaId } of this.#groups.byRange.values()) if (replicaId !== 0) visit(rangeId, replicaId);
+  }
+
   group(range: RangeId): GroupState | undefined {
     const group = this.#groups.byRange.get(range);
     return group === undefined || (group.replicaId === 0 && group.tombstone === 0) ? undefined : group.state();

@@ -25,6 +25,8 @@ export interface GroupState {
 export interface SharedLog {
   /** All groups, as recovered and changed since. */
   groups(): GroupState[];
+  /** Calls back with every group that has a replica; for looks that are taken again and again. */
+  visitReplicas(visit: (range: RangeId, replica: ReplicaId) => void): void;
   group(range: RangeId): GroupState | undefined;
   reader(range: RangeId): LogReader;
 

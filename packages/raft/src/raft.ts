@@ -207,6 +207,11 @@ export class Raft {
     this.campaign(false);
   }
 
+  get campaignDue(): boolean {
+    if (this.#leadership !== undefined || this.#electionElapsed + 1 < this.#electionTimeout) return false;
+    return this.#isPromotable();
+  }
+
   rest(isAlive: (id: ReplicaId) => boolean): boolean {
     const { log } = this;
     if (this.#leadership !== undefined) return this.#leadership.rest(isAlive);

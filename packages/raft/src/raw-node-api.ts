@@ -110,6 +110,8 @@ export interface RawNodeApi {
   readonly leader: ReplicaId;
   readonly commit: LogIndex;
   readonly lastIndex: LogIndex;
+  /** The next tick begins a campaign, unless a promise forbids it. */
+  readonly campaignDue: boolean;
 
   tick(): void;
   step(message: Message): void;

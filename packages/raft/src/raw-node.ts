@@ -65,6 +65,10 @@ export class RawNode implements RawNodeApi {
     return this.#raft.log.lastIndex;
   }
 
+  get campaignDue(): boolean {
+    return this.#raft.campaignDue;
+  }
+
   tick(): void {
     this.#raft.tick();
   }

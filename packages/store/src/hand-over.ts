@@ -4,6 +4,8 @@ import type { Environment, StoreId } from "@flotilla/base";
 import type { Replica } from "./replica/replica.ts";
 
 const pollMs = 20;
+/** Transfers at a time. */
+const underWayMax = 64;
 
 export class HandOver {
   readonly #replicas: ReadonlyMap<number, Replica>;
@@ -18,22 +20,23 @@ export class HandOver {
 
   /**
    * Every leadership goes to a member that is level and heard of, and has arrived: the others may need this store's vote
-   * until somebody leads. Waits for that, at most `transferMs`.
+   * until somebody leads. Waits for that, at most `transferMs`. A few at a time: each is an election, and while there are many
+   * of them every range waits for all.
    */
   async all(transferMs: number, givenUp: () => boolean): Promise<void> {
     const { clock, scheduler } = this.#environment;
     const until = clock.monotonicMs() + transferMs;
-    const handedOver = new Set<Replica>();
+    const underWay = new Set<Replica>();
     while (!givenUp() && clock.monotonicMs() < until) {
-      let open = 0;
-      for (const replica of this.#replicas.values()) {
-        if (replica.leads) {
-          if (this.one(replica)) handedOver.add(replica);
-          else handedOver.delete(replica);
-        }
-        if (handedOver.has(replica) && (replica.leads || replica.node.leader === 0)) open++;
+      for (const replica of underWay) {
+        const arrived = replica.retired || (!replica.leads && replica.node.leader !== 0);
+        if (arrived || (replica.leads && !this.one(replica))) underWay.delete(replica);
       }
-      if (open === 0) return;
+      for (const replica of this.#replicas.values()) {
+        if (underWay.size >= underWayMax) break;
+        if (replica.leads && !underWay.has(replica) && this.one(replica)) underWay.add(replica);
+      }
+      if (underWay.size === 0) return;
       await new Promise<void>((resolve) => scheduler.after(pollMs, resolve));
     }
   }

@@ -2,26 +2,10 @@
  * What a store does before it speaks: the first start writes what the cluster's plan says; every later one puts together
  * what engine, log and staging directory hold, or says what is broken.
  */
-import {
-  CorruptionError,
-  Failure,
-  MalformedError,
-  logIndex,
-  noIndex,
-  noReplica,
-  replicaId as toReplicaId,
-  term,
-  version,
-} from "@flotilla/base";
-import type { ByteOperations, Environment, Files, RangeDescriptor, RangeId, StoreId } from "@flotilla/base";
-import type { Configuration } from "@flotilla/raft";
+import { Failure, logIndex, noReplica, replicaId as toReplicaId, term, version } from "@flotilla/base";
+import type { ByteOperations, Environment, Files, RangeId, StoreId } from "@flotilla/base";
 import type { GroupState, SharedLog } from "@flotilla/raft-log";
 import {
-  decodeApplied,
-  decodeConfiguration,
-  decodeDescriptor,
-  decodeMerge,
-  decodeSession,
   encodeApplied,
   encodeConfiguration,
   encodeDescriptor,
@@ -29,8 +13,6 @@ import {
   newestKey,
   rangeRecordKey,
   rangeRecordNames,
-  sessionClientId,
-  sessionRecordsEnd,
   storeRecordKey,
 } from "@flotilla/storage";
 import type { ClearedInterval, Engine } from "@flotilla/storage";
@@ -38,13 +20,14 @@ import { clearNow, readClearing } from "./engine/interval-clearer.ts";
 import { buryTakenIn } from "./lifecycle/taken-in.ts";
 import type { ClusterPlan } from "@flotilla/placement";
 import { metaRangeId } from "@flotilla/base";
-import { statusApplied, statusConditionFailed } from "./replica/entry-format.ts";
 import { initialMetaRecords } from "./placement/meta-records.ts";
 import { clearOld, loadSnapshot } from "./snapshot/snapshot-load.ts";
 import { recoverStaging, stagedPath } from "./snapshot/snapshot-staging.ts";
 import { SnapshotDecoder } from "./snapshot/snapshot-stream.ts";
 import type { SnapshotHeader } from "./snapshot/snapshot-stream.ts";
-import { StateMachine } from "./replica/state-machine.ts";
+import { broken, readRanges } from "./range-restore.ts";
+import type { StoredRange } from "./range-restore.ts";
+import type { StateMachine } from "./replica/state-machine.ts";
 import { forcedReplica, stageForced } from "./unsafe-recovery/forced-records.ts";
 import type { StoreOptions } from "./store-api.ts";
 import { loadBatchBytes } from "./store-settings.ts";
@@ -58,14 +41,6 @@ const bootstrappedName = "bootstrapped";
 /** Beside log and engine, durable before the store first speaks: with it and without them the votes are forgotten. */
 const begunPath = "begun";
 const settleTries = 200;
-/** Until the record is read. */
-const noConfiguration: Configuration = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  autoLeave: false,
-};
 
 interface RecoveryDependencies {
   readonly environment: Environment;
@@ -97,11 +72,12 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     await bootstrap(options, dependencies, bootstrapped);
   }
   if (!begun) await markBegun(files);
-  await completeForced(options.storeId, dependencies);
+  let ranges = await readRanges(engine, operations);
+  await completeForced(ranges, options.storeId, dependencies);
   let clearing = await readClearing(engine, operations);
   buryTakenIn(clearing, log);
-  const installs = await pendingInstalls(dependencies);
-  let leftovers = await findLeftovers(options.storeId, clearing, installs, dependencies);
+  const installs = await pendingInstalls(ranges, dependencies);
+  let leftovers = await findLeftovers(ranges, options.storeId, clearing, installs, dependencies);
   if (installs.pending.length > 0) {
     // What is to be loaded may lie in what is to be cleared: it was received when that had gone (hazard E25).
     for (const interval of [...clearing, ...leftovers]) await clearNow(interval, engine, operations);
@@ -109,11 +85,12 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
     leftovers = [];
   }
   const loaded = await finishInstalls(installs, options.settings, dependencies);
+  if (loaded > 0) ranges = await readRanges(engine, operations);
   const gone = new Set([...clearing, ...leftovers].map(({ rangeId }) => rangeId));
   const machines: StateMachine[] = [];
-  for (const descriptor of await readDescriptors(engine, operations)) {
-    if (gone.has(descriptor.rangeId)) continue;
-    const machine = await restoreMachine(descriptor, engine, operations);
+  for (const range of ranges) {
+    if (gone.has(range.descriptor.rangeId)) continue;
+    const machine = range.machine(engine);
     checkAgainstLog(machine, log);
     machines.push(machine);
   }
@@ -127,15 +104,18 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
 }
 
 /** A range that lost its majority goes on with one member, and a crash came before the log knew its new id. */
-async function completeForced(storeId: StoreId, { engine, environment, log }: RecoveryDependencies): Promise<void> {
-  const operations = environment.bytes;
-  for (const descriptor of await readDescriptors(engine, operations)) {
-    const group = log.group(descriptor.rangeId);
-    const forced = forcedReplica(descriptor, storeId, group);
+async function completeForced(
+  ranges: readonly StoredRange[],
+  storeId: StoreId,
+  { environment, log }: RecoveryDependencies,
+): Promise<void> {
+  for (const range of ranges) {
+    const group = log.group(range.rangeId);
+    const forced = forcedReplica(range.descriptor, storeId, group);
     if (forced === undefined) continue;
-    const { appliedIndex, appliedTerm } = await restoreMachine(descriptor, engine, operations);
-    environment.logger.warn({ rangeId: descriptor.rangeId, replicaId: forced }, "a forced membership is completed");
-    stageForced(log, group!, forced, appliedIndex, appliedTerm);
+    const { index, term: appliedTerm } = range.applied;
+    environment.logger.warn({ rangeId: range.rangeId, replicaId: forced }, "a forced membership is completed");
+    stageForced(log, group!, forced, index, appliedTerm);
   }
   if (log.hasStaged()) await log.flush();
 }
@@ -145,13 +125,15 @@ async function completeForced(storeId: StoreId, { engine, environment, log }: Re
  * whose tombstone is missing: that is written here.
  */
 async function findLeftovers(
+  ranges: readonly StoredRange[],
   storeId: StoreId,
   clearing: readonly ClearedInterval[],
   { pending }: PendingInstalls,
-  { engine, environment, log }: RecoveryDependencies,
+  { log }: RecoveryDependencies,
 ): Promise<ClearedInterval[]> {
   const leftovers: ClearedInterval[] = [];
-  for (const { rangeId, start, end, replicas } of await readDescriptors(engine, environment.bytes)) {
+  for (const { descriptor } of ranges) {
+    const { rangeId, start, end, replicas } = descriptor;
     const group = log.group(rangeId);
     const known = [...clearing, ...pending].some((other) => other.rangeId === rangeId);
     // Without a group the log is not this store's; what is loaded clears the old replica's records itself.
@@ -244,128 +226,25 @@ async function settleNow(engine: Engine, environment: Environment): Promise<void
   });
 }
 
-async function readDescriptors(engine: Engine, operations: ByteOperations): Promise<RangeDescriptor[]> {
-  const descriptors: RangeDescriptor[] = [];
-  let from = rangeRecordKey(0 as RangeId, "", operations);
-  const end = new Uint8Array([3]);
-  // One seek a range: its own records are skipped to the next range's.
-  for (;;) {
-    const iterator = engine.iterate({ start: from, end });
-    const page = await iterator.next(1, 1);
-    await iterator.close();
-    const first = page[0];
-    if (first === undefined) return descriptors;
-    const range = new DataView(first.key.buffer, first.key.byteOffset + 1, 8);
-    const id = (range.getUint32(0) * 4294967296 + range.getUint32(4)) as RangeId;
-    descriptors.push(readDescriptor(id, engine, operations));
-    from = rangeRecordKey((id + 1) as RangeId, "", operations);
-  }
-}
-
-/** From the range's own records in the engine. */
-export async function restoreMachine(
-  descriptor: RangeDescriptor,
-  engine: Engine,
-  operations: ByteOperations,
-): Promise<StateMachine> {
-  const machine = new StateMachine(descriptor, noConfiguration, engine, operations);
-  await restoreInto(machine, engine, operations);
-  return machine;
-}
-
-/** As `restoreMachine`, of a range whose records have just been put into the engine. */
-export async function restoreRange(range: RangeId, engine: Engine, operations: ByteOperations): Promise<StateMachine> {
-  return restoreMachine(readDescriptor(range, engine, operations), engine, operations);
-}
-
-function readDescriptor(range: RangeId, engine: Engine, operations: ByteOperations): RangeDescriptor {
-  const key = rangeRecordKey(range, rangeRecordNames.descriptor, operations);
-  const value = engine.getNow(key);
-  if (value === undefined) throw broken(range, `range ${range} has records but no descriptor`);
-  return decoded(range, () => decodeDescriptor(key, value, operations));
-}
-
-/** Everything that the engine has of the machine, read anew: a range snapshot brings bounds and members, too. */
-export async function restoreInto(machine: StateMachine, engine: Engine, operations: ByteOperations): Promise<void> {
-  const id = machine.descriptor.rangeId;
-  machine.descriptor = readDescriptor(id, engine, operations);
-  const configurationKey = rangeRecordKey(id, rangeRecordNames.configuration, operations);
-  const configurationBytes = engine.getNow(configurationKey);
-  if (configurationBytes === undefined) throw broken(id, `range ${id} has no configuration record`);
-  machine.configuration = decoded(id, () => decodeConfiguration(configurationKey, configurationBytes, operations));
-  // The staged file stands for it until it is durable.
-  machine.boundsIndex = noIndex;
-  const appliedKey = rangeRecordKey(id, rangeRecordNames.applied, operations);
-  const appliedBytes = engine.getNow(appliedKey);
-  if (appliedBytes === undefined) throw broken(id, `range ${id} has no applied record`);
-  const applied = decoded(id, () => decodeApplied(appliedKey, appliedBytes, operations));
-  machine.appliedIndex = applied.index;
-  machine.appliedTerm = applied.term;
-  machine.lastVersion = applied.lastVersion;
-  const mergeKey = rangeRecordKey(id, rangeRecordNames.merge, operations);
-  const mergeBytes = engine.getNow(mergeKey);
-  const none = { sealed: undefined, merged: undefined };
-  const merge = mergeBytes === undefined ? none : decoded(id, () => decodeMerge(mergeKey, mergeBytes, operations));
-  machine.sealed = merge.sealed;
-  machine.merged = merge.merged;
-  machine.mergeWritten = mergeBytes !== undefined;
-  machine.sessions.clear();
-  const iterator = engine.iterate({
-    start: rangeRecordKey(id, rangeRecordNames.session, operations),
-    end: sessionRecordsEnd(id, operations),
-  });
-  try {
-    for (;;) {
-      const page = await iterator.next(1000, 1024 * 1024);
-      if (page.length === 0) break;
-      for (const { key, value } of page) restoreSession(machine, key, value, operations);
-    }
-  } finally {
-    await iterator.close();
-  }
-}
-
-function restoreSession(machine: StateMachine, key: Uint8Array, value: Uint8Array, operations: ByteOperations): void {
-  const id = machine.descriptor.rangeId;
-  const row = decoded(id, () => decodeSession(key, value, operations));
-  const numbers = [...row.entries].map(
-    ([number, entry]) =>
-      [
-        number,
-        {
-          status: entry.status === "applied" ? statusApplied : statusConditionFailed,
-          version: entry.version,
-          existed: entry.existed,
-          firstSent: entry.firstSent,
-        },
-      ] as const,
-  );
-  machine.sessions.restore(
-    decoded(id, () => sessionClientId(key)),
-    row.floor,
-    row.lastUsed,
-    numbers,
-  );
-}
-
 interface PendingInstalls {
   readonly staged: readonly string[];
   /** Snapshots that the log says are installed and the engine does not have yet. */
   readonly pending: readonly { readonly rangeId: RangeId; readonly path: string }[];
 }
 
-async function pendingInstalls({ engine, files, log, environment }: RecoveryDependencies): Promise<PendingInstalls> {
-  const operations = environment.bytes;
+async function pendingInstalls(
+  ranges: readonly StoredRange[],
+  { files, log, environment }: RecoveryDependencies,
+): Promise<PendingInstalls> {
   const staged = await recoverStaging(files);
   const pending: { readonly rangeId: RangeId; readonly path: string }[] = [];
   for (const group of log.groups()) {
     if (group.replicaId === noReplica) continue;
     const path = stagedPath(group.rangeId, group.truncatedIndex, group.truncatedTerm);
     if (!staged.includes(path)) continue;
-    const appliedKey = rangeRecordKey(group.rangeId, rangeRecordNames.applied, operations);
-    const appliedBytes = engine.getNow(appliedKey);
-    const applied = appliedBytes === undefined ? 0 : decodeApplied(appliedKey, appliedBytes, operations).index;
-    const older = (): Promise<boolean> => ofOlderReplica(group, path, { engine, files, environment });
+    const range = ranges.find(({ rangeId }) => rangeId === group.rangeId);
+    const older = (): Promise<boolean> => ofOlderReplica(range!, group, path, { files, environment });
+    const applied = range?.appliedIndex ?? 0;
     if (applied >= group.truncatedIndex && !(await older())) continue;
     pending.push({ rangeId: group.rangeId, path });
   }
@@ -378,12 +257,13 @@ async function pendingInstalls({ engine, files, log, environment }: RecoveryDepe
  * that stays, for a right half in the engine may rest on all that was applied.
  */
 async function ofOlderReplica(
+  range: StoredRange,
   group: GroupState,
   path: string,
-  { engine, files, environment }: Pick<RecoveryDependencies, "engine" | "files" | "environment">,
+  { files, environment }: Pick<RecoveryDependencies, "files" | "environment">,
 ): Promise<boolean> {
   const operations = environment.bytes;
-  const { epoch, replicas } = readDescriptor(group.rangeId, engine, operations);
+  const { epoch, replicas } = range.descriptor;
   if (replicas.some(({ replicaId }) => replicaId === group.replicaId)) return false;
   const { members } = await snapshotHeader(path, files, operations);
   return epoch.members < members;
@@ -436,23 +316,4 @@ function checkAgainstLog(machine: StateMachine, log: SharedLog): void {
       `range ${rangeId}: the data directory has index ${machine.appliedIndex}, the log ends at ${group.lastIndex}`,
     );
   }
-}
-
-function decoded<T>(range: RangeId, decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (error instanceof MalformedError)
-      throw broken(range, `a record of range ${range} cannot be read: ${error.message}`);
-    throw error;
-  }
-}
-
-function broken(range: RangeId, what: string): CorruptionError {
-  return new CorruptionError(
-    `range ${range}`,
-    0,
-    what,
-    "keep this directory as it is for inspection and do not start it again; the other replicas have the acknowledged data",
-  );
 }

@@ -68,7 +68,7 @@ export const defaultStoreSettings: StoreSettings = {
   storeHeartbeatMs: 250,
   electionTicksMin: 20,
   heartbeatTicks: 3,
-  sleepTicks: 0,
+  sleepTicks: 50,
   leasePercent: 80,
   appendBytesMax: 128 * KiB,
   inflightMessagesMax: 64,

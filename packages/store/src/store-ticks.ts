@@ -3,6 +3,7 @@ import type { Environment, StoreId, Timer } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import type { Engine } from "@flotilla/storage";
 import type { StoreHeartbeat } from "@flotilla/transport";
+import { CampaignPace } from "./campaign-pace.ts";
 import type { ClockCheck } from "./clock-check.ts";
 import type { Intake } from "./intake.ts";
 import type { Lifecycle } from "./lifecycle/lifecycle.ts";
@@ -16,8 +17,6 @@ import type { StoreSettings } from "./store-settings.ts";
 
 /** How much of the election timeout a replica that should lead first waits at start, for its peers' streams. */
 const firstCampaignTicks = 2;
-/** In one tick: with thousands of ranges the votes of one tick would hold up the loops of all stores. */
-const firstCampaignsMax = 100;
 
 export interface StoreTicksHost {
   readonly environment: Environment;
@@ -44,6 +43,7 @@ export class StoreTicks {
   /** The log's oldest write is so old that this store must not keep others from leading (hazard H4). */
   stalled = false;
   readonly liveness: StoreLiveness;
+  readonly #campaigns = new CampaignPace();
   #ticks = 0;
   #heartbeatAtMs = 0;
   #paceTurn = 0;
@@ -92,10 +92,11 @@ export class StoreTicks {
     const stallMs = (settings.electionTicksMin * settings.tickMs) / 2;
     this.stalled = Math.max(log.statistics().flushUnderWayMs, persist.underWayMs) > stallMs;
     const begins = this.#ticks >= firstCampaignTicks && this.#ticks < settings.electionTicksMin;
-    let campaigns = 0;
+    const campaigns = this.#campaigns;
+    campaigns.beginTick();
     for (const replica of replicas.awake) {
-      replica.tick();
-      if (begins && campaigns < firstCampaignsMax && this.campaignFirst(replica)) campaigns++;
+      campaigns.tick(replica);
+      if (begins && campaigns.open && this.campaignFirst(replica)) campaigns.noteBegun(replica);
     }
     for (const replica of this.#soon.keys()) this.#campaignAgain(replica);
     this.#heartbeat(links);

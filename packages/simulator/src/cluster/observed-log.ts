@@ -17,6 +17,10 @@ export class ForwardingLog implements SharedLog {
     return this.inner.groups();
   }
 
+  visitReplicas(visit: (range: RangeId, replica: ReplicaId) => void): void {
+    this.inner.visitReplicas(visit);
+  }
+
   group(range: RangeId): GroupState | undefined {
     return this.inner.group(range);
   }

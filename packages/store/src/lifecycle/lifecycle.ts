@@ -1,5 +1,5 @@
 /** Births and deaths of this store's replicas, put together; the store asks here who may come and who has to go. */
-import { noReplica, replicaId as toReplicaId } from "@flotilla/base";
+import { replicaId as toReplicaId } from "@flotilla/base";
 import type { RangeId, ReplicaId, StoreId } from "@flotilla/base";
 import type { RoutingRefusal } from "../clients/client-connection.ts";
 import type { PeerMessage, RaftEnvelope, ReplicaCheck, ReplicaGone, ReplicaVerdict } from "@flotilla/transport";
@@ -18,6 +18,7 @@ import { loadBatchBytes } from "../store-settings.ts";
 import type { StoreSettings } from "../store-settings.ts";
 import { RangeRecovery } from "../unsafe-recovery/range-recovery.ts";
 import { Orphans } from "./orphans.ts";
+import type { SilentGroup } from "./orphans.ts";
 import { ReplicaDeaths } from "./replica-deaths.ts";
 import { TakenIn } from "./taken-in.ts";
 
@@ -144,11 +145,13 @@ export class Lifecycle {
   }
 
   /** Log groups that have neither a replica nor one in the making: a split that is not applied again yet makes it. */
-  *#silent(): Iterable<{ readonly rangeId: RangeId; readonly replicaId: ReplicaId }> {
-    for (const { rangeId, replicaId } of this.#host.dependencies.log.groups()) {
-      if (replicaId === noReplica || this.#host.replica(rangeId) !== undefined) continue;
-      if (!this.#ends(rangeId) && !this.creation.underWay(rangeId)) yield { rangeId, replicaId };
-    }
+  #silent(): SilentGroup[] {
+    const silent: SilentGroup[] = [];
+    this.#host.dependencies.log.visitReplicas((rangeId, replicaId) => {
+      if (this.#host.replica(rangeId) !== undefined || this.#ends(rangeId) || this.creation.underWay(rangeId)) return;
+      silent.push({ rangeId, replicaId });
+    });
+    return silent;
   }
 
   /** Its replica here is no more, and its tombstone not durable. */

@@ -15,6 +15,11 @@ const askMs = 1000;
 /** Between two looks at all groups of the log: what they wait for takes election timeouts. */
 const silentLookMs = 1000;
 
+export interface SilentGroup {
+  readonly rangeId: RangeId;
+  readonly replicaId: ReplicaId;
+}
+
 export interface OrphansHost {
   readonly clock: Clock;
   readonly electionMs: number;
@@ -22,7 +27,7 @@ export interface OrphansHost {
   /** Who misses its leader does not sleep. */
   awake(): Iterable<Replica>;
   /** Log groups that wait for the split that makes their replica, or are left of one that never came. */
-  silent(): Iterable<{ readonly rangeId: RangeId; readonly replicaId: ReplicaId }>;
+  silent(): readonly SilentGroup[];
   /** The store that leads the meta range, 0 = unknown. */
   driver(): StoreId;
   send(to: StoreId, check: ReplicaCheck): void;
@@ -62,7 +67,7 @@ export class Orphans {
     for (const [rangeId, sinceMs] of this.#leaderlessSinceMs) if (now - sinceMs > limitMs) this.suspect(rangeId);
     if (now - this.#silentLookedMs < silentLookMs) return;
     this.#silentLookedMs = now;
-    const silent = [...this.#host.silent()];
+    const silent = this.#host.silent();
     noteSince(
       this.#silentSinceMs,
       silent.map(({ rangeId }) => rangeId),

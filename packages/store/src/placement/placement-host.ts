@@ -33,6 +33,8 @@ import type { StoreKnowledge } from "./report-book.ts";
 import { StepRunner } from "./step-runner.ts";
 
 const reportMs = 500;
+/** What presses waits for its turn, too, where many ranges are awake: a report goes over all of them. */
+const awakePerMs = 5;
 
 export interface PlacementHostOptions {
   readonly storeId: StoreId;
@@ -193,7 +195,9 @@ export class PlacementHost {
     const { driver } = this;
     if (driver === noStore || driver === this.#options.storeId) return;
     const now = this.#host.dependencies.environment.clock.monotonicMs();
-    if (now - this.#lastReportMs < reportMs && !this.#news.pressing) return;
+    const elapsedMs = now - this.#lastReportMs;
+    if (elapsedMs < reportMs && (elapsedMs < this.#host.replicas.awake.size / awakePerMs || !this.#news.pressing))
+      return;
     if (this.#host.links.send(driver, "heartbeat", this.#news.report(driver))) this.#lastReportMs = now;
   }
 

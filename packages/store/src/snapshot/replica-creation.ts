@@ -14,7 +14,7 @@ import type { PersistBatches } from "../persist-batches.ts";
 import type { AddReplica } from "../replica/replica-host.ts";
 import type { Replica } from "../replica/replica.ts";
 import { isMember } from "../replica/member-change.ts";
-import { restoreRange } from "../store-recovery.ts";
+import { readRange } from "../range-restore.ts";
 import { loadSnapshot } from "./snapshot-load.ts";
 
 export interface ReplicaCreationHost {
@@ -147,7 +147,7 @@ export class ReplicaCreation {
       await loadSnapshot(path, this.#host.batchBytes, { engine, files, operations });
       await this.#host.onLoaded(creation);
     });
-    const machine = await restoreRange(rangeId, engine, operations);
+    const machine = (await readRange(rangeId, engine, operations)).machine(engine);
     this.#under.delete(rangeId);
     this.#host.addReplica(machine, replicaId, brandNew);
     return undefined;

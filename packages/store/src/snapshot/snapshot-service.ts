@@ -14,7 +14,7 @@ import { loadSnapshot } from "./snapshot-load.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { stagedPath } from "./snapshot-staging.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
-import { restoreInto } from "../store-recovery.ts";
+import { readRange } from "../range-restore.ts";
 import type { StoreDependencies } from "../store-api.ts";
 import { loadBatchBytes } from "../store-settings.ts";
 import type { StoreSettings } from "../store-settings.ts";
@@ -199,7 +199,8 @@ export class SnapshotService {
         for (const { rangeId, descriptor } of superseded)
           await clearNow({ rangeId, start: descriptor.start, end: descriptor.end }, engine, environment.bytes);
         await loadSnapshot(path, loadBatchBytes(settings), { engine, files, operations: environment.bytes });
-        await restoreInto(replica.machine, engine, environment.bytes);
+        const stored = await readRange(replica.rangeId, engine, environment.bytes);
+        stored.restoreInto(replica.machine);
         const { rangeId, replicaId } = replica;
         await this.#noteLoaded({ rangeId, replicaId, index: label.index }, path);
       })

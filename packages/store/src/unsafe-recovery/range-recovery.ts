@@ -22,7 +22,7 @@ import type { Replica } from "../replica/replica.ts";
 import type { StateMachine } from "../replica/state-machine.ts";
 import type { StoreDependencies } from "../store-api.ts";
 import type { KnownDirectory } from "../store-directory.ts";
-import { restoreRange } from "../store-recovery.ts";
+import { readRange } from "../range-restore.ts";
 import { forcedDescriptor, putForced, stageForced } from "./forced-records.ts";
 import { lacksMajority, sealOf, tailOf } from "./majority.ts";
 import { recoverMeta } from "./meta-recovery.ts";
@@ -179,7 +179,7 @@ export class RangeRecovery {
       this.#host.schedule();
     });
     this.#host.onBuried(rangeId, replicaId);
-    const fresh = await restoreRange(rangeId, engine, environment.bytes);
+    const fresh = (await readRange(rangeId, engine, environment.bytes)).machine(engine);
     const reborn = this.#host.addReplica(fresh, newId, true);
     const fields = { rangeId, replicaId: newId, index: fresh.appliedIndex };
     environment.logger.warn(fields, "a range goes on without its majority");
