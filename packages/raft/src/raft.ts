@@ -221,12 +221,15 @@ export class Raft {
   }
 
   wake(): void {
+    const { leaderRests } = this.#follower;
+    this.#follower.leaderRests = false;
+    // What woke it may have been an order to lead: a campaign that has begun keeps the time that it was given.
+    if (this.#role === "pre-candidate" || this.#role === "candidate") return;
     // Whose leader is known to be lost has waited long enough: the rest of its timeout only parts it from others.
     this.#electionElapsed = this.#leader === noReplica ? this.#parts.options.electionTicksMin : 0;
     this.#drawElectionTimeout();
     if (this.#leadership !== undefined) this.#leadership.wake();
-    else if (this.#follower.leaderRests) this.#rouseLeader();
-    this.#follower.leaderRests = false;
+    else if (leaderRests) this.#rouseLeader();
   }
 
   /** A sign of life that answers nothing: a leader that rests wakes of it, and its next round reaches everybody. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { ReplicaId } from "@flotilla/base";
 import { Group } from "./support/group.ts";
 import { Lone, append, heartbeat, ofType, voteRequest } from "./support/lone-replica.ts";
-import { entry } from "./support/replica.ts";
+import { entry, id, inTerm } from "./support/replica.ts";
 
 const everybody = (): boolean => true;
 const all = [1, 2, 3] as const;
@@ -178,6 +178,23 @@ describe("waking", () => {
     }
     group.tick(30, [2, 3]);
     expect([2, 3].filter((replica) => group.at(replica).node.role === "leader")).toHaveLength(1);
+  });
+
+  it("a sleeper that is told to lead campaigns at once, and waits for the votes as long as any candidate", () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const follower = new Lone({ voters: [1, 2, 3] });
+      follower.receive(append(2, 1, [0, 0], [entry(1, 1)]));
+      follower.receive(heartbeat(2, 1, { commit: 1, context: 0, rests: true }));
+      expect(follower.node.rest(everybody)).toBe(true);
+      // Other timeouts in each turn.
+      for (let i = 0; i < seed; i++) follower.node.wake();
+      follower.node.step({ type: "timeout-now", from: id(2), to: id(1), term: inTerm(1) });
+      follower.node.wake();
+      expect(ofType(follower.pump(), "vote").map(({ to }) => to)).toEqual([2, 3]);
+      follower.tick(5);
+      expect(follower.node.role).toBe("candidate");
+      expect(follower.node.term).toBe(2);
+    }
   });
 
   it("E20 a follower that missed the leader's last word campaigns, is refused, and hears the leader again", () => {
