@@ -15,6 +15,8 @@ export interface StoreState {
   readonly downMs: number;
   /** Refuses writes for want of space. */
   readonly diskFull: boolean;
+  /** It is handing its leaderships over, and will be away. */
+  readonly stopping: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly sizeBytes: number;
   readonly freeBytes: number;

@@ -209,18 +209,20 @@ function addition(
 }
 
 export const mayLead = ({ store }: StoreLoad): boolean =>
-  store.membership === "active" && !store.diskFull && store.health === "live";
+  store.membership === "active" && !store.diskFull && !store.stopping && store.health === "live";
 
 /** Why the store should lead nothing; undefined when it may. */
 export function leaderRefused({ store }: StoreLoad): string | undefined {
   if (store.membership !== "active") return `store ${store.storeId} is ${store.membership}`;
   if (store.diskFull) return `the disk of store ${store.storeId} is full`;
+  if (store.stopping) return `store ${store.storeId} is being stopped`;
   return store.health === "live" ? undefined : `store ${store.storeId} is ${store.health}`;
 }
 
 function ledWrongly({ leader }: RangeState, index: ClusterIndex): StoreLoad | undefined {
   const leading = index.stores.get(leader);
-  return leading === undefined || mayLead(leading) ? undefined : leading;
+  // A store that is being stopped hands over what it leads by itself.
+  return leading === undefined || leading.store.stopping || mayLead(leading) ? undefined : leading;
 }
 
 function judgeDrain(range: RangeState, index: ClusterIndex): Verdict {

@@ -64,7 +64,8 @@ export function loadsOf(range: RangeState, index: ClusterIndex, without?: StoreI
 }
 
 function isTarget({ store }: StoreLoad, sizeBytes: number, settings: PlacementSettings): boolean {
-  if (store.membership !== "active" || store.health !== "live" || store.diskFull) return false;
+  if (store.membership !== "active" || store.health !== "live") return false;
+  if (store.diskFull || store.stopping) return false;
   return store.freeBytes - sizeBytes >= settings.storeFreeBytesMin;
 }
 
@@ -74,6 +75,7 @@ export function targetRefused(load: StoreLoad, sizeBytes: number, settings: Plac
   const { store } = load;
   if (store.membership !== "active") return `store ${store.storeId} is ${store.membership}`;
   if (store.health !== "live") return `store ${store.storeId} is ${store.health}`;
+  if (store.stopping) return `store ${store.storeId} is being stopped`;
   return `store ${store.storeId} has no room: ${store.freeBytes} bytes free`;
 }
 

@@ -84,6 +84,7 @@ export function isSameToRules(a: StoreState, b: StoreState, settings: PlacementS
     a.membership === b.membership &&
     a.health === b.health &&
     a.diskFull === b.diskFull &&
+    a.stopping === b.stopping &&
     isDown(a, settings) === isDown(b, settings) &&
     isSamePlace(a, b)
   );

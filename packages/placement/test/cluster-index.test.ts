@@ -90,6 +90,7 @@ class Churn {
       health: downMs < 3000 ? "live" : downMs < 10_000 ? "suspect" : "dead",
       downMs,
       diskFull: this.#random.below(5) === 0,
+      stopping: this.#random.below(5) === 0,
       labels: this.#random.below(10) === 0 ? {} : { host: `h${id}`, zone: `z${this.#random.below(3)}` },
     };
     this.state = { ...this.state, stores: [...this.state.stores.filter((each) => each.storeId !== id), store] };

@@ -19,6 +19,7 @@ interface StoreReporterDependencies {
   readonly counters: StoreCounters;
   /** Range snapshots under way. */
   snapshots(): { readonly sending: number; readonly receiving: number };
+  stopping(): boolean;
   address(): string;
 }
 
@@ -74,6 +75,7 @@ export class StoreReporter {
       snapshotsSending: snapshots().sending,
       snapshotsReceiving: snapshots().receiving,
       intervalsClearing: this.#dependencies.clearer.size,
+      stopping: this.#dependencies.stopping(),
       labels,
     };
   }

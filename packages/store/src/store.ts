@@ -139,6 +139,7 @@ class Store implements StoreApi, ReplicaHost {
       replicas: this.#replicas.byRange,
       counters: this.counters,
       snapshots: () => this.#snapshots,
+      stopping: () => this.#stopped !== undefined,
       address: () => this.address,
     });
     this.#meta = new MetaWhereabouts(options.plan.ranges[0]!, () => replica(metaRangeId));
@@ -427,6 +428,7 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   async #windDown(transferMs: number): Promise<void> {
+    this.#placement.reportSoon();
     await this.#handOver.all(transferMs, () => this.#halted);
     // Only now, when somebody else can serve them.
     this.#clients.drain();

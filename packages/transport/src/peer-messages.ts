@@ -149,6 +149,8 @@ export interface StoreStatus {
   readonly snapshotsReceiving: number;
   /** Intervals of replicas that are gone, not cleared yet. */
   readonly intervalsClearing: number;
+  /** It hands its leaderships over to be stopped. */
+  readonly stopping: boolean;
   readonly labels: Readonly<Record<string, string>>;
 }
 

@@ -9,12 +9,13 @@
  *                   store-heartbeat says whether the store's log hangs, store-report how much work each range is,
  *                   and whether its size was measured
  *     protocol 4    store-report says what has changed since a report that was acknowledged; report-receipt
+ *     protocol 5    store-report says whether the store is being stopped
  */
 import { keyBytesMax, messageBytesMax } from "@flotilla/base";
 
-export const protocolNumber = 4;
+export const protocolNumber = 5;
 /** The range a `Hello` of this build offers. A stream speaks the highest number that both sides offer. */
-export const protocolMin = 4;
+export const protocolMin = 5;
 export const protocolMax: number = protocolNumber;
 
 /** First byte of every payload. */

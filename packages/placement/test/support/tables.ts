@@ -89,6 +89,7 @@ function parseStore(words: readonly string[], settings: PlacementSettings): Stor
     health: storeHealth(downMs, settings),
     downMs,
     diskFull: words.includes("full"),
+    stopping: words.includes("stopping"),
     labels,
     sizeBytes: 0,
     freeBytes: number("free", 100_000) * MiB,

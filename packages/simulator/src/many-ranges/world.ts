@@ -113,6 +113,7 @@ export class World {
       health: storeHealth(downMs, this.options.settings),
       downMs,
       diskFull,
+      stopping: false,
       labels: zone === "" ? { host: `host${id}` } : { host: `host${id}`, zone },
       sizeBytes: 0,
       freeBytes: Number.MAX_SAFE_INTEGER,

@@ -186,6 +186,7 @@ function storeState(store: StoreEntry, inputs: ClusterViewInputs, placement: Pla
     health: storeHealth(silentMs, placement),
     downMs: silentMs,
     diskFull: status !== undefined && status.freeBytes < inputs.settings.diskFreeBytesMin,
+    stopping: status?.stopping ?? false,
     labels: store.labels,
     sizeBytes: status?.sizeBytes ?? 0,
     freeBytes: status?.freeBytes ?? 0,

@@ -201,9 +201,9 @@ export class PlacementDriver {
   /** What decisions rest on besides time: another text when any of it has changed. */
   #sight(meta: MetaState): string {
     const stores = storeStates(this.inputs(meta)).map((store) => {
-      const { storeId, health, downMs, diskFull, snapshotsSending, snapshotsReceiving } = store;
+      const { storeId, health, downMs, diskFull, stopping, snapshotsSending, snapshotsReceiving } = store;
       const isDown = downMs >= this.#host.settings.storeDownMs;
-      return [storeId, health, isDown, diskFull, snapshotsSending, snapshotsReceiving].join(" ");
+      return [storeId, health, isDown, diskFull, stopping, snapshotsSending, snapshotsReceiving].join(" ");
     });
     return [this.#host.reports.revision, meta.revision, ...stores].join(", ");
   }

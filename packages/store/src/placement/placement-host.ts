@@ -185,6 +185,11 @@ export class PlacementHost {
     this.service.onOutcome(outcome);
   }
 
+  /** What a store has to say of itself is not left for the time of the next report. */
+  reportSoon(): void {
+    this.#lastReportMs = -Infinity;
+  }
+
   tick(): void {
     this.#report();
     this.service.tick();

@@ -12,7 +12,7 @@
  *     store-report       incarnation, sequence, base, more, status, list of range reports, list of [range id that is led no more]
  *         status         store id, node id, address, HTTP address, pid, server version, uptime ms, data directory, replicas,
  *                        leaders, size bytes, free bytes, log bytes, fsyncs, snapshots sending, snapshots receiving,
- *                        intervals clearing, list of [label, value]
+ *                        intervals clearing, stopping, list of [label, value]
  *         range report   descriptor, term, leader, size bytes, size known, keys or nil, writes/s, reads/s, bytes/s, load,
  *                        asleep, configuration pending, list of [replica id, store id, match, state (0 probe, 1 replicate, 2 snapshot), active]
  *         load           operations/s, bytes/s, percent of the loop, key that halves it or nil, reason
@@ -203,6 +203,7 @@ function statusFields(status: StoreStatus, operations: ByteOperations): unknown[
     status.snapshotsSending,
     status.snapshotsReceiving,
     status.intervalsClearing,
+    status.stopping,
     Object.entries(status.labels),
   ];
 }
@@ -358,7 +359,7 @@ const readReport = (fields: FieldReader): StoreReport => ({
   sequence: fields.positive(),
   base: fields.integer(),
   more: fields.boolean(),
-  status: readStatus(fields.fields(18, "store status")),
+  status: readStatus(fields.fields(19, "store status")),
   ranges: fields.list(controlValuesMax, 13, "range report", readRange),
   gone: fields.list(controlValuesMax, 1, "range that is led no more", (range) => range.positive() as RangeId),
 });
@@ -387,6 +388,7 @@ const readStatus = (fields: FieldReader): StoreStatus => ({
   snapshotsSending: fields.integer(),
   snapshotsReceiving: fields.integer(),
   intervalsClearing: fields.integer(),
+  stopping: fields.boolean(),
   labels: readLabels(fields),
 });
 

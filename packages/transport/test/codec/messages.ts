@@ -306,6 +306,7 @@ export const peerMessages: Generators<PeerMessage> = {
       snapshotsSending: integer(),
       snapshotsReceiving: integer(),
       intervalsClearing: integer(),
+      stopping: fc.boolean(),
       labels,
     }),
     ranges: fc.array(

@@ -163,6 +163,7 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
       snapshotsSending: 1,
       snapshotsReceiving: 2,
       intervalsClearing: 3,
+      stopping: true,
       labels: { zone: "z1" },
     },
     ranges: [
