@@ -17,7 +17,7 @@ import {
 import type { RecordVisitor } from "./log-records.ts";
 import { readRecords } from "./log-records.ts";
 
-const windowBytes: number = 4 * 1024 * 1024;
+const windowBytes: number = 1024 * 1024;
 
 /** A valid frame in memory; `bytes` has it with its zeros. */
 export interface Frame {

@@ -41,6 +41,8 @@ const bootstrappedName = "bootstrapped";
 /** Beside log and engine, durable before the store first speaks: with it and without them the votes are forgotten. */
 const begunPath = "begun";
 const settleTries = 200;
+/** Ranges, in one turn of the event loop. */
+export const restoredAtOnce = 200;
 
 interface RecoveryDependencies {
   readonly environment: Environment;
@@ -88,7 +90,8 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
   if (loaded > 0) ranges = await readRanges(engine, operations);
   const gone = new Set([...clearing, ...leftovers].map(({ rangeId }) => rangeId));
   const machines: StateMachine[] = [];
-  for (const range of ranges) {
+  for (const [at, range] of ranges.entries()) {
+    if (at % restoredAtOnce === restoredAtOnce - 1) await turn(environment);
     if (gone.has(range.descriptor.rangeId)) continue;
     const machine = range.machine(engine);
     checkAgainstLog(machine, log);
@@ -102,6 +105,9 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
   );
   return { machines, clearing, leftovers, brandNew };
 }
+
+export const turn = ({ scheduler }: Environment): Promise<void> =>
+  new Promise((resolve) => scheduler.endOfTurn(resolve));
 
 /** A range that lost its majority goes on with one member, and a crash came before the log knew its new id. */
 async function completeForced(

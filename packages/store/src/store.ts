@@ -47,7 +47,7 @@ import { openDirectory } from "./store-directory-record.ts";
 import { StoreReplicas } from "./store-replicas.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
-import { recoverStore } from "./store-recovery.ts";
+import { recoverStore, restoredAtOnce, turn } from "./store-recovery.ts";
 import type { ReplicaState, StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
@@ -372,7 +372,8 @@ class Store implements StoreApi, ReplicaHost {
     const { log } = this.#dependencies;
     this.#disk.note(await this.#dependencies.files.freeBytes());
     const { machines, clearing, leftovers, brandNew } = await recoverStore(this.#options, this.#dependencies);
-    for (const machine of machines) {
+    for (const [at, machine] of machines.entries()) {
+      if (at % restoredAtOnce === restoredAtOnce - 1) await turn(this.environment);
       this.#addReplica(machine, log.group(machine.descriptor.rangeId)!.replicaId, brandNew);
     }
     this.#clearer.resume(clearing);
