@@ -4,11 +4,19 @@
  */
 import { assert } from "@flotilla/base";
 
-/** In `segments` of an entry that is staged: its offset counts from the start of its frame's data. */
+/** The segment of an entry that is staged: its offset counts from the start of its frame's data. */
 export const pendingSegment = 0xffffffff;
 
 const configurationBit = 0x80000000;
-const capacityMin = 16;
+/** Of groups that hardly write there are thousands. */
+const capacityMin = 4;
+/** Numbers of an entry beside its term, in this order: two arrays cost a group that has few entries less than five. */
+const stride = 4;
+const segmentAt = 0;
+const offsetAt = 1;
+/** The top bit says "configuration". */
+const lengthAt = 2;
+const checksumAt = 3;
 
 export class EntryColumns {
   /** Index of the first entry present. */
@@ -19,11 +27,7 @@ export class EntryColumns {
   /** Slot of `first`; head + count ≤ capacity. */
   #head = 0;
   #terms: Float64Array = new Float64Array(0);
-  #segments: Uint32Array = new Uint32Array(0);
-  #offsets: Uint32Array = new Uint32Array(0);
-  /** The top bit says "configuration". */
-  #lengths: Uint32Array = new Uint32Array(0);
-  #checksums: Uint32Array = new Uint32Array(0);
+  #numbers: Uint32Array = new Uint32Array(0);
 
   /** first - 1 when empty. */
   get last(): number {
@@ -39,23 +43,23 @@ export class EntryColumns {
   }
 
   segment(index: number): number {
-    return this.#segments[this.#slot(index)]!;
+    return this.#numbers[stride * this.#slot(index) + segmentAt]!;
   }
 
   offset(index: number): number {
-    return this.#offsets[this.#slot(index)]!;
+    return this.#numbers[stride * this.#slot(index) + offsetAt]!;
   }
 
   length(index: number): number {
-    return this.#lengths[this.#slot(index)]! & ~configurationBit;
+    return this.#numbers[stride * this.#slot(index) + lengthAt]! & ~configurationBit;
   }
 
   configuration(index: number): boolean {
-    return (this.#lengths[this.#slot(index)]! & configurationBit) !== 0;
+    return (this.#numbers[stride * this.#slot(index) + lengthAt]! & configurationBit) !== 0;
   }
 
   checksum(index: number): number {
-    return this.#checksums[this.#slot(index)]!;
+    return this.#numbers[stride * this.#slot(index) + checksumAt]!;
   }
 
   push(term: number, configuration: boolean, length: number, checksum: number, segment: number, offset: number): void {
@@ -65,24 +69,28 @@ export class EntryColumns {
       slot = this.#head + this.count;
     }
     this.#terms[slot] = term;
-    this.#segments[slot] = segment;
-    this.#offsets[slot] = offset;
-    this.#lengths[slot] = configuration ? length | configurationBit : length;
-    this.#checksums[slot] = checksum;
+    const numbers = this.#numbers;
+    const at = stride * slot;
+    numbers[at + segmentAt] = segment;
+    numbers[at + offsetAt] = offset;
+    numbers[at + lengthAt] = configuration ? length | configurationBit : length;
+    numbers[at + checksumAt] = checksum;
     this.count++;
     this.dataBytes += length;
   }
 
   /** Gives the entries from `index` on, all staged, their place: the frame's data begins at `dataStart` in `segment`. */
   place(index: number, segment: number, dataStart: number): void {
+    const numbers = this.#numbers;
     const end = this.#head + this.count;
     for (let slot = this.#head + (index - this.first); slot < end; slot++) {
+      const at = stride * slot;
       assert(
-        this.#segments[slot] === pendingSegment,
+        numbers[at + segmentAt] === pendingSegment,
         () => `entry ${slot - this.#head + this.first} has a place already`,
       );
-      this.#segments[slot] = segment;
-      this.#offsets[slot] = this.#offsets[slot]! + dataStart;
+      numbers[at + segmentAt] = segment;
+      numbers[at + offsetAt] = numbers[at + offsetAt]! + dataStart;
     }
   }
 
@@ -91,14 +99,14 @@ export class EntryColumns {
     const keep = Math.max(0, index - this.first);
     while (this.count > keep) {
       this.count--;
-      this.dataBytes -= this.#lengths[this.#head + this.count]! & ~configurationBit;
+      this.dataBytes -= this.#lengthIn(this.#head + this.count);
     }
   }
 
   /** Forgets the entries up to and with `index`; the next one is then the first. */
   dropThrough(index: number): void {
     while (this.count > 0 && this.first <= index) {
-      this.dataBytes -= this.#lengths[this.#head]! & ~configurationBit;
+      this.dataBytes -= this.#lengthIn(this.#head);
       this.#head++;
       this.count--;
       this.first++;
@@ -121,10 +129,14 @@ export class EntryColumns {
     let high = this.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#segments[this.#head + middle]! <= segment) low = middle + 1;
+      if (this.#numbers[stride * (this.#head + middle) + segmentAt]! <= segment) low = middle + 1;
       else high = middle;
     }
     return this.first + low - 1;
+  }
+
+  #lengthIn(slot: number): number {
+    return this.#numbers[stride * slot + lengthAt]! & ~configurationBit;
   }
 
   #slot(index: number): number {
@@ -141,25 +153,16 @@ export class EntryColumns {
     else this.#resize(Math.max(capacityMin, capacity * 2));
   }
 
-  /** Moves everything to the front of columns of this capacity. */
+  /** Moves everything to the front of arrays of this capacity, in entries. */
   #resize(capacity: number): void {
     const from = this.#head;
     const to = this.#head + this.count;
-    this.#terms = moved(this.#terms, new Float64Array(capacity), from, to);
-    this.#segments = moved(this.#segments, new Uint32Array(capacity), from, to);
-    this.#offsets = moved(this.#offsets, new Uint32Array(capacity), from, to);
-    this.#lengths = moved(this.#lengths, new Uint32Array(capacity), from, to);
-    this.#checksums = moved(this.#checksums, new Uint32Array(capacity), from, to);
+    const terms = new Float64Array(capacity);
+    const numbers = new Uint32Array(stride * capacity);
+    terms.set(this.#terms.subarray(from, to));
+    numbers.set(this.#numbers.subarray(stride * from, stride * to));
+    this.#terms = terms;
+    this.#numbers = numbers;
     this.#head = 0;
   }
-}
-
-function moved<Column extends Float64Array | Uint32Array>(
-  source: Column,
-  target: Column,
-  from: number,
-  to: number,
-): Column {
-  target.set(source.subarray(from, to));
-  return target;
 }
