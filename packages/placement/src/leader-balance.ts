@@ -8,7 +8,7 @@ import type { RangeState } from "./cluster-state.ts";
 import { isHot } from "./load-balance.ts";
 import type { Decision } from "./operator.ts";
 import { isLevel, memberOn } from "./quorum.ts";
-import { mayLead } from "./range-rules.ts";
+import { leaderRefused, mayLead } from "./range-rules.ts";
 import { decisionFor, failedLately } from "./range-verdict.ts";
 import type { Verdict } from "./range-verdict.ts";
 import type { StoreLoad } from "./store-load.ts";
@@ -144,6 +144,8 @@ export function judgeLeaderBalance(range: RangeState, index: ClusterIndex): Verd
   if (leading === undefined) return { blocked: "no leader has reported" };
   const to = heirOf(range, leading, unevenLeaders(ableToLead(index)), index);
   if (to === undefined) return undefined;
-  const wait = waits(range, index) ?? (mayLead(leading) ? undefined : "see drain");
+  const wait =
+    waits(range, index) ??
+    (mayLead(leading) ? undefined : leading.store.stopping ? leaderRefused(leading) : "see drain");
   return wait === undefined ? { decision: transfer(range, leading, to) } : { blocked: wait };
 }
