@@ -20,12 +20,13 @@ export function runSeeds({ from, seeds, timeoutMs, scenario = "cluster", size })
 }
 
 /**
- * Those that have found something before.
+ * `kept`: those that have found something before; `suite`: these and some of each scenario.
  *
+ * @param {"kept" | "suite"} list
  * @param {number} timeoutMs
  */
-export function runKeptSeeds(timeoutMs) {
-  return runProgram(simulatorMain, ["--kept", "-o", "json"], timeoutMs, (report, exitCode) =>
+export function runListedSeeds(list, timeoutMs) {
+  return runProgram(simulatorMain, [`--${list}`, "-o", "json"], timeoutMs, (report, exitCode) =>
     countSeeds(report, Number(report.seeds), exitCode),
   );
 }

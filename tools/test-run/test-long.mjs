@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { hashContents, listFiles } from "../bootstrap/stamp.mjs";
 import { cacheDirectory, packageFolders } from "../bootstrap/workspace.mjs";
 import { lintStage } from "./lint.mjs";
-import { runDefects, runKeptSeeds, runSeeds } from "./simulator.mjs";
+import { runDefects, runListedSeeds, runSeeds } from "./simulator.mjs";
 import { printSummary, runStage } from "./stage.mjs";
 import { buildStage } from "./test.mjs";
 import { runVitest } from "./vitest.mjs";
@@ -87,7 +87,7 @@ export function parts(seeds) {
   const runGroups = /** @param {number} timeoutMs */ (timeoutMs) =>
     runSeeds({ from: 1, seeds: groupSeeds, timeoutMs, scenario: "group" });
   all.push({ name: `group seeds 1-${groupSeeds}`, budgetSeconds: 300, run: runGroups });
-  all.push({ name: "kept seeds", budgetSeconds: 60, run: runKeptSeeds });
+  all.push({ name: "kept seeds", budgetSeconds: 60, run: (timeoutMs) => runListedSeeds("kept", timeoutMs) });
   all.push({ name: "defects", budgetSeconds: 300, run: (timeoutMs) => runDefects(timeoutMs, { long: true }) });
   for (let round = 1; round <= clusterRounds; round++) {
     for (const file of listFiles(["test/cluster"], isClusterTest)) {

@@ -5,7 +5,7 @@ import { commands } from "../bootstrap/commands.mjs";
 import { runCommand } from "../bootstrap/run-command.mjs";
 import { root } from "../bootstrap/workspace.mjs";
 import { lintStage } from "./lint.mjs";
-import { runDefects, runKeptSeeds, runSeeds } from "./simulator.mjs";
+import { runDefects, runListedSeeds } from "./simulator.mjs";
 import { failed, passed, runStages, sum } from "./stage.mjs";
 import { runVitest } from "./vitest.mjs";
 
@@ -33,15 +33,7 @@ const unitStage = {
 const simulatorStage = {
   name: "simulator",
   budgetSeconds: 45,
-  run: async (timeoutMs) =>
-    sum([
-      await runSeeds({ from: 1, seeds: 60, timeoutMs }),
-      await runSeeds({ from: 1, seeds: 30, timeoutMs, scenario: "group" }),
-      await runSeeds({ from: 1, seeds: 2, timeoutMs, scenario: "merge" }),
-      await runSeeds({ from: 1, seeds: 8, timeoutMs, scenario: "placement" }),
-      await runKeptSeeds(timeoutMs),
-      await runDefects(timeoutMs),
-    ]),
+  run: async (timeoutMs) => sum([await runListedSeeds("suite", timeoutMs), await runDefects(timeoutMs)]),
 };
 
 /** @type {import("./stage.mjs").Stage} */

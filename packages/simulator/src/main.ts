@@ -4,12 +4,14 @@ import { SeedPool } from "./command/seed-pool.ts";
 import type { SeedTask } from "./command/seed-task.ts";
 import { parseSimArguments, simHelp, UsageError } from "./command/sim-arguments.ts";
 import type { SimArguments } from "./command/sim-arguments.ts";
+import { suite } from "./command/suite.ts";
 import { failureText, summarize, summaryText } from "./command/sim-summary.ts";
 import type { SeedOutcome } from "./command/sim-summary.ts";
 
 const progressEveryMs = 10_000;
 
-function tasksOf({ seeds, from, scenario, size, kept }: SimArguments): SeedTask[] {
+function tasksOf({ seeds, from, scenario, size, kept, suite: all }: SimArguments): SeedTask[] {
+  if (all) return suite();
   if (kept) return readKeptSeeds();
   return Array.from({ length: seeds }, (_, i) => ({ scenario, size, seed: from + i }));
 }

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { scenarios } from "./seed-task.ts";
 import type { ClusterSize, Scenario } from "./seed-task.ts";
 
-export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --elastic | --merge | --recovery | --placement | --kept]
+export const simHelp = `Usage: npm run sim -- [--seeds N] [--from SEED] [--group | --elastic | --merge | --recovery | --placement | --kept | --suite]
                       [-o table|json] [--keep-going] [--jobs N] [--stores N --ranges N]
 
 Runs a three-node cluster, the real code on a virtual clock, network and disk, once for each seed: clients put, delete,
@@ -23,6 +23,7 @@ healed, read back and compared. One seed gives one run, always.
   --stores N, --ranges N   of a cluster of --placement; from 100000 ranges on a round of the driver that takes more
                  than 200 ms is a failure
   --kept         the seeds that have found something before, from packages/simulator/kept-seeds.txt
+  --suite        the seeds that npm test runs: some of each scenario, and the kept ones
   --keep-going   goes on with further seeds after one that fails
   --jobs N       threads (default: one for each core)
   -o json        one JSON document: seeds, failedSeeds, simulatedSeconds, operations, faults, faultCombinations, changes,
@@ -40,6 +41,7 @@ export interface SimArguments {
   readonly scenario: Scenario;
   readonly size: ClusterSize | undefined;
   readonly kept: boolean;
+  readonly suite: boolean;
   readonly keepGoing: boolean;
   readonly json: boolean;
 }
@@ -84,6 +86,7 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
         stores: { type: "string" },
         ranges: { type: "string" },
         kept: { type: "boolean", default: false },
+        suite: { type: "boolean", default: false },
         "keep-going": { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -97,8 +100,9 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
   const named = scenarios.filter((scenario) => scenario !== "cluster" && values[scenario]);
   if (named.length > 1)
     throw new UsageError("--group, --elastic, --merge, --recovery and --placement are scenarios: one at a time");
-  if (named.length > 0 && values.kept)
-    throw new UsageError(`--kept says for each seed what it is a seed of: no --${named[0]!}`);
+  const lists = (["kept", "suite"] as const).filter((list) => values[list]);
+  if (lists.length > 0 && named.length + lists.length > 1)
+    throw new UsageError(`--${lists[0]!} says for each seed what it is a seed of: no --${lists[1] ?? named[0]!}`);
   return {
     seeds: wholeNumber("--seeds", values.seeds, 1),
     from: wholeNumber("--from", values.from, 0),
@@ -106,6 +110,7 @@ export function parseSimArguments(given: string[]): SimArguments | "help" {
     scenario: named[0] ?? "cluster",
     size: clusterSize(values, named[0]),
     kept: values.kept,
+    suite: values.suite,
     keepGoing: values["keep-going"],
     json: values.output === "json",
   };
