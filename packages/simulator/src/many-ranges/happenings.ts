@@ -31,6 +31,14 @@ const weights: readonly (readonly [Kind, number])[] = [
   ["driver changes", 2],
 ];
 
+/** One of each of these is in every history; one that cannot be now is another one of its kind. */
+const certain: readonly (readonly Kind[])[] = [
+  ["store away shortly", "store lost", "zone away"],
+  ["stores join", "ranges grow"],
+];
+/** Whatever cannot be now, something can. */
+const attemptsMax = 20;
+
 const secondMs = 1000;
 /** Fewer could not do without one of them. */
 const storesMin = 5;
@@ -46,6 +54,7 @@ export class Happenings {
   readonly #random: SeededRandom;
   readonly #hooks: HappeningHooks;
   #left: number;
+  readonly #certain: (readonly Kind[])[];
   /** What was begun and is to be undone. */
   #open = 0;
 
@@ -54,6 +63,7 @@ export class Happenings {
     this.#random = world.random.fork("happenings");
     this.#hooks = hooks;
     this.#left = this.#random.between(3, 6);
+    this.#certain = this.#random.shuffle([...certain]);
     this.#later();
   }
 
@@ -79,12 +89,17 @@ export class Happenings {
   }
 
   #happen(): void {
-    let at = this.#random.below(weights.reduce((sum, [, weight]) => sum + weight, 0));
-    const [kind] = weights.find(([, weight]) => (at -= weight) < 0)!;
-    const what = this.#doOne(kind);
-    if (what === undefined) return;
-    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
-    this.#hooks.note(`${kind}: ${what}`);
+    const among = this.#certain.pop();
+    const able = weights.filter(([kind]) => among === undefined || among.includes(kind));
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      let at = this.#random.below(able.reduce((sum, [, weight]) => sum + weight, 0));
+      const [kind] = able.find(([, weight]) => (at -= weight) < 0)!;
+      const what = this.#doOne(kind);
+      if (what === undefined) continue;
+      this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+      this.#hooks.note(`${kind}: ${what}`);
+      return;
+    }
   }
 
   /** In words; undefined: it cannot be now. */

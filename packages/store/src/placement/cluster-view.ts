@@ -66,8 +66,6 @@ export class ClusterView {
       if (descriptor === undefined) index.removeRange(id);
       else index.putRange(rangeState(descriptor, newest === undefined ? newestRange(id, fresh) : newest.get(id)));
     }
-    for (const operator of this.#endedBefore) index.putOperator(operator);
-    this.#endedBefore = [];
     this.#takeOperators();
     return index;
   }
@@ -90,18 +88,10 @@ export class ClusterView {
   }
 
   #takeOperators(): void {
-    const { running, ended } = this.meta;
-    for (const operator of [...this.#index.operators.values()]) {
-      if (running.has(operator.operatorId)) continue;
-      // Of very many that ended since the last look the oldest are forgotten already.
-      const last = ended.get(operator.operatorId) ?? {
-        ...operator,
-        state: "done" as const,
-        endedMs: this.#index.state.nowMs,
-      };
-      this.#index.putOperator(last);
-    }
-    for (const operator of running.values())
+    for (const operator of this.#endedBefore) this.#index.putOperator(operator);
+    this.#endedBefore = [];
+    for (const operator of this.meta.takeEnded()) this.#index.putOperator(operator);
+    for (const operator of this.meta.running.values())
       if (this.#index.operators.get(operator.rangeId) !== operator) this.#index.putOperator(operator);
   }
 }

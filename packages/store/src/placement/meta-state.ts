@@ -24,6 +24,8 @@ export class MetaState {
   readonly running: Map<number, Operator> = new Map();
   /** In the order in which they ended. */
   readonly ended: Map<number, Operator> = new Map();
+  /** Since `takeEnded` was asked last. */
+  #ended: Operator[] = [];
   readonly settings: Map<string, unknown> = new Map();
   readonly ids: Map<CounterName, IdBlock> = new Map();
   /** Rises when any of it but the ids changes. */
@@ -79,6 +81,13 @@ export class MetaState {
     return this.running.get(operatorId) ?? this.ended.get(operatorId);
   }
 
+  /** Those that have ended since this was asked last, or since the state was read, in their order. */
+  takeEnded(): readonly Operator[] {
+    const ended = this.#ended;
+    this.#ended = [];
+    return ended;
+  }
+
   get directory(): KnownDirectory {
     return { revision: this.ids.get("directory")?.next ?? 0, stores: [...this.stores.values()] };
   }
@@ -93,5 +102,6 @@ export class MetaState {
     }
     this.running.delete(operatorId);
     this.ended.set(operatorId, operator);
+    this.#ended.push(operator);
   }
 }
