@@ -1,7 +1,8 @@
-/** How long rounds of the driver take on a real clock, and what they came to. */
+/** How long rounds of the driver take, and what they came to. */
 export interface RoundFigures {
   readonly rounds: number;
   readonly totalMs: number;
+  /** Without what other programs had of the processor meanwhile, where that is known. */
   readonly worstMs: number;
   /** Of a new driver: its index from nothing. */
   readonly officeWorstMs: number;
@@ -14,6 +15,14 @@ export interface RoundFigures {
   readonly apartPercent: { readonly replicas: number; readonly leaders: number };
 }
 
+/** For the figures alone: nothing depends on them. */
+export interface RoundClocks {
+  /** Milliseconds of a real clock. */
+  readonly stopwatch: () => number;
+  /** Milliseconds that this thread has run, where the system tells it. */
+  readonly ownTime?: (() => number) | undefined;
+}
+
 export class RoundTimes {
   rounds = 0;
   worstMs = 0;
@@ -21,16 +30,19 @@ export class RoundTimes {
   #totalMs = 0;
   #officeWorstMs = 0;
   readonly #stopwatch: () => number;
+  readonly #ownTime: () => number;
 
-  constructor(stopwatch: () => number) {
+  constructor({ stopwatch, ownTime = stopwatch }: RoundClocks) {
     this.#stopwatch = stopwatch;
+    this.#ownTime = ownTime;
   }
 
   round(run: () => void): void {
+    const ownMs = this.#ownTime();
     const tookMs = this.#time(run);
     this.rounds++;
     this.#totalMs += tookMs;
-    this.worstMs = Math.max(this.worstMs, tookMs);
+    if (tookMs > this.worstMs) this.worstMs = Math.max(this.worstMs, Math.min(tookMs, this.#ownTime() - ownMs));
   }
 
   office(run: () => void): void {

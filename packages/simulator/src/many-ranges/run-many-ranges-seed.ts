@@ -8,6 +8,7 @@ import { Happenings } from "./happenings.ts";
 import { OperatorWork } from "./operator-work.ts";
 import { PlacementClaims } from "./placement-claims.ts";
 import { RoundTimes } from "./round-times.ts";
+import type { RoundClocks } from "./round-times.ts";
 import { MiB, World } from "./world.ts";
 import type { WorldOptions } from "./world.ts";
 
@@ -25,14 +26,12 @@ const officeMs = 5000;
 /** An index is made anew for comparison where that takes next to no time. */
 const comparedRangesMax = 20_000;
 
-export interface ManyRangesOptions {
+export interface ManyRangesOptions extends RoundClocks {
   readonly seed: number;
   /** Left out: about 10 and about 1 000. */
   readonly size?: { readonly stores: number; readonly ranges: number };
   /** Other ones than the placement driver's. */
   readonly settings?: Partial<PlacementSettings>;
-  /** Milliseconds of a real clock, for the figures alone: nothing depends on them. */
-  readonly stopwatch: () => number;
   /** A round may take so long; Infinity where that is not what is tested. */
   readonly roundMsMax: number;
 }
@@ -77,7 +76,7 @@ class ManyRangesRun {
     this.#world = new World(worldOptions(options, random), random);
     this.#beganMs = this.#busyMs = this.#nextRoundMs = this.#world.nowMs;
     this.#claims = new PlacementClaims(this.#world);
-    this.#times = new RoundTimes(options.stopwatch);
+    this.#times = new RoundTimes(options);
     this.#work = new OperatorWork(this.#world, random.between(32, 128) * MiB, {
       begun: (operator, range) => this.#begun(operator, range),
       ended: (operator) => this.#ended(operator),
