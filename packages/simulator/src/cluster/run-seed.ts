@@ -99,7 +99,7 @@ export function mergeSeedOptions(seed: number): SeedOptions {
   const options = elasticSeedOptions(seed);
   const settings = { ...options.settings, mergeBytes, mergeCooldownMs: mergeCooldownInSeedsMs };
   const placement = { ...elasticVariation(seed).placement, merges };
-  if (merges.cancelChance === 0) return { ...options, settings, placement };
+  if (merges.cancelChance + merges.crossChance === 0) return { ...options, settings, placement };
   // Calmer, so that merges get as far as where it matters that they are cancelled.
   const faults = { ...options.faults, gapMsMax: 6000 };
   return { ...options, settings, faults, placement: { ...placement, thinkMsMax: 2000, absenceChance: 0 } };

@@ -5,6 +5,8 @@ export interface LinkFaults {
   /** Each message takes between these, and now and then up to ten times the longer one. */
   delayMicrosMin: number;
   delayMicrosMax: number;
+  /** Each takes so much longer. */
+  detourMicros: number;
   /**
    * Probabilities for single payloads on streams of purpose `heartbeat` and `append`. TCP never does this: it stands
    * for what reconnecting and several streams do to Raft's messages, and is harsher.

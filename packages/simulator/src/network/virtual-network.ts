@@ -103,6 +103,7 @@ export class VirtualNetwork implements Path {
         blocked: false,
         delayMicrosMin: this.#timing.delayMicrosMin,
         delayMicrosMax: this.#timing.delayMicrosMax,
+        detourMicros: 0,
         dropChance: 0,
         duplicateChance: 0,
         reorderChance: 0,
@@ -151,6 +152,7 @@ export class VirtualNetwork implements Path {
         this.free(from, to);
         link.delayMicrosMin = this.#timing.delayMicrosMin;
         link.delayMicrosMax = this.#timing.delayMicrosMax;
+        link.detourMicros = 0;
         link.dropChance = 0;
         link.duplicateChance = 0;
         link.reorderChance = 0;
@@ -208,7 +210,7 @@ export class VirtualNetwork implements Path {
     const link = this.link(from, to);
     if (link.blocked) return undefined;
     const delay = this.#random.between(link.delayMicrosMin, link.delayMicrosMax);
-    return this.#random.chance(tailChance) ? delay * this.#random.between(2, 10) : delay;
+    return link.detourMicros + (this.#random.chance(tailChance) ? delay * this.#random.between(2, 10) : delay);
   }
 
   whenFree(from: string, to: string, run: () => void): void {

@@ -34,6 +34,7 @@ export const mergeCoverageLines: readonly CoverageLine[] = [
   { name: "merge done", kinds: ["merged"] },
   { name: "merge given up", kinds: ["merge given up"] },
   { name: "merge of a sleeping range", kinds: ["ordered asleep: range-merge"] },
+  { name: "merge called off on its way", kinds: ["crossed: merge"] },
 ];
 
 /** Of seeds that lose stores, and of no others: the second one says that something could have been missed. */

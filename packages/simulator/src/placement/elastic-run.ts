@@ -4,7 +4,7 @@
  */
 import { isFlotillaError } from "@flotilla/client/internal";
 import { metaRangeId } from "@flotilla/base";
-import type { RangeDescriptor } from "@flotilla/base";
+import type { RangeDescriptor, RangeId } from "@flotilla/base";
 import type { ReplicaState } from "@flotilla/store";
 import { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
@@ -13,6 +13,7 @@ import type { OrderTaken, RangeRow } from "./administrator.ts";
 import { noLulls } from "../cluster/lulls.ts";
 import type { FaultOptions } from "../cluster/fault-driver.ts";
 import type { WorkloadOptions } from "../cluster/workload.ts";
+import { CrossedMerges } from "./crossed-merges.ts";
 import { Interruptions } from "./interruptions.ts";
 import type { InterruptionOptions } from "./interruptions.ts";
 import { MergeOrders } from "./merge-orders.ts";
@@ -61,6 +62,7 @@ export class ElasticRun {
   readonly #merges: MergeOrders | undefined;
   readonly #interruptions: Interruptions;
   readonly #stalled: StalledStores;
+  readonly #crossed: CrossedMerges;
   readonly #watch: PlacementWatch;
 
   /** `watch`: a client reads for so many milliseconds; its host. */
@@ -76,7 +78,10 @@ export class ElasticRun {
     this.#orders = new PlacementOrders(options, cluster, keys, taken);
     const { merges } = options;
     this.#merges = merges === undefined ? undefined : new MergeOrders(merges, cluster, taken);
+    const crossChance = merges?.crossChance ?? 0;
+    const cancel = (left: RangeId): void => void this.#merges?.callOff(left);
     this.#stalled = new StalledStores(options.stallChance, cluster, { count, watch });
+    this.#crossed = new CrossedMerges(crossChance, cluster, { count, cancel });
     this.#watch = new PlacementWatch(cluster.nodes, cluster.claims, (kind, node) => {
       count(kind);
       interruptions.behind(kind, node);
@@ -103,6 +108,7 @@ export class ElasticRun {
     this.#merges?.stop();
     this.#interruptions.stop();
     this.#stalled.stop();
+    this.#crossed.stop();
   }
 
   #living(): LivingReplicas {

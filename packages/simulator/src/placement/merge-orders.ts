@@ -2,6 +2,7 @@
  * Merges of neighbours that an administrator asks for, and in some seeds thinks better of a moment later: wherever the merge
  * is by then, it is given up or has come into force. Beside the orders of elastic seeds (placement-orders.ts).
  */
+import type { RangeId } from "@flotilla/base";
 import { SeededRandom } from "../time/seeded-random.ts";
 import type { SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import { Administrator } from "./administrator.ts";
@@ -14,8 +15,17 @@ export interface MergeOptions {
   readonly cancelChance: number;
   /** From the order to that, at most. */
   readonly cancelMsMax: number;
+  /** Of 1: it is called off while its last entry is on the way to the others (crossed-merges.ts). */
+  readonly crossChance: number;
   /** Ranges that begin where it was asked for merge by themselves as well: the administrator says so with every order. */
   readonly keepsBounds: boolean;
+}
+
+/** Of `operator-list`. */
+interface OperatorRow {
+  readonly operatorId: number;
+  readonly kind: string;
+  readonly rangeId: number;
 }
 
 export class MergeOrders {
@@ -36,6 +46,14 @@ export class MergeOrders {
 
   run(): Promise<void> {
     return this.#administrator.run((rows) => this.#order(rows));
+  }
+
+  /** Whatever merge of that left range is under way. */
+  async callOff(left: RangeId): Promise<void> {
+    if (this.#administrator.stopped) return;
+    const running = (await this.#administrator.ask("operator-list", {})) as readonly OperatorRow[] | undefined;
+    for (const { operatorId, kind, rangeId } of running ?? [])
+      if (kind === "merge" && rangeId === left) await this.#administrator.ask("operator-cancel", { operatorId });
   }
 
   async #order(rows: readonly RangeRow[]): Promise<void> {
@@ -68,6 +86,7 @@ export function mergeVariation(seed: number): MergeVariation {
       thinkMsMax: random.pick([150, 400, 1200]),
       cancelChance: cancels.pick([0, 0, 0.5]),
       cancelMsMax: cancels.pick([100, 400, 1500]),
+      crossChance: cancels.pick([0, 0.5, 1]),
     },
   };
 }
