@@ -1,5 +1,5 @@
 /**
- * What a store does twice a second beside its rounds: what is idle or silent is closed, free space is looked at, the
+ * What a store does twice a second beside its rounds, and every five seconds while nothing is written to its log: what is idle or silent is closed, free space is looked at, the
  * log is freed of what the engine has, and the engine of what was deleted. Each chore waits for its own disk only.
  */
 import type { Environment, Files, Timer } from "@flotilla/base";
@@ -15,6 +15,8 @@ import type { StoreReplicas } from "./store-replicas.ts";
 
 const periodMs = 500;
 const flushedWithinMs = 30_000;
+/** Without a write to the log, in periods: then every so many of them are enough for what waits for the disk. */
+const quietPeriods = 10;
 
 export interface HousekeepingHost {
   readonly environment: Environment;
@@ -36,6 +38,9 @@ export class Housekeeping {
   readonly #host: HousekeepingHost;
   #timer: Timer | undefined = undefined;
   #stopped = false;
+  #fsyncs = -1;
+  /** Periods without a write to the log. */
+  #quiet = 0;
   /** Chores that are not done yet; the next round leaves them out. */
   readonly #underWay: Set<string> = new Set();
 
@@ -63,8 +68,13 @@ export class Housekeeping {
   #round(): void {
     this.#host.clients.tick();
     this.#host.snapshots.tick();
+    const { fsyncs } = this.#host.log.statistics();
+    this.#quiet = fsyncs === this.#fsyncs ? this.#quiet + 1 : 0;
+    this.#fsyncs = fsyncs;
+    const rests = this.#quiet > quietPeriods && this.#quiet % quietPeriods !== 0;
+    this.#chore("sizes", () => this.#host.meters.measure(this.#host.replicas, !rests));
+    if (rests) return;
     this.#chore("space", () => this.#lookAtSpace());
-    this.#chore("sizes", () => this.#host.meters.measure(this.#host.replicas));
     this.#chore("log", () => this.#freeLog());
     this.#chore("flush", () => this.#flushOld());
     this.#chore("deleted", () => this.#host.flusher.deleted.look());

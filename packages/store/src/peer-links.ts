@@ -24,6 +24,8 @@ const lanes: readonly Lane[] = ["heartbeat", "append", "snapshot"];
 const disownedHint =
   "each store has one directory and one process; if this is a copied or restored directory, do not start it beside the other";
 const redialMsMin = 100;
+/** Of a heartbeat's interval. */
+const joinShare = 0.8;
 /** Several heartbeats of a store: who was heard within it, on a stream that is open, lives. */
 const heardMs = 1000;
 const redialMsMax = 1000;
@@ -50,6 +52,8 @@ export interface Peer {
   lastBeatMs: number;
   /** As its last heartbeat says. */
   logHangs: boolean;
+  /** Monotonic, of our last heartbeat to it; -Infinity = never. */
+  beatSentMs: number;
   /** Its wall clock less ours, when it last told; what was on its way that long is in it, too. */
   clockOffsetMs: number;
   readonly out: Record<Lane, OutLane>;
@@ -78,6 +82,8 @@ export class PeerLinks {
   readonly #codec: Codec;
   readonly #encode: (messages: readonly PeerMessage[]) => Uint8Array;
   readonly #hello: (purpose: Purpose) => Hello;
+  readonly #heartbeat: () => StoreHeartbeat;
+  readonly #heartbeatMs: number;
   readonly #events: PeerEvents;
   readonly #dials: Map<string, { cancel(): void }> = new Map();
   /** Stores at whose address another cluster answered. */
@@ -110,12 +116,15 @@ export class PeerLinks {
       readonly addresses: readonly string[];
       readonly selfId: StoreId;
       readonly unconfirmedBytesMax: number;
+      /** Between two heartbeats to another store. */
+      readonly heartbeatMs: number;
     },
     dependencies: {
       readonly environment: Environment;
       readonly dialer: Dialer;
       readonly codec: Codec;
       hello(purpose: Purpose): Hello;
+      heartbeat(): StoreHeartbeat;
     },
     events: PeerEvents,
   ) {
@@ -129,6 +138,8 @@ export class PeerLinks {
     this.#codec = dependencies.codec;
     this.#encode = (messages) => dependencies.codec.encodePeer(messages);
     this.#hello = (purpose) => dependencies.hello(purpose);
+    this.#heartbeat = () => dependencies.heartbeat();
+    this.#heartbeatMs = options.heartbeatMs;
     this.#events = events;
     const stores = [...options.directory.stores.values()];
     const moved = options.addresses.length === stores.length;
@@ -149,6 +160,7 @@ export class PeerLinks {
       lastHeardMs: -Infinity,
       lastBeatMs: -Infinity,
       logHangs: false,
+      beatSentMs: -Infinity,
       clockOffsetMs: 0,
       out: { heartbeat: lane(), append: lane(), snapshot: lane() },
     };
@@ -261,9 +273,24 @@ export class PeerLinks {
     return true;
   }
 
-  /** End of the turn: everything collected leaves. */
+  /** Each tick: who has had no heartbeat for so long gets one. */
+  beat(): void {
+    this.#beatTo(this.peers.values(), this.#heartbeatMs);
+  }
+
+  #beatTo(peers: Iterable<Peer>, elapsedMs: number): void {
+    const now = this.#clock.monotonicMs();
+    for (const peer of peers) {
+      if (now - peer.beatSentMs < elapsedMs) continue;
+      peer.beatSentMs = now;
+      this.send(peer.storeId, "heartbeat", this.#heartbeat());
+    }
+  }
+
+  /** End of the turn: everything collected leaves. A heartbeat that is nearly due goes along, and needs no payload of its own. */
   flush(): void {
     for (const peer of this.peers.values()) {
+      if (peer.out.heartbeat.outgoing.length > 0) this.#beatTo([peer], joinShare * this.#heartbeatMs);
       for (const lane of lanes) {
         const out = peer.out[lane];
         if (out.outgoing.length === 0) continue;

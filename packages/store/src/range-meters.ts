@@ -103,8 +103,8 @@ export class RangeMeters {
     Object.assign(meter, { atMs: now, writes, reads, bytes, loopMs });
   }
 
-  /** Looks at what is awake or has not settled, and at a few of the others; tells `replicas` of what sleeps and has changed. */
-  async measure(replicas: StoreReplicas): Promise<void> {
+  /** Looks at what is awake or has not settled, and with `others` at a few of those; tells `replicas` of what sleeps and has changed. */
+  async measure(replicas: StoreReplicas, others: boolean): Promise<void> {
     const now = this.#environment.clock.monotonicMs();
     this.#forgetGone(replicas);
     for (const replica of replicas.awake) this.#watched.add(replica);
@@ -117,7 +117,7 @@ export class RangeMeters {
       else if (hasSettled(meter)) this.#settle(meter);
     }
     this.#measuredMs = now;
-    for (const meter of [...due, ...this.#inTurn()]) {
+    for (const meter of others ? [...due, ...this.#inTurn()] : due) {
       const { sizeBytes, bounds } = meter;
       await this.#size(meter, now);
       if (meter.sizeBytes !== sizeBytes || meter.bounds !== bounds) replicas.noteChange(meter.replica);

@@ -2,7 +2,6 @@
 import type { Environment, StoreId, Timer } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
 import type { Engine } from "@flotilla/storage";
-import type { StoreHeartbeat } from "@flotilla/transport";
 import { CampaignPace } from "./campaign-pace.ts";
 import type { ClockCheck } from "./clock-check.ts";
 import type { Intake } from "./intake.ts";
@@ -31,7 +30,6 @@ export interface StoreTicksHost {
   readonly persist: PersistBatches;
   readonly placement: PlacementHost;
   readonly replicas: StoreReplicas;
-  heartbeat(logHangs: boolean): StoreHeartbeat;
   stopping(): boolean;
   markDirty(replica: Replica): void;
   /** Runs a step that may find a broken invariant. */
@@ -45,7 +43,6 @@ export class StoreTicks {
   readonly liveness: StoreLiveness;
   readonly #campaigns = new CampaignPace();
   #ticks = 0;
-  #heartbeatAtMs = 0;
   #paceTurn = 0;
   /** Right halves of splits that are to lead at once, with the tick at which that is given up. */
   readonly #soon: Map<Replica, number> = new Map();
@@ -99,7 +96,7 @@ export class StoreTicks {
       if (begins && campaigns.open && this.campaignFirst(replica)) campaigns.noteBegun(replica);
     }
     for (const replica of this.#soon.keys()) this.#campaignAgain(replica);
-    this.#heartbeat(links);
+    links.beat();
     placement.tick();
     this.#host.lifecycle.tick();
     if (persist.idle) log.noteIdle();
@@ -162,13 +159,5 @@ export class StoreTicks {
       return environment.logger.info({ levelZeroFiles }, "writers are held no more: compaction has caught up");
     const fields = { levelZeroFiles, bytesPerSecond: Math.round(rate) };
     environment.logger.warn(fields, "writers are held to a pace: the engine is behind with compaction");
-  }
-
-  #heartbeat(links: PeerLinks): void {
-    const now = this.#host.environment.clock.monotonicMs();
-    if (now - this.#heartbeatAtMs < this.#host.settings.storeHeartbeatMs) return;
-    this.#heartbeatAtMs = now;
-    const heartbeat = this.#host.heartbeat(this.stalled);
-    for (const peer of links.peers.values()) links.send(peer.storeId, "heartbeat", heartbeat);
   }
 }

@@ -1,7 +1,7 @@
 import { incarnation, logIndex, replicaId, storeId, term } from "@flotilla/base";
 import { nodeByteOperations } from "@flotilla/platform";
 import { createCodec, protocolMax } from "@flotilla/transport";
-import type { Hello, PeerMessage, Stream, StreamHandlers } from "@flotilla/transport";
+import type { Hello, PeerMessage, StoreHeartbeat, Stream, StreamHandlers } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
 import { PeerLinks } from "../src/peer-links.ts";
 import { StoreDirectory } from "../src/store-directory.ts";
@@ -202,8 +202,15 @@ describe("what waits to be sent to one store", () => {
         addresses: [],
         selfId: storeId(1),
         unconfirmedBytesMax: 1_000_000,
+        heartbeatMs: 250,
       },
-      { environment, dialer: { dial: () => ({ cancel() {} }) }, codec, hello: () => ({ leaseMs: 400 }) as Hello },
+      {
+        environment,
+        dialer: { dial: () => ({ cancel() {} }) },
+        codec,
+        hello: () => ({ leaseMs: 400 }) as Hello,
+        heartbeat: () => ({}) as StoreHeartbeat,
+      },
       { onMessage() {}, onSendBroken() {}, onConnected() {}, onDisowned() {} },
     );
     const sent: Uint8Array[] = [];

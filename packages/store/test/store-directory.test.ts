@@ -5,7 +5,7 @@ import { planCluster } from "@flotilla/placement";
 import { nodeByteOperations } from "@flotilla/platform";
 import { storeRecordKey, storeRecordNames } from "@flotilla/storage";
 import { createCodec } from "@flotilla/transport";
-import type { Hello, StoreEntry } from "@flotilla/transport";
+import type { Hello, StoreEntry, StoreHeartbeat } from "@flotilla/transport";
 import { PeerLinks } from "../src/peer-links.ts";
 import { readDirectory, writeDirectory } from "../src/store-directory-record.ts";
 import { StoreDirectory } from "../src/store-directory.ts";
@@ -48,8 +48,21 @@ function linksOf(
     },
   };
   const links = new PeerLinks(
-    { clusterId: plan.clusterId, directory, addresses, selfId: storeId(1), unconfirmedBytesMax: 1_000_000 },
-    { environment, dialer, codec: createCodec(nodeByteOperations), hello: () => ({ leaseMs: 400 }) as Hello },
+    {
+      clusterId: plan.clusterId,
+      directory,
+      addresses,
+      selfId: storeId(1),
+      unconfirmedBytesMax: 1_000_000,
+      heartbeatMs: 250,
+    },
+    {
+      environment,
+      dialer,
+      codec: createCodec(nodeByteOperations),
+      hello: () => ({ leaseMs: 400 }) as Hello,
+      heartbeat: () => ({}) as StoreHeartbeat,
+    },
     { onMessage() {}, onSendBroken() {}, onConnected() {}, onDisowned() {} },
   );
   links.start();
