@@ -1,16 +1,19 @@
 /** Giving leaderships away: before a stop, and while the disk is full. */
-import { randomBelow } from "@flotilla/base";
 import type { Environment, StoreId } from "@flotilla/base";
 import type { Replica } from "./replica/replica.ts";
 
 const pollMs = 20;
 /** Transfers at a time. */
 const underWayMax = 64;
+/** While nobody can take over what is left. */
+const patienceMs = 500;
 
 export class HandOver {
   readonly #replicas: ReadonlyMap<number, Replica>;
   readonly #environment: Environment;
   readonly #alive: (store: StoreId) => boolean;
+  /** Leaderships, to each store. */
+  readonly #given: Map<StoreId, number> = new Map();
 
   constructor(replicas: ReadonlyMap<number, Replica>, environment: Environment, alive: (store: StoreId) => boolean) {
     this.#replicas = replicas;
@@ -27,16 +30,22 @@ export class HandOver {
     const { clock, scheduler } = this.#environment;
     const until = clock.monotonicMs() + transferMs;
     const underWay = new Set<Replica>();
+    let begunMs = clock.monotonicMs();
     while (!givenUp() && clock.monotonicMs() < until) {
+      let held = false;
       for (const replica of underWay) {
         const arrived = replica.retired || (!replica.leads && replica.node.leader !== 0);
         if (arrived || (replica.leads && !this.one(replica))) underWay.delete(replica);
       }
       for (const replica of this.#replicas.values()) {
         if (underWay.size >= underWayMax) break;
-        if (replica.leads && !underWay.has(replica) && this.one(replica)) underWay.add(replica);
+        if (!replica.leads || underWay.has(replica)) continue;
+        held ||= replica.descriptor.replicas.length > 1;
+        if (this.one(replica)) underWay.add(replica);
       }
-      if (underWay.size === 0) return;
+      if (underWay.size > 0) begunMs = clock.monotonicMs();
+      // Who could take what is left may only be busy: a moment later it is heard again.
+      else if (!held || clock.monotonicMs() - begunMs >= patienceMs) return;
       await new Promise<void>((resolve) => scheduler.after(pollMs, resolve));
     }
   }
@@ -57,8 +66,11 @@ export class HandOver {
     const furthest = candidates.reduce((high, { match }) => Math.max(high, match), 0);
     const level = candidates.filter(({ match }) => match === furthest);
     if (level.length === 0) return false;
-    // Not always the same one: it may refuse, because its own disk is full.
-    replica.transferTo(level[randomBelow(this.#environment.random, level.length)]!.id);
+    // In turn: so all get as many, and one that refuses, because its own disk is full, is not always the same one.
+    const given = ({ id }: (typeof level)[number]): number => this.#given.get(replica.storeOf(id)) ?? 0;
+    const next = level.reduce((least, candidate) => (given(candidate) < given(least) ? candidate : least));
+    this.#given.set(replica.storeOf(next.id), given(next) + 1);
+    replica.transferTo(next.id);
     return true;
   }
 }

@@ -127,7 +127,7 @@ class Store implements StoreApi, ReplicaHost {
     this.#earlyVotes = new EarlyVotes(environment.clock, options.settings.electionTicksMin * options.settings.tickMs);
     this.#meters = new RangeMeters(engine, environment, options.settings, this.#flusher);
     this.#handOver = new HandOver(this.#replicas.byRange, environment, (store) =>
-      this.#links.alive(store, 2 * options.settings.storeHeartbeatMs),
+      this.#links.alive(store, 4 * options.settings.storeHeartbeatMs),
     );
     this.#disk = new DiskSpace(options.settings.diskFreeBytesMin, environment.logger);
     this.#reporter = new StoreReporter(options, {

@@ -25,6 +25,23 @@ describe("a store that stops", () => {
     }
   });
 
+  test("gives every other store as many of its leaderships, and none is left without a leader", async () => {
+    const splitAt = Array.from({ length: 30 }, (_, i) => `k${i + 10}`);
+    const cluster = await TestCluster.start({ splitAt });
+    const ledBy = (store: TestStore): number => store.leads;
+    const all = (): number => cluster.stores.reduce((sum, store) => sum + (store.api ? ledBy(store) : 0), 0);
+    await cluster.world.until("all are led", () => all() === splitAt.length + 2);
+    const leader = cluster.stores.toSorted((a, b) => ledBy(b) - ledBy(a))[0]!;
+    const led = ledBy(leader);
+    const others = cluster.others(leader);
+    const before = others.map(ledBy);
+    await leader.stop(5000);
+    const given = others.map((store, i) => ledBy(store) - before[i]!);
+    expect(given[0]! + given[1]!).toBe(led);
+    expect(Math.abs(given[0]! - given[1]!)).toBeLessThanOrEqual(1);
+    expect(others.map(({ store }) => store.statistics().rangesWithoutLeader)).toEqual([0, 0]);
+  });
+
   test("takes over no leadership from another one that stops", async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
