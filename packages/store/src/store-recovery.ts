@@ -41,8 +41,8 @@ const bootstrappedName = "bootstrapped";
 /** Beside log and engine, durable before the store first speaks: with it and without them the votes are forgotten. */
 const begunPath = "begun";
 const settleTries = 200;
-/** Ranges, in one turn of the event loop. */
-export const restoredAtOnce = 200;
+/** Of the event loop. */
+const itemsInTurn = 200;
 
 interface RecoveryDependencies {
   readonly environment: Environment;
@@ -90,13 +90,12 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
   if (loaded > 0) ranges = await readRanges(engine, operations);
   const gone = new Set([...clearing, ...leftovers].map(({ rangeId }) => rangeId));
   const machines: StateMachine[] = [];
-  for (const [at, range] of ranges.entries()) {
-    if (at % restoredAtOnce === restoredAtOnce - 1) await turn(environment);
-    if (gone.has(range.descriptor.rangeId)) continue;
+  await inTurns(ranges, environment, (range) => {
+    if (gone.has(range.descriptor.rangeId)) return;
     const machine = range.machine(engine);
     checkAgainstLog(machine, log);
     machines.push(machine);
-  }
+  });
   // A group of the log without a descriptor is kept, and silent: the split that made it may be replayed, with what it
   // had promised still in force (rule: split).
   environment.logger.info(
@@ -106,8 +105,17 @@ export async function recoverStore(options: StoreOptions, dependencies: Recovery
   return { machines, clearing, leftovers, brandNew };
 }
 
-export const turn = ({ scheduler }: Environment): Promise<void> =>
-  new Promise((resolve) => scheduler.endOfTurn(resolve));
+/** A few at a time, for with thousands of them others wait too long for the event loop. */
+export async function inTurns<Item>(
+  items: readonly Item[],
+  { scheduler }: Environment,
+  run: (item: Item) => void,
+): Promise<void> {
+  for (const [at, item] of items.entries()) {
+    if (at % itemsInTurn === itemsInTurn - 1) await new Promise<void>((resolve) => scheduler.endOfTurn(resolve));
+    run(item);
+  }
+}
 
 /** A range that lost its majority goes on with one member, and a crash came before the log knew its new id. */
 async function completeForced(

@@ -47,7 +47,7 @@ import { openDirectory } from "./store-directory-record.ts";
 import { StoreReplicas } from "./store-replicas.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import type { StateMachine } from "./replica/state-machine.ts";
-import { recoverStore, restoredAtOnce, turn } from "./store-recovery.ts";
+import { inTurns, recoverStore } from "./store-recovery.ts";
 import type { ReplicaState, StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
@@ -182,20 +182,18 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   #newLinks(): PeerLinks {
-    const { environment, dialer, codec } = this.#dependencies;
+    const { plan, peerAddresses, storeId, settings } = this.#options;
     return new PeerLinks(
       {
-        clusterId: this.#options.plan.clusterId,
+        clusterId: plan.clusterId,
         directory: this.#stores,
-        addresses: this.#options.peerAddresses,
-        selfId: this.#options.storeId,
-        unconfirmedBytesMax: this.#options.settings.peerUnconfirmedBytesMax,
-        heartbeatMs: this.#options.settings.storeHeartbeatMs,
+        addresses: peerAddresses,
+        selfId: storeId,
+        unconfirmedBytesMax: settings.peerUnconfirmedBytesMax,
+        heartbeatMs: settings.storeHeartbeatMs,
       },
       {
-        environment,
-        dialer,
-        codec,
+        ...this.#dependencies,
         hello: (purpose) => this.#greetings.hello(purpose),
         heartbeat: () => this.#greetings.heartbeat(this.#ticks.stalled),
       },
@@ -375,13 +373,12 @@ class Store implements StoreApi, ReplicaHost {
   }
 
   async open(): Promise<void> {
-    const { log } = this.#dependencies;
-    this.#disk.note(await this.#dependencies.files.freeBytes());
+    const { files, log } = this.#dependencies;
+    this.#disk.note(await files.freeBytes());
     const { machines, clearing, leftovers, brandNew } = await recoverStore(this.#options, this.#dependencies);
-    for (const [at, machine] of machines.entries()) {
-      if (at % restoredAtOnce === restoredAtOnce - 1) await turn(this.environment);
+    await inTurns(machines, this.environment, (machine) => {
       this.#addReplica(machine, log.group(machine.descriptor.rangeId)!.replicaId, brandNew);
-    }
+    });
     this.#clearer.resume(clearing);
     for (const interval of leftovers) this.#clearer.begin(interval);
     this.#listener = await this.#dependencies.listeners.listen(this.#options.address, (hello) => this.#admit(hello));
@@ -526,13 +523,9 @@ class Store implements StoreApi, ReplicaHost {
   sendRaft = (replica: Replica, message: Message): void => this.#outbox.send(replica, message);
   takeIn = (left: Replica, merge: MergeEntry): boolean => this.#lifecycle.takenIn.takeIn(left, merge);
 
-  sendAfterPersisted(replica: Replica, messages: readonly Message[]): void {
+  sendAfterPersisted = (replica: Replica, messages: readonly Message[]): void =>
     this.#persist.addBehind(replica, undefined, messages);
-  }
-
-  serveReads(replica: Replica, reads: readonly QueuedRead[]): void {
-    this.#clients.serve(replica, reads);
-  }
+  serveReads = (replica: Replica, reads: readonly QueuedRead[]): void => this.#clients.serve(replica, reads);
 
   installSnapshot(replica: Replica, label: SnapshotLabel): void {
     this.#snapshots.onInstall(replica);

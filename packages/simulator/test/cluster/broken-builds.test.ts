@@ -21,6 +21,7 @@ const durability = [
   "a node goes on while its disk is sound",
   "all replicas commit the same entry at one index",
   "at most one replica leads a range in one term",
+  "a leader holds everything that was committed in earlier terms (leader completeness)",
   "every answer can be explained by one order of the operations on its key (linearizability)",
 ];
 
@@ -73,7 +74,7 @@ describe("the simulator finds within a few seeds", () => {
       ...seedOptionsDefault.faults,
       kinds: ["powerLoss", "powerLossAll", "slowDisk", "partition"] as const,
     };
-    const report = await firstViolation(3, { faults, wrapLog: (log) => new HastyLog(log) });
+    const report = await firstViolation(5, { faults, wrapLog: (log) => new HastyLog(log) });
     expect(durability).toContain(report?.violation?.claim);
   });
 
