@@ -4,7 +4,7 @@ export interface RoundFigures {
   readonly totalMs: number;
   /** Without what other programs had of the processor meanwhile, where that is known. */
   readonly worstMs: number;
-  /** Of a new driver: its index from nothing. */
+  /** The same of a new driver: its index from nothing. */
   readonly officeWorstMs: number;
   /** Virtual time, from the last event until the last operator ended. */
   readonly settledMs: number;
@@ -23,6 +23,9 @@ export interface RoundClocks {
   readonly ownTime?: (() => number) | undefined;
 }
 
+/** What takes less is not asked about: asking takes a moment, too. */
+const tellingMs = 20;
+
 export class RoundTimes {
   rounds = 0;
   worstMs = 0;
@@ -38,21 +41,22 @@ export class RoundTimes {
   }
 
   round(run: () => void): void {
-    const ownMs = this.#ownTime();
-    const tookMs = this.#time(run);
+    const { tookMs, ownMs } = this.#time(run);
     this.rounds++;
     this.#totalMs += tookMs;
-    if (tookMs > this.worstMs) this.worstMs = Math.max(this.worstMs, Math.min(tookMs, this.#ownTime() - ownMs));
+    this.worstMs = Math.max(this.worstMs, ownMs);
   }
 
   office(run: () => void): void {
-    this.#officeWorstMs = Math.max(this.#officeWorstMs, this.#time(run));
+    this.#officeWorstMs = Math.max(this.#officeWorstMs, this.#time(run).ownMs);
   }
 
-  #time(run: () => void): number {
+  #time(run: () => void): { tookMs: number; ownMs: number } {
+    const ownBefore = this.#ownTime();
     const beganMs = this.#stopwatch();
     run();
-    return this.#stopwatch() - beganMs;
+    const tookMs = this.#stopwatch() - beganMs;
+    return { tookMs, ownMs: tookMs < tellingMs ? tookMs : Math.min(tookMs, this.#ownTime() - ownBefore) };
   }
 
   figures(rest: Pick<RoundFigures, "moves" | "transfers" | "apartPercent">): RoundFigures {
