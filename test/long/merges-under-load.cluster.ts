@@ -15,7 +15,7 @@ const rangesLeft = 4;
 const mergedWithinMs = 300_000;
 /** As 256 MiB, 32 MiB and ten minutes are to a cluster of some terabytes. */
 const scaled: Readonly<Record<string, string>> = {
-  FLOTILLA_SPLIT_BYTES: "24MiB",
+  FLOTILLA_SPLIT_BYTES: "16MiB",
   FLOTILLA_MERGE_BYTES: "6MiB",
   FLOTILLA_MERGE_COOLDOWN_MS: "10s",
 };
