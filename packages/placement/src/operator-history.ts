@@ -5,11 +5,13 @@ import { defaultPlacementSettings } from "./placement-settings.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
 
 /** What an operator changes; one that failed says nothing about those of other kinds. */
-export type ChangeKind = "members" | "leader" | "split" | "merge";
+export type ChangeKind = "members" | "removal" | "leader" | "split" | "merge";
 
 export function changeKind({ kind }: OperatorGoal): ChangeKind {
   if (kind === "split" || kind === "merge") return kind;
-  return kind === "transfer-leader" ? "leader" : "members";
+  if (kind === "transfer-leader") return "leader";
+  // What a failed move has left behind is taken away before the next one.
+  return kind === "remove-replica" ? "removal" : "members";
 }
 
 export class OperatorHistory {
@@ -24,6 +26,7 @@ export class OperatorHistory {
   /** When an operator of that kind on the range last failed. */
   readonly failedMs: Readonly<Record<ChangeKind, Map<RangeId, number>>> = {
     members: new Map(),
+    removal: new Map(),
     leader: new Map(),
     split: new Map(),
     merge: new Map(),

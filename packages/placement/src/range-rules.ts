@@ -119,7 +119,7 @@ function removal(
   reason: string,
   index: ClusterIndex,
 ): Verdict {
-  const why = changeBlocked(range, [], [replicaId], index) ?? failedLately(range.descriptor.rangeId, "members", index);
+  const why = changeBlocked(range, [], [replicaId], index) ?? failedLately(range.descriptor.rangeId, "removal", index);
   if (why !== undefined) return blocked(`${reason}; ${why}`);
   return decisionFor(range, { kind: "remove-replica", from: storeId, replicaId }, "repair", reason);
 }
