@@ -90,6 +90,8 @@ export class Flusher {
         const flush = replica.machine.beginFlush();
         if (flush !== undefined) captured.push({ replica, flush });
       }
+      // The engine may keep what the log loses in a power loss, and a range that only the engine has is none of this store's.
+      for (const { replica } of captured) await replica.machine.groupDurable;
       if (captured.length > 0) await this.#write(captured);
     });
     this.#underWay = false;

@@ -39,7 +39,14 @@ export function adoptRightHalf(left: Replica, right: StateMachine, replicaId: Re
   const brandNew = known?.replicaId !== replicaId;
   if (brandNew) log.createGroup(rangeId, replicaId, right.appliedIndex, right.appliedTerm);
   const replica = host.addReplica(right, replicaId, brandNew);
-  if (brandNew) host.persist.add(replica, undefined, undefined);
+  if (brandNew) {
+    right.groupDurable = new Promise((resolve) => {
+      host.persist.add(replica, undefined, () => {
+        right.groupDurable = undefined;
+        resolve();
+      });
+    });
+  }
   const vote = host.earlyVotes.take(rangeId, replicaId);
   if (vote !== undefined) replica.step(vote);
   if (left.leads) host.campaignSoon(replica);

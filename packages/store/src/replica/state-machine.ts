@@ -77,6 +77,8 @@ export class StateMachine {
   readonly sessions: SessionTable;
   /** The engine has a record of merges, or will have with the flush under way. */
   mergeWritten = false;
+  /** Of a right half that has just begun to live: until the log has its group durably, nothing of it goes into the engine. */
+  groupDurable: Promise<void> | undefined = undefined;
   /** Something was applied since the last flush. */
   changed = false;
   readonly #engine: Engine;
