@@ -1,6 +1,7 @@
 /**
- * What a store does twice a second beside its rounds, and every five seconds while nothing is written to its log: what is idle or silent is closed, free space is looked at, the
- * log is freed of what the engine has, and the engine of what was deleted. Each chore waits for its own disk only.
+ * What a store does twice a second beside its rounds: what is idle or silent is closed, free space is looked at, the log is
+ * freed of what the engine has, and the engine of what was deleted. Each chore waits for its own disk only, and comes every
+ * five seconds while nothing is written to the log, unless that is so because the disk is full.
  */
 import type { Environment, Files, Timer } from "@flotilla/base";
 import type { SharedLog } from "@flotilla/raft-log";
@@ -71,7 +72,7 @@ export class Housekeeping {
     const { fsyncs } = this.#host.log.statistics();
     this.#quiet = fsyncs === this.#fsyncs ? this.#quiet + 1 : 0;
     this.#fsyncs = fsyncs;
-    const rests = this.#quiet > quietPeriods && this.#quiet % quietPeriods !== 0;
+    const rests = this.#quiet > quietPeriods && this.#quiet % quietPeriods !== 0 && !this.#host.disk.full;
     this.#chore("sizes", () => this.#host.meters.measure(this.#host.replicas, !rests));
     if (rests) return;
     this.#chore("space", () => this.#lookAtSpace());

@@ -103,6 +103,20 @@ describe("a store whose disk is full", () => {
     for (const store of cluster.stores) expect(store.halted).toBeUndefined();
   });
 
+  test("F8 sees within a second that there is room again, also when nothing was written for long", async () => {
+    const cluster = await TestCluster.start({ stores: 1 });
+    const only = cluster.store(1);
+    await written(cluster, only, 1);
+    for (let times = 1; times <= 4; times++) {
+      only.disk.free = low;
+      await cluster.runFor(20_000);
+      only.disk.free = room;
+      await cluster.runFor(1000);
+      expect(only.logged("the disk has room again")).toHaveLength(times);
+    }
+    expect(await written(cluster, only, 2)).toMatchObject({ status: "applied" });
+  });
+
   test("F8 looks at its disk also while its engine hangs", async () => {
     const hangs = { on: false };
     const cluster = await TestCluster.start({

@@ -1,5 +1,5 @@
 /** Two neighbours become one range while they are used: what clients see, what every store keeps, what a crash leaves. */
-import { rangeId } from "@flotilla/base";
+import { rangeId, replicaId, userKey } from "@flotilla/base";
 import type { RangeDescriptor, RangeId } from "@flotilla/base";
 import type { SealLabel, StepOutcome } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
@@ -61,8 +61,9 @@ async function valuesOf(
   range: RangeId,
   keys: readonly string[],
   bounds: number,
+  consistency: "linearizable" | "stale" = "linearizable",
 ): Promise<(string | undefined)[]> {
-  const answer = await client.read(client.reads(range, keys, { bounds }));
+  const answer = await client.read(client.reads(range, keys, { bounds, consistency }));
   if (isRefusal(answer)) throw new Error(`refused: ${answer.message}`);
   return answer.results.map(({ version, value }) => (version === 0 ? undefined : Buffer.from(value).toString()));
 }
@@ -315,6 +316,33 @@ describe("a merge and a crash", () => {
     await cluster.runFor(5000);
     expect(behind.halted).toBeUndefined();
     expect(await stale(cluster, behind)).toEqual(keys);
+    expect(behind.log!.group(right)!.replicaId).toBe(0);
+  });
+
+  // Merge seed 771: the left range has no more keys of it, so nothing that came for it was in its way.
+  test("E10 a right replica whose left one got past the merge and a split by a range snapshot goes, for the new half", async () => {
+    const { cluster, leader, rightLeader, client, merger } = await filled();
+    const sealed = await merger.seal(rightLeader);
+    const behind = cluster.stores.find((store) => store !== leader && store !== rightLeader)!;
+    behind.crash(0);
+    expect(await merger.merge(leader, sealed.seal!)).toMatchObject({ state: "done" });
+    const half = rangeId(9);
+    const replicas = pairs(cluster).map((pair) => ({ left: replicaId(pair.left), right: replicaId(900 + pair.left) }));
+    const parts = [{ key: userKey("m"), rangeId: half, replicas }];
+    const split = await merger.run(leader, left, { bounds: whole, members: 1 }, { kind: "split", parts });
+    expect(split).toMatchObject({ state: "done" });
+    for (let i = 0; i < 150; i++) {
+      const value = "v".repeat(1000);
+      await client.write(client.batch(left, [put(10 + i, `b${i % 7}`, value)], { bounds: whole + 1, floor: 10 + i }));
+    }
+    await cluster.runFor(3000);
+    await behind.start();
+    const lives = (range: RangeId): boolean => (behind.log!.group(range)?.replicaId ?? 0) > 0;
+    await cluster.world.until("the right half is there", () => lives(half) && !lives(right), 60_000);
+    await cluster.runFor(2000);
+    expect(behind.halted).toBeUndefined();
+    const other = await cluster.connect(behind);
+    expect(await valuesOf(other, half, ["m", "x"], whole + 1, "stale")).toEqual(["3", "4"]);
     expect(behind.log!.group(right)!.replicaId).toBe(0);
   });
 });

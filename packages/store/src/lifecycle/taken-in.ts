@@ -67,7 +67,9 @@ export class TakenIn {
 
   /**
    * The range is no more, and the left neighbour's replica here, beside which this one was sealed, is there and has not
-   * applied the merge yet. The seal may stand in the log and not be known to be committed: a crash forgets that.
+   * applied the merge yet. The seal may stand in the log and not be known to be committed: a crash forgets that. Bounds
+   * above those that the seal rests on say that the left one is past the merge, by a range snapshot: applying it would
+   * have ended this replica.
    */
   isAwaited(right: Replica): boolean {
     const { rangeId, replicaId, machine } = right;
@@ -83,9 +85,11 @@ export class TakenIn {
     return false;
   }
 
-  #isBeside(replicaId: ReplicaId, { leftRangeId, replicas }: Pick<SealEntry, "leftRangeId" | "replicas">): boolean {
-    const left = replicas.find(({ right }) => right === replicaId)?.left;
-    return left !== undefined && this.#host.replica(leftRangeId)?.replicaId === left;
+  #isBeside(replicaId: ReplicaId, { leftRangeId, leftBounds, replicas }: Omit<SealEntry, "epoch">): boolean {
+    const pair = replicas.find(({ right }) => right === replicaId);
+    const left = this.#host.replica(leftRangeId);
+    if (pair === undefined || left === undefined) return false;
+    return left.replicaId === pair.left && left.descriptor.epoch.bounds <= leftBounds;
   }
 
   /** `merge` is being applied to `left`, which does not refuse it. False: it falls, on every store. */
