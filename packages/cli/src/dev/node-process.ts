@@ -43,7 +43,8 @@ export class NodeProcess {
   #exited = false;
   readonly exited: Promise<void>;
 
-  constructor(node: DevNode, events: NodeProcessEvents) {
+  /** `flags`: of Node itself, beside those that this process was given. */
+  constructor(node: DevNode, events: NodeProcessEvents, flags: readonly string[] = []) {
     const environment = { ...allocator, ...process.env };
     for (const name of ownSettings) delete environment[`FLOTILLA_${name}`];
     // What `dev` was given as a flag goes over the environment.
@@ -54,7 +55,7 @@ export class NodeProcess {
     // by itself.
     this.#child = spawn(
       process.execPath,
-      [...process.execArgv, launcher, "start", "--config", join(node.dataDir, "flotilla.toml")],
+      [...process.execArgv, ...flags, launcher, "start", "--config", join(node.dataDir, "flotilla.toml")],
       {
         detached: true,
         env: environment,

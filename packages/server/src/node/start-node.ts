@@ -120,6 +120,7 @@ class Health {
       }),
       "/healthz": () => this.#healthz(),
       "/readyz": () => this.#readyz(),
+      ...(globalThis.gc === undefined ? {} : { "/collect-garbage": () => this.#collectGarbage() }),
     };
   }
 
@@ -131,6 +132,14 @@ class Health {
       this.#asking.then(done, done);
     }
     return this.#asking;
+  }
+
+  /** What `/metrics` says of memory afterwards, and what the process has, is alive. Only under `node --expose-gc`. */
+  async #collectGarbage(): Promise<HttpAnswer> {
+    globalThis.gc?.();
+    this.#thread?.collectGarbage();
+    await this.#statistics();
+    return jsonAnswer(200, { collected: true });
   }
 
   #fields(): Record<string, unknown> {

@@ -25,6 +25,8 @@ export interface StoreThreadData {
 export type ToStoreThread =
   | { readonly type: "statistics"; readonly requestId: number }
   | { readonly type: "stop"; readonly transferMs: number }
+  /** For measurements, in a Node that was started with `--expose-gc`. */
+  | { readonly type: "collect-garbage" }
   /** The thread ends at once: nothing more is sent, handed over or flushed. */
   | { readonly type: "end" };
 

@@ -106,6 +106,11 @@ export class StoreThread {
     return answer.promise;
   }
 
+  /** Before anything that is asked of the thread later. */
+  collectGarbage(): void {
+    if (this.#state !== "closed") this.#send({ type: "collect-garbage" });
+  }
+
   /** Settles with `closed`; when the thread does not manage in time it is ended as by a crash, which loses nothing acknowledged. */
   stop(transferMs: number): Promise<void> {
     if (this.#state === "closed" || this.#state === "stopping") return this.#closed.promise;

@@ -186,6 +186,9 @@ class StoreWorker {
       case "statistics":
         this.#answerStatistics(message.requestId);
         return;
+      case "collect-garbage":
+        globalThis.gc?.();
+        return;
       case "stop":
         this.#stopWith = message.transferMs;
         this.#stopWaiting?.(stoppedWaiting());

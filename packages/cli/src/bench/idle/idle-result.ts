@@ -7,7 +7,7 @@ export interface IdleState {
   readonly windowMs: number;
   /** Of one core. */
   readonly cpuPercent: readonly (number | null)[];
-  /** At the end. */
+  /** At the end, behind a collection of garbage. */
   readonly rssBytes: readonly (number | null)[];
   readonly heapUsedBytes: readonly (number | null)[];
   /** Between stores, over all nodes; those that leave a store in one turn for another share a payload. */

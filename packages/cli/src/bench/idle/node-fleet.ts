@@ -7,8 +7,10 @@ import type { NumberSettings } from "@flotilla/server/settings";
 import { devNodes, parseDevOptions } from "../../dev/dev-plan.ts";
 import type { DevNode } from "../../dev/dev-plan.ts";
 import { NodeProcess } from "../../dev/node-process.ts";
+import type { NodeExit } from "../../dev/node-process.ts";
 import { lockRoot, prepareCluster } from "../../dev/prepare-directories.ts";
 import { findFreePorts } from "../free-ports.ts";
+import { httpText } from "../http-metrics.ts";
 
 export interface NodeFleetOptions {
   readonly directory: string;
@@ -83,12 +85,10 @@ export class NodeFleet {
   /** Returns at once: the node takes part some time later. */
   start(node: number): void {
     const member = this.#members[node]!;
-    const child: NodeProcess = new NodeProcess(member.node, {
-      onMessage: () => {},
-      onExit: ({ code, signal, failure }) => {
-        if (member.process === child) member.ended = failure?.message ?? `exit code ${code}, signal ${signal}`;
-      },
-    });
+    const onExit = ({ code, signal, failure }: NodeExit): void => {
+      if (member.process === child) member.ended = failure?.message ?? `exit code ${code}, signal ${signal}`;
+    };
+    const child: NodeProcess = new NodeProcess(member.node, { onMessage: () => {}, onExit }, ["--expose-gc"]);
     member.process = child;
     member.pid = child.pid;
     member.ended = undefined;
@@ -116,6 +116,14 @@ export class NodeFleet {
     member.process = undefined;
     process?.kill();
     await process?.exited;
+  }
+
+  /** Of all nodes that run: what they say of memory afterwards is alive. */
+  async collectGarbage(): Promise<void> {
+    const answers = await Promise.all(
+      this.running.map((node) => httpText(`http://${this.httpAddress(node)}/collect-garbage`)),
+    );
+    if (answers.includes(null)) throw new Failure("Internal", "a node did not collect its garbage");
   }
 
   /** Throws when a node ended by itself: what was measured then means nothing. */

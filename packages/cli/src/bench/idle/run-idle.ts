@@ -172,12 +172,16 @@ class IdleRun {
     return state;
   }
 
-  /** Asking the nodes costs them some: that belongs to neither end of the window. */
+  /**
+   * Asking the nodes costs them some: that belongs to neither end of the window. Memory is what is left behind a collection:
+   * the less a node does, the later V8 looks for garbage of its start.
+   */
   async #read(isEnd: boolean): Promise<Reading> {
     const pids = this.#fleet.running.map((node) => this.#fleet.pid(node));
     const [endMs, endMicros] = [performance.now(), pids.map(cpuMicrosOf)];
-    const rssBytes = pids.map(rssBytesOf);
+    if (isEnd) await this.#fleet.collectGarbage();
     const look = await this.#watch.look();
+    const rssBytes = pids.map(rssBytesOf);
     if (isEnd) return { look, rssBytes, cpuMicros: endMicros, atMs: endMs };
     return { look, rssBytes, cpuMicros: pids.map(cpuMicrosOf), atMs: performance.now() };
   }
