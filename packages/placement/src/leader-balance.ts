@@ -5,7 +5,7 @@
 import { metaRangeId } from "@flotilla/base";
 import type { ClusterIndex } from "./cluster-index.ts";
 import type { RangeState } from "./cluster-state.ts";
-import { isHot } from "./load-balance.ts";
+import { wouldUneven } from "./load-balance.ts";
 import type { Decision } from "./operator.ts";
 import { isLevel, memberOn } from "./quorum.ts";
 import { leaderRefused, mayLead } from "./range-rules.ts";
@@ -101,7 +101,7 @@ function transferTo(
 function between(from: StoreLoad, to: StoreLoad, looks: { left: number }, index: ClusterIndex): RangeState | undefined {
   for (const id of from.ledBeside.get(to.store.storeId) ?? []) {
     const range = index.ranges.get(id)!;
-    if (!index.isBusy(id) && waits(range, index) === undefined && canLead(range, to, index)) return range;
+    if (!index.isBusy(id) && waits(range, from, to, index) === undefined && canLead(range, to, index)) return range;
     looks.left--;
   }
   return undefined;
@@ -125,10 +125,11 @@ function heirOf(range: RangeState, from: StoreLoad, uneven: number, index: Clust
   return best;
 }
 
-function waits(range: RangeState, index: ClusterIndex): string | undefined {
+function waits(range: RangeState, from: StoreLoad, to: StoreLoad, index: ClusterIndex): string | undefined {
   if (range.descriptor.rangeId === metaRangeId)
     return "it is the meta range: the placement driver would change with it";
-  if (isHot(range, index)) return "it is hot: it moves for the balance of load only";
+  if (wouldUneven(range, from, to, index))
+    return "it is hot, and would only make the other store the one with most load";
   return failedLately(range.descriptor.rangeId, "leader", index);
 }
 
@@ -145,7 +146,7 @@ export function judgeLeaderBalance(range: RangeState, index: ClusterIndex): Verd
   const to = heirOf(range, leading, unevenLeaders(ableToLead(index)), index);
   if (to === undefined) return undefined;
   const wait =
-    waits(range, index) ??
+    waits(range, leading, to, index) ??
     (mayLead(leading) ? undefined : leading.store.stopping ? leaderRefused(leading) : "see drain");
   return wait === undefined ? { decision: transfer(range, leading, to) } : { blocked: wait };
 }

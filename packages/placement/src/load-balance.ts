@@ -2,7 +2,8 @@
  * Even load over stores, by leader transfers: what a range costs is for the most part its leader's. Damped in four ways, for
  * loads are measured with a delay: one transfer at a time, and none until the one before shows; only when two stores differ by a
  * share of the mean; only when the transfer takes a good part of that difference away; and no range twice within
- * `moveCooldownMs`. Even counts of leaders come first, and never undo it: they take cold ranges while load is balanced.
+ * `moveCooldownMs`. Even counts of leaders never undo it: a hot range goes for their sake only where loads do not get more
+ * uneven. So what one of the two has done is no reason for the other, and both end.
  */
 import { metaRangeId } from "@flotilla/base";
 import type { LoadReport } from "@flotilla/transport";
@@ -25,9 +26,11 @@ const settleMs = 30_000;
 /** Of the difference between the two stores, what a transfer has to take away. */
 const gainMin = 0.25;
 
-/** Ranges with so much load stay where they are when counts are evened out. */
-export const isHot = (range: RangeState, { state }: ClusterIndex): boolean =>
-  state.settings.balanceLoadPercent > 0 && loadUnits(range.load) >= unitsMin;
+/** Whether a transfer that evens counts out would make loads more uneven than they are. */
+export function wouldUneven({ load }: RangeState, from: StoreLoad, to: StoreLoad, { state }: ClusterIndex): boolean {
+  const units = loadUnits(load);
+  return state.settings.balanceLoadPercent > 0 && units >= unitsMin && from.load - to.load < units;
+}
 
 const isUsable = ({ store }: StoreLoad): boolean => store.membership === "active" && store.health === "live";
 
