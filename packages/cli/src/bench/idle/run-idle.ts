@@ -20,7 +20,8 @@ import { idleTable } from "./idle-table.ts";
 import { NodeFleet } from "./node-fleet.ts";
 
 const ledMsMax = 90_000;
-const asleepMsMax = 90_000;
+/** After a start balance of leaders goes on for a while: a few transfers a round. */
+const asleepMsMax = 240_000;
 const transferMs = 10_000;
 /** After the last range fell asleep: what was caused by that is over. */
 const settleMs = 5_000;
