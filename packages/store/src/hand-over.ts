@@ -39,6 +39,8 @@ export class HandOver {
       }
       for (const replica of this.#replicas.values()) {
         if (underWay.size >= underWayMax) break;
+        // Told to lead just before the stop: once it was elected it is handed on. Its voters have no leader meanwhile.
+        held ||= replica.node.role === "candidate";
         if (!replica.leads || underWay.has(replica)) continue;
         held ||= replica.descriptor.replicas.length > 1;
         if (this.one(replica)) underWay.add(replica);

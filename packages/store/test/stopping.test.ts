@@ -42,6 +42,24 @@ describe("a store that stops", () => {
     expect(others.map(({ store }) => store.statistics().rangesWithoutLeader)).toEqual([0, 0]);
   });
 
+  test("hands on what it is being elected for, too, at whatever moment of that it is told to stop", async () => {
+    for (let moment = 0; moment < 10; moment++) {
+      const cluster = await TestCluster.start();
+      const leader = await cluster.leader();
+      const heir = cluster.others(leader).find(({ leads }) => leads === 0)!;
+      const client = await cluster.connect(leader);
+      // Just after a start the first replica of a range campaigns without a timeout.
+      await cluster.runFor(3000);
+      void client.admin("transfer-leader", { rangeId: firstRange, to: heir.number }).catch(() => {});
+      await cluster.runFor(moment / 5);
+      const stopped = heir.stop(5000);
+      await cluster.runFor(150);
+      const led = cluster.others(heir).reduce((sum, { leads }) => sum + leads, 0);
+      expect(led, `stopped after ${moment / 5} ms`).toBe(2);
+      await stopped;
+    }
+  });
+
   test("takes over no leadership from another one that stops", async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
