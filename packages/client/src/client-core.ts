@@ -423,7 +423,8 @@ export class ClientCore {
   #learnRoutes(response: RouteResponse, wanted: Key): boolean {
     this.links.learn(response.stores);
     this.dispatcher.learn(response.ranges, false);
-    return this.routes.find(wanted) !== undefined && response.ranges.length > 0;
+    // Not what is known anyway: a store without the map says where that is, and no more.
+    return response.ranges.some(({ descriptor: { start, end } }) => start <= wanted && wanted < end);
   }
 
   #linkOwner(): ConstructorParameters<typeof StoreLinks>[0]["owner"] {

@@ -305,6 +305,8 @@ export class Dispatcher {
     if (range.leader === noStore) range.cursor++;
     // A hint, or the next replica in turn, is followed at once; after a round without success there is no hurry.
     if (range.refusals > replicas || message.reason === "epoch-mismatch") {
+      // Those that are asked for routes may be cut off from the cluster: one more is.
+      if (range.refusals > 2 * replicas) this.#parts.links.connectAny(nowMs);
       this.#pause(range, message.retryAfterMs, range.refusals - replicas);
       this.refresh(range, nowMs);
     } else if (message.retryAfterMs > 0) this.#pause(range, message.retryAfterMs);

@@ -16,6 +16,7 @@ export type {
   KnownRange,
   RecoveryAction,
   RecoveryPlan,
+  RecoverySurvey,
   SurveyedReplica,
 } from "./recovery-plan.ts";
 export { decodeTuple, encodeTuple } from "./tuple-codec.ts";

@@ -52,6 +52,16 @@ export interface BuriedReplicas {
   readonly tombstone: number;
 }
 
+/** What everybody says who is left. */
+export interface RecoverySurvey {
+  /** All that were asked, and answered. */
+  readonly storeIds: readonly number[];
+  readonly replicas: readonly SurveyedReplica[];
+  /** Ranges as the stores' own replicas of the meta range have them. */
+  readonly map: readonly KnownRange[];
+  readonly buried: readonly BuriedReplicas[];
+}
+
 export interface RecoveryAction {
   readonly rangeId: number;
   readonly start: string;
@@ -93,13 +103,9 @@ export interface RecoveryPlan {
   readonly nothingLeft: readonly HopelessRange[];
 }
 
-export function planRecovery(
-  replicas: readonly SurveyedReplica[],
-  map: readonly KnownRange[],
-  lost: ReadonlySet<number>,
-  buried: readonly BuriedReplicas[] = [],
-): RecoveryPlan {
-  const loss = new Loss(lost, buried, replicas);
+export function planRecovery(survey: RecoverySurvey, lost: ReadonlySet<number>): RecoveryPlan {
+  const { replicas, map } = survey;
+  const loss = new Loss(lost, survey);
   const newest = newestOf([...replicas, ...map]);
   const actions: RecoveryAction[] = [];
   const blocked: HopelessRange[] = [];
@@ -211,17 +217,13 @@ class Loss {
   readonly stores: ReadonlySet<number>;
   /** By store and range. */
   readonly #tombstones: ReadonlyMap<string, number>;
-  /** By store that was asked. */
+  /** By store that was asked: it may have nothing. */
   readonly #living: ReadonlyMap<number, readonly KnownRange[]>;
 
-  constructor(stores: ReadonlySet<number>, buried: readonly BuriedReplicas[], surveyed: readonly SurveyedReplica[]) {
+  constructor(stores: ReadonlySet<number>, { storeIds, buried, replicas }: RecoverySurvey) {
     this.stores = stores;
-    const living = new Map<number, KnownRange[]>();
-    for (const replica of surveyed) {
-      const known = living.get(replica.surveyedStoreId);
-      if (known === undefined) living.set(replica.surveyedStoreId, [replica]);
-      else known.push(replica);
-    }
+    const living = new Map<number, KnownRange[]>(storeIds.map((storeId) => [storeId, []]));
+    for (const replica of replicas) living.get(replica.surveyedStoreId)?.push(replica);
     this.#living = living;
     this.#tombstones = new Map(
       buried.map(({ storeId, rangeId, tombstone }) => [`${storeId} ${rangeId}`, tombstone] as const),

@@ -1,6 +1,7 @@
-import { storeId } from "@flotilla/base";
+import { metaRangeId, replicaId, storeId, systemPrefix, userPrefix } from "@flotilla/base";
+import type { RouteEntry } from "@flotilla/transport";
 import { describe, expect, it } from "vitest";
-import { harness, text } from "./support/harness.ts";
+import { anotherClient, harness, text } from "./support/harness.ts";
 
 describe("routing", () => {
   it("E28 with a frozen map 50 leadership changes and splits are followed by the stores' hints alone", async () => {
@@ -98,6 +99,43 @@ describe("routing", () => {
     await run(client.put("z", "2"));
     expect(refused).toBeGreaterThan(0);
     expect(cluster.records.size).toBe(2);
+  });
+
+  /** What store 1 knows is old: the range went on at store 4 alone, where the map of ranges is, and the others are gone. */
+  const outdated = (endpoints: readonly string[]) => {
+    const { cluster, run, world } = harness({}, 4);
+    for (const gone of ["s2:7400", "s3:7400", "s4:7400"]) cluster.network.down.add(gone);
+    const client = anotherClient(world, cluster, { endpoints });
+    const old = cluster.entries();
+    const moveOn = (): RouteEntry => {
+      const { descriptor } = cluster.ranges[0]!;
+      const replicas = [{ replicaId: replicaId(99), storeId: storeId(4), role: "voter" as const }];
+      const epoch = { bounds: 1001, members: 1001 };
+      cluster.ranges = [{ descriptor: { ...descriptor, epoch, replicas }, leader: storeId(4) }];
+      cluster.network.down.delete("s4:7400");
+      cluster.interceptRange = (store) =>
+        store.id === 1 ? { reason: "not-leader", message: "no replica", ranges: [] } : undefined;
+      const meta = cluster.descriptor(systemPrefix, userPrefix, 1001, 1001, metaRangeId);
+      return { descriptor: { ...meta, replicas }, leader: storeId(4) };
+    };
+    return { cluster, client, run, moveOn, old };
+  };
+
+  it("a store that has no map any more, and says who has it, leads to that one though old routes are known", async () => {
+    const { cluster, client, run, moveOn } = outdated(["s1:7400"]);
+    await run(client.put("m", "1"));
+    cluster.stores.get(storeId(1))!.map = [moveOn()];
+    await run(client.put("m", "2", { timeoutMs: 5_000 }));
+    expect(cluster.applied).toHaveLength(2);
+  });
+
+  it("other endpoints are asked when all that a store knows is old", async () => {
+    const { cluster, client, run, moveOn, old } = outdated(["s1:7400", "s4:7400"]);
+    await run(client.put("m", "1"));
+    moveOn();
+    cluster.stores.get(storeId(1))!.map = old;
+    await run(client.put("m", "2", { timeoutMs: 5_000 }));
+    expect(cluster.applied).toHaveLength(2);
   });
 
   it("finds the new leader when the old one's node is gone", async () => {

@@ -3,6 +3,7 @@ export * from "./store-settings.ts";
 export { openStore } from "./store.ts";
 export type { WakeReason } from "./replica/replica-sleep.ts";
 export { EntryReader, entryKindOf } from "./replica/entry-format.ts";
+export { decodeSplit } from "./replica/split-entry.ts";
 export { RangeEncoding } from "./snapshot/range-encoding.ts";
 export type { EncodedPart, ReadableEngine, ViewedRange } from "./snapshot/range-encoding.ts";
 export { InlineSnapshotJobs } from "./snapshot/snapshot-jobs.ts";

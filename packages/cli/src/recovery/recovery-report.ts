@@ -51,7 +51,8 @@ export function missingText({ action, outcome }: RecoveryRow): string {
   if (action === undefined) return "unknown: the range stays unavailable";
   const { lastIndex, commitIndex, lastTerm, absorbed } = action;
   const parts = [
-    `whatever was acknowledged behind entry ${lastIndex} of term ${lastTerm} by lost stores alone; how much, nobody left knows`,
+    `whatever was acknowledged behind entry ${lastIndex} of term ${lastTerm} by lost stores alone, and in ranges that were ` +
+      "divided off this one there; how much, nobody left knows",
   ];
   if (lastIndex > commitIndex)
     parts.push(

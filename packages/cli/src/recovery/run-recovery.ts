@@ -34,7 +34,7 @@ export async function lookAndPlan(
   lost: ReadonlySet<number>,
 ): Promise<{ readonly survey: Survey; readonly plan: RecoveryPlan }> {
   const survey = await surveyCluster(client, lost);
-  return { survey, plan: planRecovery(survey.replicas, survey.map, lost, survey.buried) };
+  return { survey, plan: planRecovery(survey, lost) };
 }
 
 /** Resolves with a row for every range that had lost its majority, by range id. */

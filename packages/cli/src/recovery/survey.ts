@@ -1,17 +1,14 @@
 /** Asks every store that is not lost what it has. All must answer: who is silent may have what a range still needs. */
 import { Failure, keyMax, systemPrefix, userKey, userPrefix } from "@flotilla/base";
-import type { BuriedReplicas, KnownRange, SurveyedReplica } from "@flotilla/client/internal";
+import type { BuriedReplicas, KnownRange, RecoverySurvey, SurveyedReplica } from "@flotilla/client/internal";
 import type { ClusterClient } from "../cluster-client.ts";
 import { isCoded } from "../exit-code.ts";
 import { requireList, requireObject } from "../output/answer-shape.ts";
 import type { RangeRow, StoreRow } from "../output/cluster-report.ts";
 
-export interface Survey {
+export interface Survey extends RecoverySurvey {
   /** By rising id. */
   readonly addresses: ReadonlyMap<number, string>;
-  readonly replicas: readonly SurveyedReplica[];
-  readonly map: readonly KnownRange[];
-  readonly buried: readonly BuriedReplicas[];
 }
 
 const pagesMax = 10_000;
@@ -30,7 +27,7 @@ export async function surveyCluster(client: ClusterClient, lost: ReadonlySet<num
       map.set(`${range.rangeId} ${bounds} ${members}`, range);
     }
   }
-  return { addresses, replicas, map: [...map.values()], buried };
+  return { addresses, storeIds: [...addresses.keys()], replicas, map: [...map.values()], buried };
 }
 
 /** A store's own directory may lack those that joined last: everybody's are put together. */

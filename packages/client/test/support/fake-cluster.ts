@@ -61,6 +61,8 @@ export class FakeStore {
   address: string;
   /** It takes what is sent and says nothing. */
   silent = false;
+  /** What it answers every route question with, instead of the truth. */
+  map: readonly RouteEntry[] | undefined;
   /** How long each batch of commands takes, one after the other. */
   batchMs = 0;
   freeAtMs = 0;
@@ -283,9 +285,10 @@ export class FakeCluster {
         if (this.silentRoutes) break;
         const meta = { descriptor: this.descriptor(systemPrefix, userPrefix, 1, 1, metaRangeId), leader: storeId(1) };
         const known = [meta, ...(this.frozenRoutes ?? this.entries())];
-        const ranges = known
-          .filter(({ descriptor }) => descriptor.end > message.start && descriptor.start < message.end)
-          .slice(0, message.limit);
+        const asked = known.filter(
+          ({ descriptor }) => descriptor.end > message.start && descriptor.start < message.end,
+        );
+        const ranges = store.map ?? asked.slice(0, message.limit);
         const stores = [...this.stores.values()].map(({ id, address }) => ({ storeId: id, address }));
         this.send(store, stream, {
           type: "route-response",

@@ -4,19 +4,25 @@
  */
 import { keyMax, metaRangeId, rangeId as toRangeId, systemPrefix, userKey, userPrefix } from "@flotilla/base";
 import { isFlotillaError, planRecovery } from "@flotilla/client/internal";
-import type { BuriedReplicas, KnownRange, RecoveryAction, SurveyedReplica } from "@flotilla/client/internal";
+import type {
+  BuriedReplicas,
+  KnownRange,
+  RecoveryAction,
+  RecoverySurvey,
+  SurveyedReplica,
+} from "@flotilla/client/internal";
 import type { SimulatedClient, SimulatedCluster } from "../cluster/simulated-cluster.ts";
 import type { RangeRow } from "../placement/administrator.ts";
-
-interface Survey {
-  readonly replicas: SurveyedReplica[];
-  readonly map: KnownRange[];
-  readonly buried: BuriedReplicas[];
-}
 
 /** Of `store-list`. */
 interface StoreRow {
   readonly storeId: number;
+  readonly state: string;
+}
+
+/** Of `node-list`. */
+interface NodeRow {
+  readonly nodeId: number;
   readonly state: string;
 }
 
@@ -45,8 +51,7 @@ export class RecoveryOrders {
 
   async round(): Promise<RecoveryRound> {
     try {
-      const { replicas, map, buried } = await this.#survey();
-      const { actions, blocked, nothingLeft } = planRecovery(replicas, map, this.#lost, buried);
+      const { actions, blocked, nothingLeft } = planRecovery(await this.#survey(), this.#lost);
       if (actions.length === 0) {
         const open = [...blocked, ...nothingLeft].map(({ rangeId, reason }) => `range ${rangeId}: ${reason}`);
         const hopeless = open.length > 0 && blocked.every(({ reason }) => reason.includes(beforeSplit));
@@ -65,9 +70,15 @@ export class RecoveryOrders {
   }
 
   /** Rejects when one of them does not answer: it may have what a range still needs. */
-  async #survey(): Promise<Survey> {
-    const survey: Survey = { replicas: [], map: [], buried: [] };
-    for (const storeId of await this.#left()) {
+  async #survey(): Promise<RecoverySurvey> {
+    const storeIds = await this.#left();
+    const survey = {
+      storeIds,
+      replicas: [] as SurveyedReplica[],
+      map: [] as KnownRange[],
+      buried: [] as BuriedReplicas[],
+    };
+    for (const storeId of storeIds) {
       for (let from: number | null = 0; from !== null;) {
         const given = { lostStores: [...this.#lost], from };
         const page = (await this.#client.admin("unsafe-recovery-survey", given, { storeId })) as {
@@ -103,6 +114,19 @@ export class RecoveryOrders {
     // Who is out speaks with nobody.
     for (const [storeId, error] of silent) if (!out.has(storeId)) throw error;
     return running.filter((storeId) => !out.has(storeId));
+  }
+
+  /** The order that ended one may be among what is lost. Resolves with the nodes that were drained still; undefined: nobody says. */
+  async endDrains(): Promise<readonly number[] | undefined> {
+    try {
+      const rows = (await this.#client.admin("node-list", {})) as NodeRow[];
+      const drained = rows.filter(({ state }) => state === "draining").map(({ nodeId }) => nodeId);
+      for (const nodeId of drained) await this.#client.admin("node-drain", { nodeId, undo: true });
+      return drained;
+    } catch (error) {
+      if (!isFlotillaError(error) || error.code === "Internal") throw error;
+      return undefined;
+    }
   }
 
   async #begin(replicaIds: number): Promise<readonly number[]> {

@@ -13,7 +13,7 @@ import { keyName } from "../cluster/workload.ts";
 import type { Within } from "../placement/elastic-run.ts";
 import { RecoveryOrders } from "./recovery-orders.ts";
 import { WrittenEffects } from "./written-effects.ts";
-import type { WrittenEffect } from "./written-effects.ts";
+import type { EntryPlace, WrittenEffect } from "./written-effects.ts";
 
 export interface LossOptions {
   /** Stores that never come back. */
@@ -92,6 +92,15 @@ export class RecoveryRun {
       },
       () => [...open],
     );
+    let drained: readonly number[] | undefined;
+    await within(
+      "nodes that are drained can be told to lead again",
+      async () => {
+        drained = await orders.endDrains();
+        return drained?.length === 0;
+      },
+      () => drained?.map((nodeId) => `node ${nodeId} is drained`) ?? ["nobody answers"],
+    );
     await this.#cluster.time.complete(client.close());
     this.#recovered = orders.sent;
     this.#count("range recovered", orders.sent.size);
@@ -144,10 +153,12 @@ export class RecoveryRun {
     ]);
   }
 
-  #isGivenUp({ rangeId, term, index }: WrittenEffect): boolean {
+  /** With the split that made a range goes all that was written to it, also when nobody left has heard of either. */
+  #isGivenUp({ rangeId, term, index }: EntryPlace): boolean {
     const action = this.#recovered.get(rangeId);
     if (action !== undefined) return term > action.lastTerm || (term === action.lastTerm && index > action.lastIndex);
-    return [...this.#recovered.values()].some(({ absorbed }) => absorbed.includes(rangeId));
+    if ([...this.#recovered.values()].some(({ absorbed }) => absorbed.includes(rangeId))) return true;
+    return this.#written.splitsThatMade(rangeId).some((place) => this.#isGivenUp(place));
   }
 
   async #call<T>(what: string, call: Promise<T>): Promise<T> {
