@@ -25,6 +25,7 @@ const replica = (
 ): SurveyedReplica => ({
   ...of,
   surveyedStoreId: storeId,
+  appliedEnd: of.end,
   replicaId: 10 + storeId,
   lastTerm,
   lastIndex,
@@ -33,6 +34,7 @@ const replica = (
   leaderStoreId: null,
   serves: false,
   whole: true,
+  loading: false,
   removed: false,
   sealedFor: null,
   ...more,
@@ -56,6 +58,22 @@ describe("planning a recovery", () => {
     expect(chosen([replica(4, five, [3, 9]), replica(5, five, [2, 99])])).toBe(4);
     expect(chosen([replica(4, five, [3, 9]), replica(5, five, [3, 10])])).toBe(5);
     expect(chosen([replica(4, five, [3, 10]), replica(5, five, [3, 10])])).toBe(4);
+  });
+
+  test("a replica that is loading a range snapshot with more than the others have is waited for", () => {
+    const five = range(2, [1, 2, 3, 4, 5]);
+    const loading = { whole: false, loading: true };
+    const leaving = { whole: false };
+    const planned = (...left: SurveyedReplica[]) => plan(left, [five], new Set([1, 2, 3]));
+    const waiting = { actions: [], blocked: [{ rangeId: 2, reason: expect.stringContaining("store 5 is loading") }] };
+    expect(planned(replica(4, five, [3, 9]), replica(5, five, [3, 90], loading))).toMatchObject(waiting);
+    expect(planned(replica(5, five, [3, 90], loading))).toMatchObject(waiting);
+    expect(planned(replica(4, five, [3, 9]), replica(5, five, [3, 9], loading)).actions).toMatchObject([
+      { storeId: 4 },
+    ]);
+    expect(planned(replica(4, five, [3, 9]), replica(5, five, [3, 90], leaving)).actions).toMatchObject([
+      { storeId: 4 },
+    ]);
   });
 
   test("a member that its store has buried counts as lost, and the order says so", () => {
@@ -87,6 +105,8 @@ describe("planning a recovery", () => {
       { rangeId: 9, storeId: 1, lostStores: [3], goneReplicas: [12] },
     ]);
     expect(planned([replica(2, whole, [1, 4], has)])).toEqual([]);
+    // The split stands in its log, and nobody has told it yet that it is confirmed.
+    expect(planned([replica(2, whole, [1, 9], { ...has, end: left.end })])).toEqual([]);
     expect(planned([replica(2, left, [1, 9], has), replica(2, right, [1, 5], has)])).toEqual([]);
     // Its replica of the left half was taken out before the right half's order came.
     expect(planned([], [1, 2])).toMatchObject([{ rangeId: 9, storeId: 1, goneReplicas: [12] }]);

@@ -37,8 +37,12 @@ export interface SurveyedReplica extends KnownRange {
   /** Known to it, and not lost; null = none. */
   readonly leaderStoreId: number | null;
   readonly serves: boolean;
+  /** Where the range ends as long as the splits that stand in its log only are not applied. */
+  readonly appliedEnd: string;
   /** False while it loads a range snapshot, or is being removed. */
   readonly whole: boolean;
+  /** A range snapshot, up to its last entry at least; it may be its first one. It ends by itself. */
+  readonly loading: boolean;
   /** Its log takes it out of the range. */
   readonly removed: boolean;
   /** A merge has begun: the left neighbour, whose bounds were these then, decides what becomes of the range. */
@@ -147,8 +151,11 @@ function actionFor(
   const usable = left.filter(
     (replica) => replica.whole && !replica.removed && (replica.lacksMajority || lacksMajority(replica, loss)),
   );
-  if (usable.length === 0) return "no replica that is left is whole and a member";
-  const chosen = usable.reduce((best, replica) => (isBehind(best, replica) ? replica : best));
+  const chosen = usable.length === 0 ? undefined : usable.reduce((best, each) => (isBehind(best, each) ? each : best));
+  const loading = left.find((each) => each.loading && (chosen === undefined || isBehind(chosen, each)));
+  if (loading !== undefined)
+    return `store ${loading.surveyedStoreId} is loading a range snapshot of it that has more: ask again when it has`;
+  if (chosen === undefined) return "no replica that is left is whole and a member";
   let bounds = chosen.epoch.bounds;
   const absorbed: number[] = [];
   for (const other of newest.values()) {
@@ -218,11 +225,11 @@ class Loss {
   /** By store and range. */
   readonly #tombstones: ReadonlyMap<string, number>;
   /** By store that was asked: it may have nothing. */
-  readonly #living: ReadonlyMap<number, readonly KnownRange[]>;
+  readonly #living: ReadonlyMap<number, readonly SurveyedReplica[]>;
 
   constructor(stores: ReadonlySet<number>, { storeIds, buried, replicas }: RecoverySurvey) {
     this.stores = stores;
-    const living = new Map<number, KnownRange[]>(storeIds.map((storeId) => [storeId, []]));
+    const living = new Map<number, SurveyedReplica[]>(storeIds.map((storeId) => [storeId, []]));
     for (const replica of replicas) living.get(replica.surveyedStoreId)?.push(replica);
     this.#living = living;
     this.#tombstones = new Map(
@@ -238,8 +245,8 @@ class Loss {
 }
 
 /** It is a replica of the range, or of one that may have to apply the split yet that makes one. */
-const mayBring = (other: KnownRange, range: KnownRange): boolean =>
-  other.rangeId === range.rangeId || (other.start < range.end && other.end > range.start);
+const mayBring = (other: SurveyedReplica, range: KnownRange): boolean =>
+  other.rangeId === range.rangeId || (other.start < range.end && other.appliedEnd > range.start);
 
 /** While members change, both the old and the new ones decide. */
 function lacksMajority(range: KnownRange, loss: Loss): boolean {

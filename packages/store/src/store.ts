@@ -336,7 +336,7 @@ class Store implements StoreApi, ReplicaHost {
       links: this.#links,
       storeDeadMs: settings.storeDeadMs,
       log: this.#dependencies.log,
-      recovery: this.#lifecycle.recovery,
+      lifecycle: this.#lifecycle,
       replica: (rangeId) => this.#replicas.get(rangeId),
       replicas: () => this.#replicas.values(),
       descriptors: () => this.#directory.ranges(),

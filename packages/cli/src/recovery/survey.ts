@@ -92,7 +92,10 @@ async function surveyStore(
       throw new Failure("Refused", `at ${address} is store ${String(answer["storeId"])}, not store ${storeId}`, {
         hint: "ask again when the stores have told each other where they are",
       });
-    const fields = ["rangeId", "replicaId", "start", "end", "epoch", "replicas", "lastTerm", "lastIndex", "serves"];
+    const fields = [
+      ...["rangeId", "replicaId", "start", "end", "appliedEnd", "epoch", "replicas", "lastTerm", "lastIndex", "serves"],
+      "loading",
+    ];
     const rows = requireList(answer["replicas"], name, fields) as unknown as SurveyedReplica[];
     replicas.push(...rows.map((row) => ({ ...row, surveyedStoreId: storeId })));
     const ended = requireList(answer["buried"] ?? [], name, ["rangeId", "tombstone"]) as unknown as BuriedReplicas[];

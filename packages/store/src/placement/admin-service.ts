@@ -16,6 +16,7 @@ import type { StoreKnowledge } from "./report-book.ts";
 import type { PeerLinks } from "../peer-links.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StoreDirectory } from "../store-directory.ts";
+import type { ReplicaCreation } from "../snapshot/replica-creation.ts";
 import { AdminRecovery } from "../unsafe-recovery/admin-recovery.ts";
 import type { RangeRecovery } from "../unsafe-recovery/range-recovery.ts";
 
@@ -32,7 +33,7 @@ export interface AdminHost {
   readonly links: PeerLinks;
   readonly storeDeadMs: number;
   readonly log: SharedLog;
-  readonly recovery: RangeRecovery;
+  readonly lifecycle: { readonly recovery: RangeRecovery; readonly creation: ReplicaCreation };
   replica(rangeId: number): Replica | undefined;
   replicas(): Iterable<Replica>;
   descriptors(): Promise<readonly RangeDescriptor[]>;

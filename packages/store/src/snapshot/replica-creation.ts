@@ -59,6 +59,11 @@ export class ReplicaCreation {
     return this.#under.has(rangeId as RangeId);
   }
 
+  /** Of the replicas that are being made. */
+  descriptors(): Iterable<RangeDescriptor> {
+    return this.#under.values();
+  }
+
   /** Why no replica of this id can be made for that interval now; undefined = it can. */
   refusal(descriptor: RangeDescriptor, to: ReplicaId, term: Term): string | undefined {
     const { rangeId } = descriptor;

@@ -4,7 +4,7 @@
  * line has the plan: it sees what all stores say, which no store can be sure of while the meta range has no leader.
  */
 import { Failure, noStore, rangeId, replicaId, storeId, term, logIndex } from "@flotilla/base";
-import type { StoreId } from "@flotilla/base";
+import type { RangeDescriptor, StoreId } from "@flotilla/base";
 import type { AdminArguments } from "../placement/admin-arguments.ts";
 import type { AdminHost } from "../placement/admin-service.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -32,15 +32,15 @@ export class AdminRecovery {
     const lost = this.#lost(given);
     this.#refuseAlive(lost);
     const from = given.count("from");
-    const replicas = [...this.#host.replicas()]
-      .filter((replica) => replica.rangeId >= from)
+    const all = [...this.#host.replicas(), ...this.#host.lifecycle.creation.descriptors()]
+      .filter(({ rangeId: id }) => id >= from)
       .sort((a, b) => a.rangeId - b.rangeId);
-    const page = replicas.slice(0, surveyRows);
-    const next = replicas[surveyRows]?.rangeId ?? null;
+    const page = all.slice(0, surveyRows);
+    const next = all[surveyRows]?.rangeId ?? null;
     return {
       storeId: this.#host.storeId,
       driverStoreId: this.#host.placement.driver === noStore ? null : this.#host.placement.driver,
-      replicas: page.map((replica) => this.#row(replica, lost)),
+      replicas: page.map((each) => ("machine" in each ? this.#row(each, lost) : this.#rowInTheMaking(each))),
       buried: this.#host.log
         .groups()
         .filter(({ rangeId: id, tombstone }) => tombstone > 0 && id >= from && (next === null || id < next))
@@ -50,20 +50,22 @@ export class AdminRecovery {
   }
 
   #row(replica: Replica, lost: ReadonlySet<StoreId>): object {
-    const { machine, node, descriptor } = replica;
+    const { machine, node, loading } = replica;
+    const descriptor = (loading ? replica.incoming : undefined) ?? replica.descriptor;
     const reader = this.#host.log.reader(replica.rangeId);
     const lastIndex = reader.lastIndex();
     const lacks = lacksMajority(machine.configuration, descriptor, lost, new Set());
     const { leaderStore } = replica;
     const led = leaderStore !== noStore && !lost.has(leaderStore);
-    // Whether a range that is not led has its majority, the others' tombstones decide.
-    const tail = lacks || !led ? tailOf(reader, machine, replica.replicaId) : undefined;
+    // Whether a range that is not led has its majority, the others' tombstones decide. What is loaded voids the log up to it.
+    const tail = !loading && (lacks || !led) ? tailOf(reader, machine, replica.replicaId) : undefined;
     const sealedFor = tail === undefined ? sealOf(machine) : tail.sealedFor;
     return {
       rangeId: replica.rangeId,
       replicaId: replica.replicaId,
       start: descriptor.start,
       end: tail?.end ?? descriptor.end,
+      appliedEnd: descriptor.end,
       epoch: { bounds: descriptor.epoch.bounds, members: descriptor.epoch.members },
       replicas: descriptor.replicas.map((member) => ({ ...member })),
       lastTerm: reader.term(lastIndex) ?? 0,
@@ -73,9 +75,36 @@ export class AdminRecovery {
       lacksMajority: lacks,
       leaderStoreId: led ? leaderStore : null,
       serves: replica.serves,
-      whole: !replica.loading && !replica.removed,
+      whole: !loading && !replica.removed,
+      loading,
       removed: tail?.removed ?? false,
       sealedFor: sealedFor === undefined ? null : { ...sealedFor },
+    };
+  }
+
+  /** A range snapshot is durable here, and being loaded for a replica that was not here before. */
+  #rowInTheMaking({ rangeId: id, start, end, epoch, replicas }: RangeDescriptor): object {
+    const reader = this.#host.log.reader(id);
+    const lastIndex = reader.lastIndex();
+    return {
+      rangeId: id,
+      replicaId: this.#host.log.group(id)?.replicaId ?? 0,
+      start,
+      end,
+      appliedEnd: end,
+      epoch: { ...epoch },
+      replicas: replicas.map((member) => ({ ...member })),
+      lastTerm: reader.term(lastIndex) ?? 0,
+      lastIndex,
+      commitIndex: lastIndex,
+      appliedIndex: 0,
+      lacksMajority: false,
+      leaderStoreId: null,
+      serves: false,
+      whole: false,
+      loading: true,
+      removed: false,
+      sealedFor: null,
     };
   }
 
@@ -111,7 +140,7 @@ export class AdminRecovery {
       index,
       term: lastTerm,
       descriptor,
-    } = await this.#host.recovery.force({
+    } = await this.#host.lifecycle.recovery.force({
       rangeId: rangeId(given.id("rangeId")),
       replicaId: replicaId(given.id("replicaId")),
       newReplicaId: replicaId(given.count("newReplicaId")),
