@@ -9,6 +9,8 @@ export interface CommandIo {
   /** Everything else. */
   note(text: string): void;
   readonly outIsTerminal: boolean;
+  /** Characters in a line of the terminal; undefined where standard output is none, or where it does not say. */
+  readonly outColumns: number | undefined;
   readonly noteIsTerminal: boolean;
   readonly inputIsTerminal: boolean;
   readonly input: AsyncIterable<Uint8Array>;

@@ -21,6 +21,10 @@ export function createProcessIo(): CommandIo {
       }),
     note: (text) => void process.stderr.write(text),
     outIsTerminal: process.stdout.isTTY === true,
+    // It changes with the window.
+    get outColumns() {
+      return process.stdout.isTTY === true ? process.stdout.columns : undefined;
+    },
     noteIsTerminal: process.stderr.isTTY === true,
     // Node opens the stream when it is asked for, and most verbs never ask.
     get inputIsTerminal() {

@@ -157,6 +157,30 @@ describe("one range", () => {
     );
   });
 
+  test("explain and show fold long reasons into a terminal's width, and keep them in a line elsewhere", async () => {
+    const fake = new FakeCluster();
+    const text = "one reason after another, ".repeat(6).trimEnd();
+    const long = [{ rule: "balance-replicas", verdict: "blocked", text }];
+    fake.answers.set("range-explain", { rangeId: 3, lines: long });
+    fake.answers.set("range-show", { ...led, operators: [], explain: long });
+    for (const verb of ["explain", "show"]) {
+      const { out } = await run(["range", verb, "3"], { cluster: fake, terminal: true });
+      const shown = out.slice(out.indexOf("RULE")).trimEnd().split("\n");
+      expect(shown.length).toBeGreaterThan(3);
+      expect(shown.every((line) => line.length <= 80)).toBe(true);
+      expect(
+        shown
+          .slice(1)
+          .map((line) => line.slice(27))
+          .join(" "),
+      ).toBe(text);
+      expect(shown[2]).toMatch(/^ {27}\S/);
+      expect((await run(["range", verb, "3"], { cluster: fake })).out).toContain(
+        `balance-replicas  blocked  ${text}\n`,
+      );
+    }
+  });
+
   test("check is exit code 0 only when all replicas are equal", async () => {
     const fake = new FakeCluster();
     const replica = (storeId: number, checksum: string | null): object => ({ storeId, checksum, keys: 4, bytes: 2048 });

@@ -91,6 +91,7 @@ describe("config show", () => {
     expect(rows.find(({ name }) => name === "tickMs")).toMatchObject({ value: 50, source: "flag" });
     expect(rows.find(({ name }) => name === "logLevel")).toMatchObject({ value: "warn", source: "environment" });
     expect(rows.find(({ name }) => name === "dataDir")).toMatchObject({ value: "/d", source: "flag" });
+    expect((await run(["config", "show"])).out).toMatch(/\nadvertiseAddress +- +default /);
   });
 
   test("a wrong setting is exit code 2 with the nearest name", async () => {

@@ -228,6 +228,7 @@ export async function run(
     out: async (content) => void out.push(Buffer.from(content as string)),
     note: (text) => void (notes += text),
     outIsTerminal: terminal,
+    outColumns: terminal ? 80 : undefined,
     noteIsTerminal: answer !== undefined,
     inputIsTerminal: answer !== undefined,
     nowMs: () => elapsedMs,

@@ -81,6 +81,11 @@ describe("a change", () => {
       1,
       expect.stringContaining("blocked  range 3: no other store has room"),
     ]);
+    const many = [3, 9, 4].map((rangeId) => ({ rangeId, reason: rangeId === 9 ? "it has no leader" : "no room" }));
+    fake.answers.set("range-move", { plan: { ...stuck, blocked: many } });
+    expect((await run([...move, "--plan"], { cluster: fake })).out).toContain(
+      "blocked  ranges 3, 4: no room\nblocked  range 9: it has no leader\nnothing was changed\n",
+    );
   });
 
   test("with --wait says each step once and ends with the outcome", async () => {
@@ -190,8 +195,8 @@ describe("a change", () => {
 
 describe("what a user gives", () => {
   test.each([
-    ["range split 3", "one of --at and --parts"],
-    ["range split 3 --at m --parts 2", "one of --at and --parts"],
+    ["range split 3", "one of --at and --parts is needed"],
+    ["range split 3 --at m --parts 2", "--at and --parts exclude each other"],
     ["range split 3 --parts 1", "--parts must be a whole number from 2"],
     ["range split x --parts 2", "RANGE must be a whole number"],
     ["range split 3 --at m m", "--at names a key twice"],
@@ -364,6 +369,10 @@ describe("operators and schedulers", () => {
     const all = await run(["operator", "list", "--all"], { cluster: fake });
     expect(all.out.split("\n")[1]).toMatch(/^ +7 +3 +move +failed +1\/2 +- +12\.0 s +store 4 is full$/);
     expect(JSON.parse((await run(["operator", "list", "-o", "json"], { cluster: fake })).out)).toEqual([running]);
+    fake.answers.set("operator-list", []);
+    expect((await run(["operator", "list"], { cluster: fake })).notes).toContain("--all shows those that have ended");
+    for (const more of [["--all"], ["-o", "json"]])
+      expect((await run(["operator", "list", ...more], { cluster: fake })).notes).toBe("");
     fake.answers.set("operator-show", running);
     const shown = await run(["operator", "show", "7"], { cluster: fake });
     expect(shown.out).toMatch(/why +asked for\n/);

@@ -2,6 +2,7 @@
 import { noStore } from "@flotilla/base";
 import type { StoreId } from "@flotilla/base";
 import type { Consistency, Hello, StoreAddress } from "@flotilla/transport";
+import { endpointReason } from "./endpoint-reason.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import type { CachedRange } from "./route-cache.ts";
 import { StoreLink } from "./store-link.ts";
@@ -191,7 +192,9 @@ export class StoreLinks {
       if (waitedMs < this.#context.settings.connectTimeoutMs) return undefined;
     }
     if (clusterless !== undefined) return withoutCluster(clusterless, failures);
-    const list = Object.entries(failures).map(([address, message]) => `${address} (${message})`);
+    const list = Object.entries(failures).map(
+      ([address, message]) => `${address} (${endpointReason(address, message)})`,
+    );
     return new FlotillaError("ConnectFailed", `no endpoint can be reached: ${list.join(", ")}`, {
       hint: "check that the cluster is running and that the endpoints are right",
       details: { endpoints: failures },

@@ -36,7 +36,7 @@ function loadOf({ inFlight, clients, ratePerSecond, batching, durationMs, warmUp
       ? `closed loop, ${inFlight} in flight`
       : `open loop, ${ratePerSecond}/s, at most ${inFlight} in flight`;
   const how = batching ? "" : ", one command a message";
-  return `${pace} from ${clients} clients${how}, ${(durationMs / 1000).toFixed(1)} s after ${warmUpMs / 1000} s of warm-up`;
+  return `${pace} from ${clients} ${clients === 1 ? "client" : "clients"}${how}, ${(durationMs / 1000).toFixed(1)} s after ${warmUpMs / 1000} s of warm-up`;
 }
 
 export function loadFields(result: LoadResult): Field[] {

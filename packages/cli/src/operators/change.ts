@@ -23,7 +23,7 @@ import type { Ending } from "./follow.ts";
 import type { Goal } from "./goal.ts";
 import { askPlan, order } from "./operator-report.ts";
 import type { Blocked, OperatorRow, OrderAnswer } from "./operator-report.ts";
-import { idsText, planText } from "./operator-text.ts";
+import { blockedText, idsText, planText } from "./operator-text.ts";
 
 export interface Change {
   /** The request's name, and its arguments. */
@@ -120,9 +120,7 @@ async function finished({ io, format }: Invocation, { title }: Change, ending: E
   await writeObject(io, format, document, () => {
     if (outcome === "done") return `done: ${title}\n`;
     if (outcome === "unchanged") return `nothing to do: ${title}\n`;
-    return blocked
-      .map(({ rangeId, reason }) => `blocked  ${rangeId === null ? "" : `range ${rangeId}: `}${reason}\n`)
-      .join("");
+    return blockedText(blocked);
   });
   if (failure !== undefined) throw failure;
   return exitDone;

@@ -2,7 +2,7 @@
 import { formatBytes, formatDuration } from "../output/table.ts";
 import type { Column } from "../output/table.ts";
 import { hasEnded } from "./operator-report.ts";
-import type { OperatorRow, Plan } from "./operator-report.ts";
+import type { Blocked, OperatorRow, Plan } from "./operator-report.ts";
 
 export const operatorColumns: readonly Column<OperatorRow>[] = [
   { title: "OPERATOR", right: true, cell: ({ operatorId }) => operatorId },
@@ -59,7 +59,21 @@ export function planText(title: string, { steps, bytes, risks, blocked }: Plan):
   lines.push(`bytes to move  ${formatBytes(bytes) ?? "not known"}`);
   for (const risk of risks) lines.push(`risk  ${risk}`);
   if (risks.length === 0) lines.push("risk  none to any quorum");
-  for (const { rangeId, reason } of blocked)
-    lines.push(rangeId === null ? `blocked  ${reason}` : `blocked  range ${rangeId}: ${reason}`);
-  return lines.map((line) => line + "\n").join("");
+  return lines.map((line) => line + "\n").join("") + blockedText(blocked);
+}
+
+/** A line for each reason, with all ranges that it blocks: one reason may block every range of a store. */
+export function blockedText(blocked: readonly Blocked[]): string {
+  const idsByReason = new Map<string, number[]>();
+  for (const { rangeId, reason } of blocked) {
+    const ids = idsByReason.get(reason) ?? [];
+    if (rangeId !== null) ids.push(rangeId);
+    idsByReason.set(reason, ids);
+  }
+  return [...idsByReason]
+    .map(([reason, ids]) => {
+      const which = ids.length === 0 ? "" : `${ids.length === 1 ? "range" : "ranges"} ${ids.join(", ")}: `;
+      return `blocked  ${which}${reason}\n`;
+    })
+    .join("");
 }

@@ -42,5 +42,5 @@ function valueText({ definition, value }: ResolvedSetting): string {
     const pairs = Object.entries(value).map(([name, label]) => `${name}=${String(label)}`);
     return pairs.length === 0 ? "-" : pairs.join(",");
   }
-  return String(value);
+  return value === "" ? "-" : String(value);
 }

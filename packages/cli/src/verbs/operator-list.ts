@@ -14,6 +14,8 @@ export const verb: Verb = {
     const all = invocation.options["all"] === true;
     const rows = await withClient(invocation, (client) => askOperators(client, all));
     await writeList(invocation.io, invocation.format, rows, operatorColumns);
+    if (rows.length === 0 && !all && invocation.format === "table")
+      invocation.io.note("no operator is under way; --all shows those that have ended\n");
     return exitDone;
   },
 };

@@ -5,9 +5,8 @@ import type { Verb } from "../command-io.ts";
 import { exitDone } from "../exit-code.ts";
 import { requireList, requireObject } from "../output/answer-shape.ts";
 import { writeObject } from "../output/documents.ts";
-import { explainColumns } from "../output/explain-columns.ts";
-import type { ExplainLine } from "../output/explain-columns.ts";
-import { formatTable } from "../output/table.ts";
+import { explainTable } from "../output/explain-table.ts";
+import type { ExplainLine } from "../output/explain-table.ts";
 
 export const verb: Verb = {
   configure(command) {
@@ -22,7 +21,7 @@ export const verb: Verb = {
     const explained = requireObject(answer, "range-explain", ["rangeId", "lines"]);
     const lines = requireList(explained["lines"], "range-explain", ["rule", "verdict", "text"]);
     await writeObject(invocation.io, invocation.format, explained, () =>
-      formatTable(explainColumns, lines as unknown as ExplainLine[]),
+      explainTable(lines as unknown as ExplainLine[], invocation.io.outColumns),
     );
     return exitDone;
   },

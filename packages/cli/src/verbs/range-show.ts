@@ -9,8 +9,8 @@ import { requireObject } from "../output/answer-shape.ts";
 import { encodedRange } from "../output/cluster-report.ts";
 import type { RangeRow } from "../output/cluster-report.ts";
 import { writeObject } from "../output/documents.ts";
-import { explainColumns } from "../output/explain-columns.ts";
-import type { ExplainLine } from "../output/explain-columns.ts";
+import { explainTable } from "../output/explain-table.ts";
+import type { ExplainLine } from "../output/explain-table.ts";
 import { formatByteRate, formatInterval, formatRate } from "../output/range-columns.ts";
 import type { Encoding } from "../output/bytes-text.ts";
 import { formatBytes, formatCount, formatFields, formatTable } from "../output/table.ts";
@@ -36,12 +36,13 @@ export const verb: Verb = {
     );
     const fields = ["rangeId", "start", "end", "replicas", "operators", "explain"];
     const range = requireObject(answer, "range-show", fields) as unknown as RangeDetails;
-    await writeObject(invocation.io, invocation.format, encodedRange(range, encoding), () => describe(range, encoding));
+    const { io, format } = invocation;
+    await writeObject(io, format, encodedRange(range, encoding), () => describe(range, encoding, io.outColumns));
     return exitDone;
   },
 };
 
-function describe(range: RangeDetails, encoding: Encoding): string {
+function describe(range: RangeDetails, encoding: Encoding, columns: number | undefined): string {
   const { rangeId, epoch, leaderStoreId, term, sizeBytes, keys } = range;
   const parts = [
     formatFields([
@@ -58,7 +59,7 @@ function describe(range: RangeDetails, encoding: Encoding): string {
     formatTable(replicaColumns(leaderStoreId), range.replicas),
   ];
   if (range.operators.length > 0) parts.push(formatTable(operatorColumns, range.operators));
-  if (range.explain.length > 0) parts.push(formatTable(explainColumns, range.explain));
+  if (range.explain.length > 0) parts.push(explainTable(range.explain, columns));
   return parts.join("\n");
 }
 

@@ -20,8 +20,12 @@ export const verb: Verb = {
     const rangeId = requiredId(invocation, 0, "RANGE");
     const at = splitKeysOf(invocation);
     const parts = countOption(invocation.options, "parts", "--parts", 2, partsMax);
-    if ((at.length === 0) === (parts === undefined))
-      throw new Failure("InvalidArgument", "one of --at and --parts is needed, not both");
+    if (at.length === 0 && parts === undefined)
+      throw new Failure("InvalidArgument", "one of --at and --parts is needed", {
+        hint: "--at KEY names where the right part begins, --parts 2 lets the range's leader find such a key",
+      });
+    if (at.length > 0 && parts !== undefined)
+      throw new Failure("InvalidArgument", "--at and --parts exclude each other");
     return runChange(invocation, {
       request: "range-split",
       body: parts === undefined ? { rangeId, at } : { rangeId, parts },

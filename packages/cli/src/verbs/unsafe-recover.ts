@@ -54,7 +54,8 @@ async function showPlan({ io, format }: Invocation, client: ClusterClient, lost:
 }
 
 const nothingToDo =
-  "every range has its majority without these stores; give them up one by one: flotilla store replace\n";
+  "every range has its majority without these stores: there is nothing to recover\n" +
+  "those that are not decommissioned yet are given up one by one: flotilla store replace STORE\n";
 
 async function carryOut(invocation: Invocation, client: ClusterClient, lost: Set<number>): Promise<number> {
   const { io, format, options } = invocation;
@@ -76,10 +77,16 @@ async function carryOut(invocation: Invocation, client: ClusterClient, lost: Set
   const document = reportDocument([...lost], "ended", rows, now());
   if (written.length > 0) await writeReport(path, document);
   await writeObject(io, format, document, () =>
-    rows.length === 0 ? nothingToDo : recoveryTable(rows) + `what may be missing  ${path}\n`,
+    rows.length === 0 ? nothingToDo : recoveryTable(rows) + `what may be missing  ${path}\n` + nextStep(rows),
   );
   return ended(rows, "recovered");
 }
+
+/** Health is `ok` from here on and says nothing of it: a range need not have more replicas than there are stores for. */
+const nextStep = (rows: readonly RecoveryRow[]): string =>
+  rows.some(({ outcome }) => outcome === "recovered")
+    ? "next  each recovered range has a single replica until stores can take more: flotilla start --join adds one\n"
+    : "";
 
 function ended(rows: readonly RecoveryRow[], good: RecoveryRow["outcome"]): number {
   const open = rows.filter(({ outcome }) => outcome !== good);
