@@ -26,6 +26,8 @@ const replica = (
   ...of,
   surveyedStoreId: storeId,
   appliedEnd: of.end,
+  lastEnd: of.end,
+  takesIn: [],
   replicaId: 10 + storeId,
   lastTerm,
   lastIndex,
@@ -74,6 +76,29 @@ describe("planning a recovery", () => {
     expect(planned(replica(4, five, [3, 9]), replica(5, five, [3, 90], leaving)).actions).toMatchObject([
       { storeId: 4 },
     ]);
+  });
+
+  test("a log that takes a neighbour in is not applied over keys that others have since", () => {
+    // Ranges 2 and 3 were merged, and then divided at another key; store 1 was away, and has the merge in its log.
+    const left = range(2, [1, 2, 3], { end: "\x01m" });
+    const right = range(3, [1, 2, 3], { start: "\x01m" });
+    const merging = { lastEnd: right.end, takesIn: [{ rangeId: 3, bounds: 1 }] };
+    const old = [
+      replica(1, left, [1, 9], merging),
+      replica(1, right, [1, 5], { sealedFor: { rangeId: 2, bounds: 1 } }),
+    ];
+    const lost = new Set([2, 3]);
+    const reasons = (left: SurveyedReplica[]) =>
+      plan(left, [], lost)
+        .blocked.filter(({ rangeId }) => rangeId === 2)
+        .map(({ reason }) => reason);
+    expect(plan(old, [], lost).actions).toMatchObject([{ rangeId: 2, storeId: 1, absorbed: [] }]);
+    const since = range(9, [4, 5, 6], { start: "\x01t", epoch: { bounds: 3, members: 4 } });
+    const led = { lacksMajority: false, serves: true };
+    expect(reasons([...old, replica(4, since, [2, 7], led)])).toEqual([expect.stringContaining("range 9 on store 4")]);
+    const unsealed = { ...right, epoch: { bounds: 2, members: 4 }, replicas: voters(1, 4, 5) };
+    expect(reasons([...old, replica(4, unsealed, [2, 7], led)])).toEqual([expect.stringContaining("not merged")]);
+    expect(reasons([old[0]!])).toEqual([expect.stringContaining("nothing is left there")]);
   });
 
   test("a member that its store has buried counts as lost, and the order says so", () => {

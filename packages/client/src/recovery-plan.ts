@@ -39,6 +39,10 @@ export interface SurveyedReplica extends KnownRange {
   readonly serves: boolean;
   /** Where the range ends as long as the splits that stand in its log only are not applied. */
   readonly appliedEnd: string;
+  /** Where it ends when its whole log is applied, splits and merges. */
+  readonly lastEnd: string;
+  /** Right neighbours that merges in its log take in, and the bounds that these have then. */
+  readonly takesIn: readonly { readonly rangeId: number; readonly bounds: number }[];
   /** False while it loads a range snapshot, or is being removed. */
   readonly whole: boolean;
   /** A range snapshot, up to its last entry at least; it may be its first one. It ends by itself. */
@@ -158,8 +162,20 @@ function actionFor(
   if (chosen === undefined) return "no replica that is left is whole and a member";
   let bounds = chosen.epoch.bounds;
   const absorbed: number[] = [];
+  for (const taken of chosen.takesIn) {
+    const of = survivors.get(taken.rangeId) ?? [];
+    if (!of.some(({ surveyedStoreId }) => surveyedStoreId === chosen.surveyedStoreId))
+      return `its log on store ${chosen.surveyedStoreId} takes in range ${taken.rangeId}, of which nothing is left there`;
+    const newer = of.find(({ epoch }) => epoch.bounds > taken.bounds);
+    if (newer !== undefined)
+      return (
+        `its log on store ${chosen.surveyedStoreId} takes in range ${taken.rangeId}, which was not merged: ` +
+        `store ${newer.surveyedStoreId} has it`
+      );
+  }
+  const applied = { ...chosen, end: chosen.lastEnd };
   for (const other of newest.values()) {
-    if (!supersedes(other, chosen)) continue;
+    if (chosen.takesIn.some(({ rangeId }) => rangeId === other.rangeId) || !supersedes(other, applied)) continue;
     bounds = Math.max(bounds, other.epoch.bounds);
     const alive = survivors.get(other.rangeId)?.[0];
     if (alive !== undefined)

@@ -14,6 +14,9 @@ interface Row {
   readonly replicaId: number;
   readonly end: string;
   readonly appliedEnd: string;
+  readonly lastEnd: string;
+  readonly takesIn: readonly { readonly rangeId: number; readonly bounds: number }[];
+  readonly epoch: { readonly bounds: number; readonly members: number };
   readonly lastTerm: number;
   readonly lastIndex: number;
   readonly whole: boolean;
@@ -114,4 +117,54 @@ test("a store that has a split in its log, and has not applied it, says so: it m
   await cluster.runFor(2500);
   const lost = cluster.others(behind).map(({ number }) => number);
   expect(await surveyed(cluster, behind, lost)).toMatchObject({ end: userKey("m"), appliedEnd: planned.end });
+});
+
+test("a store that has a merge in its log says how far the range reaches when that is applied, and goes on as far", async () => {
+  const cluster = await TestCluster.start({ splitAt: ["m"] });
+  const steps = new StepSender(cluster);
+  const [, left, right] = cluster.plan.ranges as [RangeDescriptor, RangeDescriptor, RangeDescriptor];
+  const replicas = right.replicas.map(({ replicaId: id, storeId: on }) => ({
+    left: left.replicas.find((replica) => replica.storeId === on)!.replicaId,
+    right: id,
+  }));
+  const leader = await cluster.leader(firstRange);
+  const behind = cluster.others(leader)[1]!;
+  const on = { leftRangeId: firstRange, leftBounds: 1 };
+  const { rangeId: rightRangeId, epoch, end } = right;
+  const { seal } = await steps.run(await cluster.leader(rangeId(3)), rangeId(3), epoch, {
+    kind: "seal",
+    ...on,
+    replicas,
+  });
+  const mergeIndex = leader.log!.reader(firstRange).lastIndex() + 1;
+  // The merge comes to it, and nothing that says that it is confirmed.
+  steps.drops = (message, _from, to) =>
+    to === behind.host &&
+    message.type === "raft" &&
+    message.rangeId === firstRange &&
+    "commit" in message.message &&
+    message.message.commit >= mergeIndex;
+  const merge = {
+    kind: "merge",
+    rightRangeId: rangeId(rightRangeId),
+    rightBounds: 1,
+    end,
+    seal: seal!,
+    replicas,
+  } as const;
+  expect((await steps.run(leader, firstRange, left.epoch, merge)).state).toBe("done");
+  await cluster.world.until("it has it", () => behind.log!.reader(firstRange).lastIndex() >= mergeIndex);
+  for (const store of cluster.others(behind)) store.crash();
+  await cluster.runFor(4000);
+  const lostStores = cluster.others(behind).map(({ number }) => number);
+  const row = await surveyed(cluster, behind, lostStores);
+  expect(row).toMatchObject({ end: left.end, lastEnd: end, takesIn: [{ rangeId: rightRangeId, bounds: 1 }] });
+  const { error } = await (
+    await cluster.connect(behind)
+  ).admin("unsafe-recovery-force", {
+    ...{ rangeId: row.rangeId, replicaId: row.replicaId, lastTerm: row.lastTerm, lastIndex: row.lastIndex },
+    ...{ newReplicaId: 9999, boundsFloor: 1, membersFloor: 1, provenBounds: 0, lostStores },
+  });
+  expect(error).toBeUndefined();
+  expect(await surveyed(cluster, behind, lostStores)).toMatchObject({ replicaId: 9999, appliedEnd: end, lastEnd: end });
 });

@@ -94,7 +94,7 @@ async function surveyStore(
       });
     const fields = [
       ...["rangeId", "replicaId", "start", "end", "appliedEnd", "epoch", "replicas", "lastTerm", "lastIndex", "serves"],
-      "loading",
+      ...["lastEnd", "takesIn", "loading"],
     ];
     const rows = requireList(answer["replicas"], name, fields) as unknown as SurveyedReplica[];
     replicas.push(...rows.map((row) => ({ ...row, surveyedStoreId: storeId })));

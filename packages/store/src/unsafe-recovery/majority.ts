@@ -4,7 +4,7 @@ import type { Key, RangeDescriptor, RangeId, ReplicaId, StoreId } from "@flotill
 import { decodeConfigurationChange } from "@flotilla/raft";
 import type { Configuration, LogReader } from "@flotilla/raft";
 import { entryKindOf } from "../replica/entry-format.ts";
-import { decodeSeal } from "../replica/merge-entry.ts";
+import { decodeCancel, decodeMergeEntry, decodeSeal } from "../replica/merge-entry.ts";
 import { decodeSplit } from "../replica/split-entry.ts";
 import type { StateMachine } from "../replica/state-machine.ts";
 
@@ -32,6 +32,10 @@ export interface LogTail {
   readonly removed: boolean;
   /** Where the range ends when the splits in it are applied. */
   readonly end: Key;
+  /** As `end`, with the merges in it. */
+  readonly lastEnd: Key;
+  /** Neighbours that are taken in by them, with the bounds that these must have. */
+  readonly takesIn: readonly SealedFor[];
   /** The range is, or will be, sealed for its left neighbour under these bounds of it: that one decides (rule: merge). */
   readonly sealedFor: SealedFor | undefined;
 }
@@ -45,6 +49,9 @@ export interface SealedFor {
 export function tailOf(reader: LogReader, machine: StateMachine, replica: ReplicaId): LogTail {
   const stop = logIndex(reader.lastIndex() + 1);
   let { end } = machine.descriptor;
+  let lastEnd = end;
+  let { bounds } = machine.descriptor.epoch;
+  const takesIn: SealedFor[] = [];
   let sealedFor = sealOf(machine);
   for (let low = machine.appliedIndex + 1; low < stop;) {
     const entries = reader.entries(logIndex(low), stop, scanBytesMax);
@@ -52,12 +59,23 @@ export function tailOf(reader: LogReader, machine: StateMachine, replica: Replic
       if (kind === "configuration") {
         const { changes } = decodeConfigurationChange(data);
         if (changes.some(({ type, id }) => type === "remove" && id === replica))
-          return { removed: true, end, sealedFor };
+          return { removed: true, end, lastEnd, takesIn, sealedFor };
       } else if (data.length > 0) {
         const entryKind = entryKindOf(data);
         if (entryKind === "split") {
-          const { key } = decodeSplit(data, machine.operations);
+          const { epoch, key } = decodeSplit(data, machine.operations);
           if (key < end) end = key;
+          if (key < lastEnd) lastEnd = key;
+          if (epoch.bounds === bounds) bounds++;
+        } else if (entryKind === "cancel") {
+          if (decodeCancel(data).bounds === bounds) bounds++;
+        } else if (entryKind === "merge") {
+          const merge = decodeMergeEntry(data, machine.operations);
+          // Under other bounds it falls.
+          if (merge.epoch.bounds !== bounds) continue;
+          lastEnd = merge.end;
+          bounds = Math.max(bounds, merge.rightBounds) + 1;
+          takesIn.push({ rangeId: merge.rightRangeId, bounds: merge.rightBounds });
         } else if (entryKind === "seal") {
           const { leftRangeId, leftBounds } = decodeSeal(data);
           sealedFor = { rangeId: leftRangeId, bounds: leftBounds };
@@ -66,7 +84,7 @@ export function tailOf(reader: LogReader, machine: StateMachine, replica: Replic
     }
     low += entries.length;
   }
-  return { removed: false, end, sealedFor };
+  return { removed: false, end, lastEnd, takesIn, sealedFor };
 }
 
 export function sealOf({ sealed }: StateMachine): SealedFor | undefined {
