@@ -9,6 +9,9 @@ export interface Epoch {
   readonly members: number;
 }
 
+/** Of one range: neither its keys nor its members have changed in between. */
+export const sameEpoch = (a: Epoch, b: Epoch): boolean => a.bounds === b.bounds && a.members === b.members;
+
 export type ReplicaRole = "voter" | "learner" | "incoming" | "outgoing";
 
 export interface ReplicaDescriptor {

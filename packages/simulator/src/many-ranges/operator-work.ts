@@ -3,7 +3,7 @@
  * the time of their way to the leader and of the report that they are done, range snapshots that of their bytes, one after the
  * other from each store. What is lost on its way, or meets a range that cannot commit, has no effect and is sent again.
  */
-import { assert, key, noStore, term } from "@flotilla/base";
+import { assert, key, noStore, sameEpoch, term } from "@flotilla/base";
 import type { Key, RangeDescriptor, RangeId, ReplicaId, StoreId } from "@flotilla/base";
 import { advanceOperator, applyOutcome, isEnded, operatorsToForget, startOperator } from "@flotilla/placement";
 import type { Decision, Operator, RangeState } from "@flotilla/placement";
@@ -103,7 +103,7 @@ export class OperatorWork {
     const range = world.index.ranges.get(rangeId);
     if (range === undefined || !world.canCommit(range)) return;
     const { descriptor } = range;
-    if (descriptor.epoch.bounds !== epoch.bounds || descriptor.epoch.members !== epoch.members) return;
+    if (!sameEpoch(descriptor.epoch, epoch)) return;
     switch (action.kind) {
       case "change-members":
         this.#changeMembers(range, action);

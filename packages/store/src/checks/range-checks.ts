@@ -1,6 +1,6 @@
 /** The placement driver's side of `range check`: asks all members for their hashes, and compares those of one index. */
-import { Failure } from "@flotilla/base";
-import type { Environment, Epoch, RangeDescriptor, RangeId, StoreId } from "@flotilla/base";
+import { Failure, sameEpoch } from "@flotilla/base";
+import type { Environment, RangeDescriptor, RangeId, StoreId } from "@flotilla/base";
 import type { ReplicaHash, ReplicaHashRequest } from "@flotilla/transport";
 
 /** With the same members, and with others each time. */
@@ -79,7 +79,10 @@ export class RangeChecks {
     for (let tries = 1; ; tries++) {
       const descriptor = current();
       if (descriptor === undefined) return undefined;
-      const isChanged = (): boolean => !sameEpoch(current()?.epoch, descriptor.epoch);
+      const isChanged = (): boolean => {
+        const now = current();
+        return now === undefined || !sameEpoch(now.epoch, descriptor.epoch);
+      };
       const { hashes, reached, wanted } = await this.#ask(descriptor, isChanged);
       const result = compared(descriptor, hashes);
       if (result.equal === null && isChanged() && changes++ < changesMax) {
@@ -134,7 +137,6 @@ export class RangeChecks {
 
 /** A learner is being filled; it is nobody's copy yet. */
 const isCompared = ({ role }: RangeDescriptor["replicas"][number]): boolean => role !== "learner";
-const sameEpoch = (a: Epoch | undefined, b: Epoch): boolean => a?.bounds === b.bounds && a.members === b.members;
 const isHashed = ({ checksum }: CheckedRange["replicas"][number]): boolean => checksum !== null;
 
 function compared({ rangeId, replicas }: RangeDescriptor, hashes: ReadonlyMap<number, ReplicaHash>): CheckedRange {

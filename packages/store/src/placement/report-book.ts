@@ -3,6 +3,7 @@
  * has changed since an earlier one; it counts only where that one, or a later one, was the last that counted (E18). What it
  * leaves out is as it was.
  */
+import { sameEpoch } from "@flotilla/base";
 import type { Clock, Incarnation, RangeDescriptor, RangeId, StoreId } from "@flotilla/base";
 import type { RangeReport, ReportReceipt, StoreReport, StoreStatus } from "@flotilla/transport";
 
@@ -81,7 +82,7 @@ export class ReportBook {
     for (const range of ranges) {
       const { descriptor } = range;
       const before = known.ranges.get(descriptor.rangeId)?.descriptor;
-      if (before === undefined || !isSameEpoch(before, descriptor)) known.descriptorsChanged = true;
+      if (before === undefined || !sameEpoch(before.epoch, descriptor.epoch)) known.descriptorsChanged = true;
       known.ranges.set(descriptor.rangeId, range);
       this.#changed.add(descriptor.rangeId);
     }
@@ -127,9 +128,6 @@ export class ReportBook {
     }
   }
 }
-
-const isSameEpoch = (a: RangeDescriptor, b: RangeDescriptor): boolean =>
-  a.epoch.bounds === b.epoch.bounds && a.epoch.members === b.epoch.members;
 
 /** What the range's newest leader says; undefined: it has none. */
 export function newestRange(id: RangeId, reports: readonly StoreKnowledge[]): RangeReport | undefined {

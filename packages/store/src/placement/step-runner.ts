@@ -2,7 +2,7 @@
  * Steps of operators, where they are carried out: at the leader of the range. A step names the epoch that it was planned
  * on and is refused under any other (rule: newest epoch); sent again while it is under way it begins nothing anew.
  */
-import type { Epoch } from "@flotilla/base";
+import { sameEpoch } from "@flotilla/base";
 import type { OperatorStep, SplitPart, StepAction, StepOutcome } from "@flotilla/transport";
 import type { EntryOutcome } from "../replica/pending-answers.ts";
 import type { MemberChange } from "../replica/member-change.ts";
@@ -111,5 +111,3 @@ export class StepRunner {
     if (refusal !== undefined) answer(at === 0 ? refused(refusal) : failed(so + refusal));
   }
 }
-
-const sameEpoch = (a: Epoch, b: Epoch): boolean => a.bounds === b.bounds && a.members === b.members;
