@@ -51,6 +51,7 @@ import { inTurns, recoverStore } from "./store-recovery.ts";
 import type { ReplicaState, StoreApi, StoreDependencies, StoreOptions, StoreStatistics } from "./store-api.ts";
 import { raftOptions } from "./store-settings.ts";
 import type { StoreSettings } from "./store-settings.ts";
+import { windDown } from "./winding-down.ts";
 import { WritePace } from "./write-pace.ts";
 
 export async function openStore(options: StoreOptions, dependencies: StoreDependencies): Promise<StoreApi> {
@@ -431,31 +432,26 @@ class Store implements StoreApi, ReplicaHost {
     return this.#stopped;
   }
 
-  async #windDown(transferMs: number): Promise<void> {
+  #windDown(transferMs: number): Promise<void> {
     this.#placement.reportSoon();
-    await this.#handOver.all(transferMs, () => this.#halted);
-    // Only now, when somebody else can serve them.
-    this.#clients.drain();
-    this.#clients.flush();
-    this.#ticks.stop();
-    this.#housekeeping.stop();
-    this.#snapshots.stop();
-    this.#clearer.stop();
-    this.#links.close();
-    this.#clients.close();
-    await this.#listener?.close();
-    while (!this.#persist.idle && !this.#halted)
-      await new Promise<void>((resolve) => this.environment.scheduler.after(2, resolve));
-    // What is not flushed stands in the log; on a full disk it stays there.
-    if (!this.#disk.full) await this.#flusher.flushAll();
-    if (!this.#disk.full) await this.#flusher.settle();
-    await this.#queue.run(() => Promise.resolve());
-    if (this.#halted) return;
-    this.#halted = true;
-    const { log, engine, snapshotJobs } = this.#dependencies;
-    await snapshotJobs.close();
-    await log.close();
-    await engine.close();
+    return windDown(transferMs, {
+      dependencies: this.#dependencies,
+      replicas: this.#replicas,
+      handOver: this.#handOver,
+      clients: this.#clients,
+      ticks: this.#ticks,
+      housekeeping: this.#housekeeping,
+      snapshots: this.#snapshots,
+      clearer: this.#clearer,
+      links: this.#links,
+      listener: this.#listener,
+      persist: this.#persist,
+      disk: this.#disk,
+      flusher: this.#flusher,
+      queue: this.#queue,
+      halted: () => this.#halted,
+      onQuiet: () => void (this.#halted = true),
+    });
   }
 
   #halt(error: unknown): void {

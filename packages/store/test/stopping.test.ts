@@ -1,3 +1,5 @@
+import type { SharedLog } from "@flotilla/raft-log";
+import type { Engine } from "@flotilla/storage";
 import { describe, expect, test } from "vitest";
 import { isRefusal, put } from "./support/raw-client.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
@@ -145,6 +147,67 @@ describe("a store that stops", () => {
     await behind.stop();
     expect(behind.disk.names("staging").filter((name) => name.endsWith(".part"))).toEqual([]);
     expect(behind.halted).toBeUndefined();
+  });
+});
+
+describe("what takes long is said once, and what it waits for", () => {
+  test("in a stop: the log first, then the engine; a quick one says nothing", async () => {
+    let held = Promise.resolve();
+    const wrapEngine = (engine: Engine): Engine => wrapped(engine, "settle", () => held.then(() => engine.settle()));
+    const cluster = await TestCluster.start({ stores: 1, wrapEngine });
+    const only = cluster.store(1);
+    const client = await cluster.connect(only);
+    let release = (): void => {};
+    held = new Promise((resolve) => (release = resolve));
+    only.disk.stuck = true;
+    client.send(client.batch(firstRange, [put(1, "a", "1")]));
+    await cluster.runFor(100);
+    const stopped = only.store.stop({ transferMs: 0 });
+    const said = (): string[] => only.logged("the stop waits for").map(({ message }) => message);
+    await cluster.runFor(2000);
+    expect(said()).toEqual([]);
+    await cluster.runFor(10_000);
+    expect(said()).toEqual(["the stop waits for the log to be durable"]);
+    only.disk.release();
+    await cluster.runFor(10_000);
+    expect(said()).toEqual([
+      "the stop waits for the log to be durable",
+      "the stop waits for the engine to make durable what it has",
+    ]);
+    expect(only.logged("the stop waits for").map(({ fields }) => fields["waitedMs"])).toEqual([3000, 3000]);
+    release();
+    await cluster.world.settled("the stop", stopped);
+    only.lines.length = 0;
+    await only.start();
+    await only.stop();
+    expect(said()).toEqual([]);
+  });
+
+  test("in a flush: the log has not the beginning of a right half", async () => {
+    let armed = false;
+    const cluster = await TestCluster.start({
+      stores: 1,
+      wrapLog: (log, store) =>
+        wrapped(log, "createGroup", (...group: Parameters<SharedLog["createGroup"]>) => {
+          if (armed) store.disk.stuck = true;
+          log.createGroup(...group);
+        }),
+    });
+    const only = cluster.store(1);
+    // Until the placement driver has seen all.
+    await cluster.runFor(3000);
+    const client = await cluster.connect(only);
+    armed = true;
+    void client.admin("range-split", { rangeId: firstRange, at: ["m"] }).catch(() => {});
+    await cluster.world.until("the right half is there", () => only.store.replicas().length === 3);
+    const said = (): unknown[] => only.logged("a flush waits for the log").map(({ fields }) => fields["rangeId"]);
+    // Flushed for its age, when nothing is written any more.
+    await cluster.runFor(45_000);
+    expect(said()).toEqual([3]);
+    const { flushes } = only.store.statistics();
+    only.disk.release();
+    await cluster.runFor(1000);
+    expect(only.store.statistics().flushes).toBe(flushes + 1);
   });
 });
 

@@ -14,6 +14,7 @@ import type { Engine } from "@flotilla/storage";
 import type { EngineQueue } from "./engine-queue.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { RangeFlush } from "../replica/state-machine.ts";
+import { sayIfLong } from "../long-waits.ts";
 import { DeletedSpace } from "./deleted-space.ts";
 import { SizeSampler, UnsettledSizes, joinSamples } from "./unsettled-sizes.ts";
 import type { SizeSample } from "./unsettled-sizes.ts";
@@ -91,11 +92,19 @@ export class Flusher {
         if (flush !== undefined) captured.push({ replica, flush });
       }
       // The engine may keep what the log loses in a power loss, and a range that only the engine has is none of this store's.
-      for (const { replica } of captured) await replica.machine.groupDurable;
+      for (const { replica } of captured) await this.#groupDurable(replica);
       if (captured.length > 0) await this.#write(captured);
     });
     this.#underWay = false;
     this.#flushedMs = this.#environment.clock.monotonicMs();
+  }
+
+  #groupDurable({ rangeId, machine }: Replica): Promise<void> | undefined {
+    const { groupDurable } = machine;
+    if (groupDurable === undefined) return undefined;
+    const message = "a flush waits for the log: it must have the beginning of a right half first";
+    const fields = (): object => ({ rangeId, engineJobs: this.#queue.waiting });
+    return sayIfLong(groupDurable, message, this.#environment, fields);
   }
 
   /** Nothing was flushed for so long; what was applied may still wait for it. */
