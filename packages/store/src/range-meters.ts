@@ -7,6 +7,7 @@ import type { LoadReport } from "@flotilla/transport";
 import { LoadMeter } from "./load/load-meter.ts";
 import type { LoadLimits } from "./load/load-meter.ts";
 import type { Replica } from "./replica/replica.ts";
+import type { StoreDependencies } from "./store-api.ts";
 import type { StoreReplicas } from "./store-replicas.ts";
 
 interface Meter {
@@ -16,6 +17,7 @@ interface Meter {
   reads: number;
   bytes: number;
   loopMs: number;
+  work: number;
   readonly load: LoadMeter;
   writesPerSecond: number;
   readsPerSecond: number;
@@ -48,15 +50,24 @@ export class RangeMeters {
   readonly #watched: Set<Replica> = new Set();
   #turn: Iterator<Meter> | undefined = undefined;
   #measuredMs = 0;
+  readonly #loopBusyMs: (() => number) | undefined;
+  /** When it was measured last. */
+  #loopWasBusyMs: number;
   #forgotten = 0;
   /** Of all ranges of the store, engine and memtables. */
   sizeBytes = 0;
 
-  constructor(engine: Engine, environment: Environment, limits: LoadLimits, unsettled: UnsettledBytes) {
+  constructor(
+    dependencies: Pick<StoreDependencies, "engine" | "environment" | "loopBusyMs">,
+    limits: LoadLimits,
+    unsettled: UnsettledBytes,
+  ) {
     this.#limits = limits;
     this.#unsettled = unsettled;
-    this.#engine = engine;
-    this.#environment = environment;
+    this.#engine = dependencies.engine;
+    this.#environment = dependencies.environment;
+    this.#loopBusyMs = dependencies.loopBusyMs;
+    this.#loopWasBusyMs = this.#loopBusyMs?.() ?? 0;
   }
 
   of(replica: Replica): {
@@ -81,26 +92,44 @@ export class RangeMeters {
     return this.#unsettled.unsettledBytes(descriptor.start, descriptor.end) + Math.round(machine.memtable.bytes);
   }
 
-  #rate(meter: Meter, now: number): void {
+  /**
+   * What a unit of work costs the loop beside the ranges' own rounds, in ms since they were measured last: taking messages in,
+   * sending, the network's code, garbage collection. Two looks at how long the loop was busy say so for all of it.
+   */
+  #msOfWork(meters: readonly Meter[]): number {
+    if (this.#loopBusyMs === undefined) return 0;
+    const busyMs = this.#loopBusyMs();
+    let restMs = busyMs - this.#loopWasBusyMs;
+    this.#loopWasBusyMs = busyMs;
+    let work = 0;
+    for (const meter of meters) {
+      const { load } = meter.replica;
+      restMs -= load.loopMs - meter.loopMs;
+      work += load.work - meter.work;
+    }
+    return work > 0 ? Math.max(0, restMs) / work : 0;
+  }
+
+  #rate(meter: Meter, now: number, msOfWork: number): void {
     // It slept in between, and nothing was asked of it.
     const elapsedMs = now - Math.max(meter.atMs, this.#measuredMs);
     if (elapsedMs <= 0) return;
     const { replica } = meter;
-    const { writes, reads, bytes, loopMs } = replica.load;
+    const { writes, reads, bytes, loopMs, work } = replica.load;
     // Another replica of the range than the one that was measured: it was away, or recovered without its majority.
     if (writes < meter.writes || reads < meter.reads || bytes < meter.bytes || loopMs < meter.loopMs)
-      Object.assign(meter, { writes: 0, reads: 0, bytes: 0, loopMs: 0 });
+      Object.assign(meter, { writes: 0, reads: 0, bytes: 0, loopMs: 0, work: 0 });
     const aSecond = (count: number): number => (count * 1000) / elapsedMs;
     const rates = {
       operations: aSecond(writes - meter.writes + reads - meter.reads),
       bytes: aSecond(bytes - meter.bytes),
-      loop: (100 * (loopMs - meter.loopMs)) / elapsedMs,
+      loop: (100 * (loopMs - meter.loopMs + (work - meter.work) * msOfWork)) / elapsedMs,
     };
     meter.writesPerSecond = Math.round(aSecond(writes - meter.writes));
     meter.readsPerSecond = Math.round(aSecond(reads - meter.reads));
     meter.bytesPerSecond = Math.round(rates.bytes);
     meter.load.measure(replica, rates, elapsedMs, now, this.#environment.random);
-    Object.assign(meter, { atMs: now, writes, reads, bytes, loopMs });
+    Object.assign(meter, { atMs: now, writes, reads, bytes, loopMs, work });
   }
 
   /** Looks at what is awake or has not settled, and with `others` at a few of those; tells `replicas` of what sleeps and has changed. */
@@ -109,9 +138,11 @@ export class RangeMeters {
     this.#forgetGone(replicas);
     for (const replica of replicas.awake) this.#watched.add(replica);
     const due: Meter[] = [];
-    for (const replica of this.#watched) {
-      const meter = this.#meterOf(replica, now);
-      this.#rate(meter, now);
+    const watched = [...this.#watched].map((replica) => this.#meterOf(replica, now));
+    const msOfWork = this.#msOfWork(watched);
+    for (const meter of watched) {
+      const { replica } = meter;
+      this.#rate(meter, now, msOfWork);
       if (replica.sleep.asleep) replicas.noteChange(replica);
       if (sizeIsOld(meter) && (boundsChanged(meter) || now - meter.sizedMs >= sizeMs)) due.push(meter);
       else if (hasSettled(meter)) this.#settle(meter);
@@ -138,11 +169,11 @@ export class RangeMeters {
   #meterOf(replica: Replica, now: number): Meter {
     const known = this.#meters.get(replica.rangeId);
     if (known !== undefined) return known;
-    const { writes, reads, bytes, loopMs } = replica.load;
+    const { writes, reads, bytes, loopMs, work } = replica.load;
     const load = new LoadMeter(this.#limits);
     const rates = { writesPerSecond: 0, readsPerSecond: 0, bytesPerSecond: 0 };
     const size = { sizeBytes: 0, bounds: 0, sizedIndex: -1, sizedMs: -Infinity };
-    const meter: Meter = { replica, atMs: now, writes, reads, bytes, loopMs, load, ...rates, ...size };
+    const meter: Meter = { replica, atMs: now, writes, reads, bytes, loopMs, work, load, ...rates, ...size };
     this.#meters.set(replica.rangeId, meter);
     return meter;
   }

@@ -42,6 +42,8 @@ export interface StoreDependencies {
   readonly codec: Codec;
   readonly dialer: Dialer;
   readonly listeners: ListenerFactory;
+  /** Milliseconds for which the store's event loop was busy, ever: only rises. Undefined: nobody knows, as in the simulator. */
+  readonly loopBusyMs?: (() => number) | undefined;
   /** Called once when the store must not go on: a failed write or fsync, a broken invariant. Nothing is sent afterwards. */
   onHalt(error: unknown): void;
 }

@@ -126,7 +126,7 @@ class Store implements StoreApi, ReplicaHost {
     });
     this.#clearer = new IntervalClearer(engine, this.#queue, environment.bytes);
     this.#earlyVotes = new EarlyVotes(environment.clock, options.settings.electionTicksMin * options.settings.tickMs);
-    this.#meters = new RangeMeters(engine, environment, options.settings, this.#flusher);
+    this.#meters = new RangeMeters(dependencies, options.settings, this.#flusher);
     this.#handOver = new HandOver(this.#replicas.byRange, environment, (store) =>
       this.#links.alive(store, 4 * options.settings.storeHeartbeatMs),
     );

@@ -24,6 +24,11 @@ export class LoopMeter {
     this.#observer.observe({ entryTypes: ["gc"] });
   }
 
+  /** Ever. */
+  get busyMs(): number {
+    return performance.eventLoopUtilization().active;
+  }
+
   /** The delays start anew with each call. */
   take(): LoopStatistics {
     // The histogram holds the distance between ticks of its own timer; its resolution is no delay.

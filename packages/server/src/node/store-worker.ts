@@ -147,6 +147,7 @@ class StoreWorker {
         codec,
         dialer,
         listeners,
+        loopBusyMs: () => this.#meter.busyMs,
         onHalt: (error) => this.#halt(error),
       },
     );

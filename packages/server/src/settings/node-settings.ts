@@ -248,7 +248,12 @@ const storeRows: Record<keyof StoreSettings, StoreRow> = {
     16 * GiB,
     "a range with more bytes written and read a second is split by load; 0 = never",
   ],
-  splitLoopPercent: ["count", 0, 100, "a range that takes more of its leader's loop is split by load; 0 = never"],
+  splitLoopPercent: [
+    "count",
+    0,
+    100,
+    "a range that takes more of its leader's loop, messages included, is split by load; 0 = never",
+  ],
   splitSampleMs: [
     "milliseconds",
     100,

@@ -322,6 +322,7 @@ export class ClientService {
       operations: dependencies.environment.bytes,
       pageBytes: settings.scanPageBytes,
       nowMs: this.#nowMs(),
+      onPage: (bytes) => replica.load.notePage(bytes),
       onFailure: (error) => this.#host.fail(error),
       onClosed: (closed) => connection.scans.delete(closed.request.scanId),
     });

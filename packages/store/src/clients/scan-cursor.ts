@@ -38,6 +38,7 @@ export class ScanCursor {
   #pageAt = 0;
   #engineDone = false;
   readonly #pageBytes: number;
+  readonly #onPage: (bytes: number) => void;
   readonly #onFailure: (error: unknown) => void;
   readonly #onClosed: (cursor: ScanCursor) => void;
 
@@ -50,6 +51,8 @@ export class ScanCursor {
       readonly operations: ByteOperations;
       readonly pageBytes: number;
       readonly nowMs: number;
+      /** `bytes`: of the records that go to the client. */
+      onPage(bytes: number): void;
       onFailure(error: unknown): void;
       onClosed(cursor: ScanCursor): void;
     },
@@ -62,6 +65,7 @@ export class ScanCursor {
     this.#operations = dependencies.operations;
     this.#pageBytes = dependencies.pageBytes;
     this.#onFailure = (error) => dependencies.onFailure(error);
+    this.#onPage = (bytes) => dependencies.onPage(bytes);
     this.#onClosed = (cursor) => dependencies.onClosed(cursor);
     const start = request.start < machine.descriptor.start ? machine.descriptor.start : request.start;
     const end = request.end > machine.descriptor.end ? machine.descriptor.end : request.end;
@@ -146,8 +150,7 @@ export class ScanCursor {
         () => bytes < this.#pageBytes,
       );
       if (last || bytes >= this.#pageBytes) {
-        this.credit -= bytes;
-        this.connection.push({ type: "scan-page", scanId: request.scanId, records, count: this.#count, last });
+        this.#push(records, bytes, last);
         records = [];
         bytes = 0;
       }
@@ -156,10 +159,13 @@ export class ScanCursor {
         return;
       }
     }
-    if (records.length > 0 && !this.#closed) {
-      this.credit -= bytes;
-      this.connection.push({ type: "scan-page", scanId: request.scanId, records, count: this.#count, last: false });
-    }
+    if (records.length > 0 && !this.#closed) this.#push(records, bytes, false);
+  }
+
+  #push(records: ScanRecord[], bytes: number, last: boolean): void {
+    this.credit -= bytes;
+    this.#onPage(bytes);
+    this.connection.push({ type: "scan-page", scanId: this.request.scanId, records, count: this.#count, last });
   }
 
   /** Takes records in order from both sources until the engine's page is used up; true at the end of the scan. */

@@ -185,6 +185,7 @@ export class Replica {
 
   step(message: Message): void {
     if (this.removed || this.recovering) return;
+    this.load.noteMessage(message);
     this.node.step(message);
     this.#host.markDirty(this);
   }
@@ -566,7 +567,7 @@ export class Replica {
     if (pending === undefined) return;
     pending.settle?.(accepted ? "applied" : "fallen");
     this.#host.counters.commandsApplied += pending.commands;
-    this.load.writes += pending.commands;
+    this.load.noteAnswered(pending.commands);
     if (accepted) answerApplied(pending.answers, this.machine.lastVersion);
     else answerFallen(pending.answers, this.#host.epochMismatch(this));
   }

@@ -73,9 +73,9 @@ async function userRanges(cluster: TestCluster): Promise<RangeRow[]> {
   return (result as RangeRow[]).filter((row) => row.rangeId !== 1);
 }
 
-async function explained(cluster: TestCluster, rule: string): Promise<string> {
+async function explained(cluster: TestCluster, rule: string, range: number = firstRange): Promise<string> {
   const client = await cluster.connect(await cluster.leader(1 as RangeId));
-  const { result } = await client.admin("range-show", { rangeId: firstRange });
+  const { result } = await client.admin("range-show", { rangeId: range });
   client.stream?.close();
   const { explain } = result as { explain: { rule: string; text: string }[] };
   return explain.find((line) => line.rule === rule)!.text;
@@ -113,6 +113,26 @@ test("a zipfian load on one range is split within a minute; its halves have othe
     expect(writesPerSecond / all).toBeLessThan(0.65);
   }
   expect(await explained(cluster, "merge")).toContain("operations a second, more than 150");
+});
+
+test("ranges share the time of a busy loop by what each has to take in and answer", async () => {
+  const cluster = await TestCluster.start({
+    stores: 1,
+    splitAt: ["m"],
+    settings: { ...settings, splitOperationsPerSecond: 0, splitLoopPercent: 2 },
+    loopBusyShare: 0.8,
+  });
+  await cluster.runFor(3000);
+  let next = 0;
+  await new Writer(cluster).write(2500, () => (next++ % 5 === 0 ? "x" : "a"));
+  const percentOf = async (range: number): Promise<number> =>
+    Number(/^(\d+) percent of its leader's loop/.exec(await explained(cluster, "split-by-load", range))?.[1]);
+  const [busy, calm] = [await percentOf(2), await percentOf(3)];
+  expect(busy / calm).toBeGreaterThan(3);
+  expect(busy / calm).toBeLessThan(4.5);
+  // The meta range takes in and answers little.
+  expect(busy + calm).toBeGreaterThan(30);
+  expect(busy + calm).toBeLessThanOrEqual(81);
 });
 
 test("one hot key, and keys that only rise, split nothing, and it is said why", async () => {

@@ -28,6 +28,8 @@ export interface TestClusterOptions {
   readonly engine?: MemoryEngineOptions;
   readonly wrapEngine?: (engine: Engine, store: TestStore) => Engine;
   readonly wrapLog?: (log: SharedLog, store: TestStore) => SharedLog;
+  /** Of the time that passes, how much each store's event loop is busy; else nobody knows. */
+  readonly loopBusyShare?: number;
 }
 
 /** Virtual time is quick, but the machine that runs it may be busy. */
@@ -108,6 +110,7 @@ export class TestStore {
     this.halted = undefined;
     this.incarnation = more.incarnation ?? this.incarnation + 1;
     const plan = more.plan ?? this.#cluster.plan;
+    const { loopBusyShare: share } = options;
     const planned = plan.stores[this.number - 1]!;
     const environment = this.#environment();
     const open = async (): Promise<void> => {
@@ -141,6 +144,7 @@ export class TestStore {
           codec: createCodec(nodeByteOperations),
           dialer: endpoint,
           listeners: endpoint,
+          loopBusyMs: share === undefined ? undefined : () => share * world.nowMs,
           onHalt: (error) => {
             this.halted = error;
           },
