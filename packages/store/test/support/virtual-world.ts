@@ -12,11 +12,19 @@ interface WorldEvent {
 
 /** 2026-01-01 UTC. */
 const wallStartMs: number = Date.UTC(2026, 0, 1);
+const immediatesPerBatch = 64;
 
 export class VirtualWorld {
   #nowMs = 1000;
   #sequence = 0;
   readonly #heap: WorldEvent[] = [];
+  readonly #draining: (() => void)[] = [];
+  /** Those that are still to come. */
+  #immediates = 0;
+  readonly #drained = (): void => {
+    this.#immediates--;
+    this.#draining.shift()?.();
+  };
 
   get nowMs(): number {
     return this.#nowMs;
@@ -69,8 +77,14 @@ export class VirtualWorld {
     await this.#drain();
   }
 
+  /** One immediate for each, taken from a batch: a turn of Node's event loop for every event takes as long as the event. */
   #drain(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
+    return new Promise((resolve) => {
+      this.#draining.push(resolve);
+      if (this.#immediates >= this.#draining.length) return;
+      this.#immediates += immediatesPerBatch;
+      for (let i = 0; i < immediatesPerBatch; i++) setImmediate(this.#drained);
+    });
   }
 
   #push(event: WorldEvent): void {
