@@ -83,13 +83,14 @@ test(
   async () => {
     const cluster = await RealCluster.start({ environment: smallLog });
     const client = cluster.client({ timeoutMs: 20_000 });
-    const writers = new Writers(client, 30);
+    const writers = new Writers(client, 100);
     await until(
       "there are some segments",
       async () => (await cluster.metric(2, "flotilla_log_segments")) >= 2 && writers.acknowledged.length > 1500,
     );
     cluster.kill(2);
-    await writers.stop();
+    // Their last writes wait for other leaders, and nothing here waits for them.
+    const stopped = writers.stop();
     await until("it has ended", () => cluster.entries()[1]!.pid === null);
     const directory = cluster.path("node-2");
     const log = await StoreLog.read(directory, join(cluster.directory, "copy"));
@@ -137,6 +138,7 @@ test(
       await rm(directory, { recursive: true });
       await cp(sound, directory, { recursive: true });
     }
+    await stopped;
     // Undamaged it comes back.
     await cluster.restart(2, smallLog);
     expect((await cluster.run(["put", "k", "v"])).exitCode).toBe(0);
