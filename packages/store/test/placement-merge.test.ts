@@ -6,6 +6,7 @@ import { createCodec } from "@flotilla/transport";
 import type { PeerMessage } from "@flotilla/transport";
 import { describe, expect, test } from "vitest";
 import { put } from "./support/raw-client.ts";
+import { StepSender } from "./support/step-sender.ts";
 import { TestCluster, firstRange } from "./support/test-cluster.ts";
 import type { TestClusterOptions } from "./support/test-cluster.ts";
 
@@ -153,6 +154,22 @@ describe("a merge that is asked for", () => {
     cluster.network.intercept = (_from, _to, _purpose, payload) => payload;
     expect(await ended(cluster, await begin(cluster))).toMatchObject({ state: "done" });
     expect(await keysOf(cluster)).toEqual(["x", "y"]);
+  });
+
+  test("goes on from a seal whose merge the driver has forgotten, as a recovered meta range may have", async () => {
+    const cluster = await quiet({ stores: 3, replicas: 3 });
+    await write(cluster, "x", "1", 1);
+    const [before, other] = cluster.plan.ranges.filter((range) => range.rangeId !== meta);
+    const replicas = other!.replicas.map(({ replicaId, storeId }) => ({
+      right: replicaId,
+      left: before!.replicas.find((replica) => replica.storeId === storeId)!.replicaId,
+    }));
+    const seal = { kind: "seal", leftRangeId: left, leftBounds: before!.epoch.bounds, replicas } as const;
+    const steps = new StepSender(cluster);
+    expect(await steps.run(await cluster.leader(right), right, other!.epoch, seal)).toMatchObject({ state: "done" });
+    expect(await ended(cluster, await begin(cluster))).toMatchObject({ state: "done" });
+    expect(await keysOf(cluster)).toEqual(["x"]);
+    expect(await write(cluster, "y", "2", 2)).toMatchObject({ status: "applied" });
   });
 
   test("can be cancelled, and leaves both ranges in use", async () => {
