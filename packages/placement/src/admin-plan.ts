@@ -302,12 +302,12 @@ function refuseIf(reason: string | undefined, id: RangeId): void {
 
 function knownStore(index: ClusterIndex, id: StoreId): StoreLoad {
   const load = index.stores.get(id);
-  if (load === undefined) throw new Failure("NotFound", `there is no store ${id}`);
+  if (load === undefined) throw new Failure("NotFound", `there is no store ${id}`, { hint: "flotilla store list" });
   return load;
 }
 
 function storesOfNode(index: ClusterIndex, node: NodeId): StoreLoad[] {
   const found = [...index.stores.values()].filter(({ store }) => store.nodeId === node);
-  if (found.length === 0) throw new Failure("NotFound", `there is no node ${node}`);
+  if (found.length === 0) throw new Failure("NotFound", `there is no node ${node}`, { hint: "flotilla node list" });
   return found;
 }

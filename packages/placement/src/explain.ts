@@ -1,12 +1,15 @@
 /** Why a range is as it is: every rule's verdict, by the code that the rounds use. */
 import type { RangeId } from "@flotilla/base";
 import type { ClusterIndex } from "./cluster-index.ts";
+import type { RangeState } from "./cluster-state.ts";
 import { judgeLeaderBalance } from "./leader-balance.ts";
 import { judgeLoadBalance } from "./load-balance.ts";
 import { judgeMerges } from "./merge-rules.ts";
 import type { OperatorGoal } from "./operator.ts";
+import { isVoter } from "./quorum.ts";
 import { rangeRules } from "./range-rules.ts";
 import type { RangeRule } from "./range-rules.ts";
+import type { Verdict } from "./range-verdict.ts";
 import { judgeBalance } from "./replica-balance.ts";
 
 /** `acts`: it would be done now, if nothing weightier is. */
@@ -16,8 +19,17 @@ export interface ExplainLine {
   readonly text: string;
 }
 
-const explainedRules: readonly Pick<RangeRule, "name" | "scheduler" | "fine" | "judge">[] = [
-  ...rangeRules.map((rule) => (rule.name === "merge" ? { ...rule, judge: judgeMerges } : rule)),
+type ExplainedRule = Pick<RangeRule, "name" | "scheduler" | "fine" | "judge">;
+
+/** Some have more to say than what the rounds decide by. */
+function explained(rule: RangeRule): ExplainedRule {
+  if (rule.name === "merge") return { ...rule, judge: judgeMerges };
+  if (rule.name !== "repair") return rule;
+  return { ...rule, judge: (range, index) => rule.judge(range, index) ?? judgeAwaited(range, index) };
+}
+
+const explainedRules: readonly ExplainedRule[] = [
+  ...rangeRules.map(explained),
   {
     name: "balance-replicas",
     scheduler: "balance-replicas",
@@ -37,6 +49,20 @@ const explainedRules: readonly Pick<RangeRule, "name" | "scheduler" | "fine" | "
     judge: judgeLoadBalance,
   },
 ];
+
+/** A store that is silent is waited for before its replicas are made anew: it may be back soon, with all that it has. */
+function judgeAwaited({ descriptor }: RangeState, index: ClusterIndex): Verdict {
+  const { storeDownMs } = index.state.settings;
+  for (const replica of descriptor.replicas) {
+    const store = index.stores.get(replica.storeId)?.store;
+    if (store === undefined || store.health === "live" || !isVoter(replica)) continue;
+    const silent = `store ${store.storeId} has not been heard of for ${seconds(store.downMs)}`;
+    return { blocked: `${silent}; its replica is made anew after ${seconds(storeDownMs)}` };
+  }
+  return undefined;
+}
+
+const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
 
 /** Undefined when the range is not known. */
 export function explainRange(id: RangeId, index: ClusterIndex): ExplainLine[] | undefined {

@@ -139,7 +139,9 @@ describe("the placement driver", () => {
     expect(resumed.some(({ paused }) => paused)).toBe(false);
   });
 
-  test("a drained node leads nothing until it is taken back", async () => {
+  test("a drained node leads nothing until it is taken back, and the status of the cluster names it", async () => {
+    const warned = async (): Promise<string[]> =>
+      (await asked<{ warnings: string[] }>(cluster, "cluster-status")).warnings;
     const cluster = await TestCluster.start({ splitAt: ["c", "f", "k", "p"] });
     await cluster.runFor(2500);
     expect(await asked(cluster, "node-drain", { nodeId: 2 })).toMatchObject({ changed: true });
@@ -147,8 +149,12 @@ describe("the placement driver", () => {
     expect(cluster.store(2).leads).toBe(0);
     const nodes = await asked<{ nodeId: number; state: string }[]>(cluster, "node-list");
     expect(nodes.map(({ state }) => state)).toEqual(["live", "draining", "live"]);
+    expect((await warned()).filter((text) => text.includes("draining"))).toEqual([
+      "store 2 is draining: it leads nothing and takes no replicas; flotilla node drain 2 --undo ends that",
+    ]);
     await asked(cluster, "node-drain", { nodeId: 2, undo: true });
     await cluster.runFor(12_000);
+    expect((await warned()).filter((text) => text.includes("draining"))).toEqual([]);
     expect(cluster.store(2).leads).toBeGreaterThan(0);
   });
 

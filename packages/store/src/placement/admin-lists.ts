@@ -51,7 +51,7 @@ export class AdminLists {
       formatNumber: 1,
       health,
       reasons,
-      warnings: reports.flatMap(({ status }) => exposed(status)),
+      warnings: [...reports.flatMap(({ status }) => exposed(status)), ...stores.flatMap(leaving)],
       nodes: { total: nodesOf(stores), live: nodesOf(stores.filter((store) => live.has(store.storeId))) },
       stores: { total: stores.length, live: live.size },
       ranges: { total: descriptors.length, led: led.size, underReplicated, unavailable },
@@ -198,6 +198,20 @@ function exposed({ nodeId, address, httpAddress }: StoreStatus): string[] {
   return [address, httpAddress]
     .filter((text) => !/^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]):\d+$/.test(text))
     .map((text) => `node ${nodeId}: ${text} can be reached from other machines, without TLS and users`);
+}
+
+/** What somebody has ordered and may have forgotten; after a recovery, what was ended by an order that is lost. */
+function leaving({ storeId, nodeId, state }: StoreEntry): string[] {
+  switch (state) {
+    case "draining":
+      return [
+        `store ${storeId} is draining: it leads nothing and takes no replicas; flotilla node drain ${nodeId} --undo ends that`,
+      ];
+    case "decommissioning":
+      return [`store ${storeId} is being decommissioned: flotilla node recommission ${nodeId} takes that back`];
+    default:
+      return [];
+  }
 }
 
 /** As a user's key, a binary string; the ends of the key space are empty. */
