@@ -223,9 +223,11 @@ function planEmpty(index: ClusterIndex, leaving: readonly StoreLoad[]): AdminPla
       const range = index.ranges.get(rangeId)!;
       const others = loadsOf(range, index).filter(({ store }) => !ids.has(store.storeId));
       const found = bestTarget(range, others, index, ids);
-      const why = quorumMissing(range, index) ?? (typeof found === "string" ? found : undefined);
-      if (why !== undefined || typeof found === "string") {
-        blocked.push({ rangeId, reason: why! });
+      const missing = quorumMissing(range, index);
+      if (missing !== undefined || typeof found === "string") {
+        const step = missing === undefined ? stepBehind(range, load, index) : undefined;
+        if (step === undefined) blocked.push({ rangeId, reason: missing ?? (found as string) });
+        else steps.push(step);
         continue;
       }
       const to = found.to.store.storeId;
@@ -242,6 +244,15 @@ function planEmpty(index: ClusterIndex, leaving: readonly StoreLoad[]): AdminPla
   }
   const moved = steps.reduce((sum, step) => sum + (step.bytes ?? 0), 0);
   return { plan: { steps, bytes: moved, risks: quorumRisks(index, ids), blocked }, decisions: [] };
+}
+
+/** With an operator at work the range has a replica on more stores than it will have: whether one can take another, shows then. */
+function stepBehind(range: RangeState, { store }: StoreLoad, index: ClusterIndex): PlanStep | undefined {
+  const { rangeId } = range.descriptor;
+  const running = index.operators.get(rangeId);
+  if (running === undefined) return undefined;
+  const text = `move the replica on store ${store.storeId} when operator ${running.operatorId} is done (${goalText(running.goal)})`;
+  return { rangeId, action: "move", storeId: null, bytes: range.sizeBytes, text };
 }
 
 /** Ranges that have no majority without these stores, or that one more failure would stop. */
