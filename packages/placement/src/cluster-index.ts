@@ -31,6 +31,7 @@ export class ClusterIndex {
   readonly #operators: Map<RangeId, Operator> = new Map();
   readonly #foreseen: Decision[] = [];
   readonly #decided: Set<RangeId> = new Set();
+  readonly #sealed: Set<RangeId> = new Set();
   readonly #names: StoreNames = new StoreNames();
   readonly #concerns: Concerns = new Concerns();
   #room: Room = { nodes: 0, zones: 0 };
@@ -59,6 +60,11 @@ export class ClusterIndex {
 
   get operators(): ReadonlyMap<RangeId, Operator> {
     return this.#operators;
+  }
+
+  /** Ranges that wait to be taken in. */
+  get sealed(): ReadonlySet<RangeId> {
+    return this.#sealed;
   }
 
   get room(): Room {
@@ -171,6 +177,8 @@ export class ClusterIndex {
     this.#touch(range, known);
     if (known !== undefined) this.#count(known, -1);
     this.#ranges.set(rangeId, range);
+    if (range.sealedFor === undefined) this.#sealed.delete(rangeId);
+    else this.#sealed.add(rangeId);
     this.#count(range, 1);
     this.#list(known, range);
   }
@@ -181,6 +189,7 @@ export class ClusterIndex {
     this.#touch(undefined, known);
     this.#count(known, -1);
     this.#ranges.delete(id);
+    this.#sealed.delete(id);
     this.#list(known, undefined);
   }
 

@@ -1,6 +1,6 @@
 /** What decisions are made from: plain data, taken by the placement driver from the reports of one moment. */
 import type { Key, LogIndex, NodeId, RangeDescriptor, RangeId, ReplicaId, StoreId, Term } from "@flotilla/base";
-import type { LoadReport, ReplicaReport, StoreMembership } from "@flotilla/transport";
+import type { LoadReport, ReplicaReport, SealedFor, StoreMembership } from "@flotilla/transport";
 import type { Operator } from "./operator.ts";
 import type { PlacementSettings } from "./placement-settings.ts";
 
@@ -46,6 +46,7 @@ export interface RangeState {
   readonly readsPerSecond: number;
   readonly load: LoadReport;
   readonly configurationPending: boolean;
+  readonly sealedFor: SealedFor | undefined;
   /** As the leader sees them; empty while no leader has reported. */
   readonly replicas: readonly ReplicaState[];
 }

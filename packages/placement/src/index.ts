@@ -4,6 +4,7 @@ export * from "./cluster-plan.ts";
 export * from "./cluster-state.ts";
 export * from "./decide.ts";
 export * from "./explain.ts";
+export * from "./forgotten-seals.ts";
 export * from "./leader-balance.ts";
 export * from "./load-balance.ts";
 export * from "./load-rules.ts";

@@ -5,6 +5,7 @@ import type { RangeReport, StoreStatus } from "@flotilla/transport";
 import type { IntervalClearer } from "./engine/interval-clearer.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { RangeMeters } from "./range-meters.ts";
+import { sealOf } from "./replica/merge-machine.ts";
 import type { StoreCounters } from "./replica/replica-host.ts";
 import type { Replica } from "./replica/replica.ts";
 import type { ReplicaState, StoreOptions, StoreStatistics } from "./store-api.ts";
@@ -110,6 +111,7 @@ export class StoreReporter {
       load,
       asleep: replica.sleep.asleep,
       configurationPending: replica.configurationPending,
+      sealedFor: sealOf(replica.machine),
       replicas: status.progress.map((member) => ({
         replicaId: member.id,
         storeId: replica.storeOf(member.id),

@@ -85,6 +85,7 @@ class Churn {
       ...{ descriptor, leaderStoreId, term: term(1 + this.below(50)), load: noLoad },
       ...{ sizeBytes: this.below(400) * 1024 * 1024, sizeKnown: this.below(2) === 0, keys: null },
       ...{ writesPerSecond: 0, readsPerSecond: 0, bytesPerSecond: 0, asleep: false, configurationPending: false },
+      sealedFor: this.below(4) === 0 ? { rangeId: descriptor.rangeId, bounds: 1 + this.below(3) } : undefined,
       replicas: descriptor.replicas.map((replica) => ({
         ...{ replicaId: replica.replicaId, storeId: replica.storeId, match: logIndex(this.below(500)) },
         ...{ state: "replicate" as const, active: this.below(5) > 0 },

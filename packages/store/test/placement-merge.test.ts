@@ -156,7 +156,8 @@ describe("a merge that is asked for", () => {
     expect(await keysOf(cluster)).toEqual(["x", "y"]);
   });
 
-  test("goes on from a seal whose merge the driver has forgotten, as a recovered meta range may have", async () => {
+  /** The right range is sealed, and no operator knows of it: as after a recovery of the meta range from an old replica. */
+  async function forgotten(): Promise<TestCluster> {
     const cluster = await quiet({ stores: 3, replicas: 3 });
     await write(cluster, "x", "1", 1);
     const [before, other] = cluster.plan.ranges.filter((range) => range.rangeId !== meta);
@@ -167,8 +168,28 @@ describe("a merge that is asked for", () => {
     const seal = { kind: "seal", leftRangeId: left, leftBounds: before!.epoch.bounds, replicas } as const;
     const steps = new StepSender(cluster);
     expect(await steps.run(await cluster.leader(right), right, other!.epoch, seal)).toMatchObject({ state: "done" });
+    return cluster;
+  }
+
+  test("goes on from a seal whose merge the driver has forgotten", async () => {
+    const cluster = await forgotten();
     expect(await ended(cluster, await begin(cluster))).toMatchObject({ state: "done" });
     expect(await keysOf(cluster)).toEqual(["x"]);
+    expect(await write(cluster, "y", "2", 2)).toMatchObject({ status: "applied" });
+  });
+
+  test("E9 a seal whose merge the driver has forgotten ends by itself", async () => {
+    const cluster = await forgotten();
+    await cluster.runFor(20_000);
+    expect(await ranges(cluster)).toMatchObject([{ epoch: { bounds: 2 } }, { epoch: { bounds: 2 } }]);
+    expect(await write(cluster, "y", "2", 2)).toMatchObject({ status: "applied" });
+  });
+
+  test("E9 a seal whose merge the driver has forgotten ends, too, when the left range is divided since", async () => {
+    const cluster = await forgotten();
+    await ask(cluster, "range-split", { rangeId: left, at: ["c"] });
+    await cluster.runFor(20_000);
+    expect(await ranges(cluster)).toMatchObject([{ start: "" }, { start: "c" }, { start: "m", epoch: { bounds: 2 } }]);
     expect(await write(cluster, "y", "2", 2)).toMatchObject({ status: "applied" });
   });
 

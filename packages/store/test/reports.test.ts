@@ -75,6 +75,7 @@ class FakeStore {
       load: { operationsPerSecond: 0, bytesPerSecond: 0, loopPercent: 0, splitKey: undefined, splitReason: "" },
       asleep: replica.sleep.asleep,
       configurationPending: false,
+      sealedFor: undefined,
       replicas: [],
     };
   }

@@ -172,7 +172,14 @@ export interface RangeReport {
   readonly asleep: boolean;
   /** A change of members is proposed and not applied, or joint and not left. */
   readonly configurationPending: boolean;
+  readonly sealedFor: SealedFor | undefined;
   readonly replicas: readonly ReplicaReport[];
+}
+
+/** The range waits for its left neighbour, which had these bounds, to take it in: it answers nobody (rule: merge). */
+export interface SealedFor {
+  readonly rangeId: RangeId;
+  readonly bounds: number;
 }
 
 /** Of the last ten seconds, roughly; what was before fades. */

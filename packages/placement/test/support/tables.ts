@@ -131,6 +131,7 @@ function parseRange(words: readonly string[]): RangeState {
       splitReason: (value("useless") ?? "").replaceAll("_", " "),
     },
     configurationPending: words.includes("pending"),
+    sealedFor: undefined,
     replicas: leader === noStore ? [] : replicas,
   };
 }

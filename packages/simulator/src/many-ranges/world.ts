@@ -289,7 +289,14 @@ export class World {
 }
 
 export function rangeOf(descriptor: RangeDescriptor, leader: StoreId, sizeBytes: number): RangeState {
-  const rates = { sizeKnown: true, writesPerSecond: 0, readsPerSecond: 0, load: noLoad, configurationPending: false };
+  const rates = {
+    sizeKnown: true,
+    writesPerSecond: 0,
+    readsPerSecond: 0,
+    load: noLoad,
+    configurationPending: false,
+    sealedFor: undefined,
+  };
   const replicas = descriptor.replicas.map((replica) => reportOf(replica, "replicate"));
   return { descriptor, leader, term: term(1), sizeBytes, ...rates, replicas };
 }

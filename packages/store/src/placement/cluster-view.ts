@@ -195,14 +195,14 @@ function rangeState(descriptor: RangeDescriptor, report: RangeReport | undefined
       readsPerSecond: 0,
       load: noLoad,
     };
-    return { descriptor, leader: noStore, ...nothing, configurationPending: false, replicas: [] };
+    return { descriptor, leader: noStore, ...nothing, configurationPending: false, sealedFor: undefined, replicas: [] };
   }
-  const { term, leaderStoreId, sizeBytes, sizeKnown, configurationPending } = report;
+  const { term, leaderStoreId, sizeBytes, sizeKnown, configurationPending, sealedFor } = report;
   const { writesPerSecond, readsPerSecond, load } = report;
   const last = report.replicas.reduce((high, { match }) => Math.max(high, match), 0);
   const replicas = report.replicas.map((replica) => ({ ...replica, lag: last - replica.match }));
   const rates = { sizeBytes, sizeKnown, writesPerSecond, readsPerSecond, load };
-  return { descriptor, leader: leaderStoreId, term, ...rates, configurationPending, replicas };
+  return { descriptor, leader: leaderStoreId, term, ...rates, configurationPending, sealedFor, replicas };
 }
 
 export const schedulerSetting = (name: SchedulerName): string => `paused/${name}`;

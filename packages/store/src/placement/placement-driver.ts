@@ -6,6 +6,7 @@
 import { Failure, noStore } from "@flotilla/base";
 import type { Environment, RangeId, StoreId } from "@flotilla/base";
 import {
+  ForgottenSeals,
   advanceOperator,
   applyOutcome,
   cancelOperator,
@@ -52,6 +53,7 @@ export class PlacementDriver {
   #outcomes: StepOutcome[] = [];
   #lastRoundMs = -Infinity;
   readonly #pace: DecisionPace = new DecisionPace();
+  #seals: ForgottenSeals = new ForgottenSeals();
   #rounding = false;
   /** Another round is to follow the one under way at once. */
   #hurried = false;
@@ -170,6 +172,7 @@ export class PlacementDriver {
     this.#sender.clear();
     this.#lastRoundMs = -Infinity;
     this.#pace.reset();
+    this.#seals = new ForgottenSeals();
   }
 
   async #round(meta: MetaState): Promise<void> {
@@ -275,20 +278,25 @@ export class PlacementDriver {
     this.#pace.noteLook(this.#now());
     const index = this.index(draft.meta);
     const decisions = decide(index);
-    if (decisions.length > 0) this.#pace.noteBegun();
+    const forgotten = this.#seals.operators(index, () => draft.nextId("operator"));
+    if (decisions.length + forgotten.length > 0) this.#pace.noteBegun();
     for (const decision of decisions) this.begin(draft, decision, index);
+    for (const operator of forgotten) this.#put(draft, operator);
     finishDecommissions(draft, index);
   }
 
   /** Writes the operator down; the next round sends its first step. The text says why there is none. */
   begin(draft: MetaDraft, decision: Decision, index: ClusterIndex): Operator | string {
     const operator = startOperator(decision, draft.nextId("operator"), index, draft);
-    if (typeof operator === "string") return operator;
+    if (typeof operator !== "string") this.#put(draft, operator);
+    return operator;
+  }
+
+  #put(draft: MetaDraft, operator: Operator): void {
     draft.put(operator);
     const { operatorId, rangeId, goal, source, reason } = operator;
     this.#host.environment.logger.info({ operatorId, rangeId, kind: goal.kind, source, reason }, "an operator begins");
     this.#lastRoundMs = -Infinity;
-    return operator;
   }
 
   cancel(draft: MetaDraft, operator: Operator, reason: string): void {

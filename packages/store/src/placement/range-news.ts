@@ -169,6 +169,8 @@ function isSame(a: RangeReport, b: RangeReport): boolean {
     a.bytesPerSecond === b.bytesPerSecond &&
     a.asleep === b.asleep &&
     a.configurationPending === b.configurationPending &&
+    a.sealedFor?.rangeId === b.sealedFor?.rangeId &&
+    a.sealedFor?.bounds === b.sealedFor?.bounds &&
     isSameLoad(a.load, b.load) &&
     a.replicas.length === b.replicas.length &&
     a.replicas.every((replica, at) => isSameReplica(replica, b.replicas[at]!))

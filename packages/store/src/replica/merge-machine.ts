@@ -5,11 +5,16 @@
 import { assert, logIndex, version } from "@flotilla/base";
 import type { ReplicaDescriptor, ReplicaId } from "@flotilla/base";
 import type { Entry } from "@flotilla/raft";
+import type { SealedFor } from "@flotilla/transport";
 import { decodeCancel, decodeSeal, decodeUnseal } from "./merge-entry.ts";
 import type { CancelEntry, MergeEntry, SealEntry, UnsealEntry } from "./merge-entry.ts";
 import type { StateMachine } from "./state-machine.ts";
 
 type Shape = Pick<StateMachine, "descriptor" | "configuration" | "sealed">;
+
+export function sealOf({ sealed }: Pick<StateMachine, "sealed">): SealedFor | undefined {
+  return sealed === undefined ? undefined : { rangeId: sealed.leftRangeId, bounds: sealed.leftBounds };
+}
 
 /** Why it cannot come into force on what is there; undefined when it can. */
 export function sealRefusal({ descriptor, configuration, sealed }: Shape, seal: SealEntry): string | undefined {

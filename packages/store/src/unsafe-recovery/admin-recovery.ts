@@ -7,8 +7,9 @@ import { Failure, noStore, rangeId, replicaId, storeId, term, logIndex } from "@
 import type { RangeDescriptor, StoreId } from "@flotilla/base";
 import type { AdminArguments } from "../placement/admin-arguments.ts";
 import type { AdminHost } from "../placement/admin-service.ts";
+import { sealOf } from "../replica/merge-machine.ts";
 import type { Replica } from "../replica/replica.ts";
-import { lacksMajority, sealOf, tailOf } from "./majority.ts";
+import { lacksMajority, tailOf } from "./majority.ts";
 
 const lostStoresMax = 1024;
 const surveyRows = 500;

@@ -1,10 +1,12 @@
 /** Whether a group can still decide anything when some stores never come back. */
 import { logIndex } from "@flotilla/base";
-import type { Key, RangeDescriptor, RangeId, ReplicaId, StoreId } from "@flotilla/base";
+import type { Key, RangeDescriptor, ReplicaId, StoreId } from "@flotilla/base";
 import { decodeConfigurationChange } from "@flotilla/raft";
 import type { Configuration, LogReader } from "@flotilla/raft";
+import type { SealedFor } from "@flotilla/transport";
 import { entryKindOf } from "../replica/entry-format.ts";
 import { decodeCancel, decodeMergeEntry, decodeSeal } from "../replica/merge-entry.ts";
+import { sealOf } from "../replica/merge-machine.ts";
 import { decodeSplit } from "../replica/split-entry.ts";
 import type { StateMachine } from "../replica/state-machine.ts";
 
@@ -38,11 +40,6 @@ export interface LogTail {
   readonly takesIn: readonly SealedFor[];
   /** The range is, or will be, sealed for its left neighbour under these bounds of it: that one decides (rule: merge). */
   readonly sealedFor: SealedFor | undefined;
-}
-
-export interface SealedFor {
-  readonly rangeId: RangeId;
-  readonly bounds: number;
 }
 
 /** What the log behind the applied index holds in store for the replica. */
@@ -85,8 +82,4 @@ export function tailOf(reader: LogReader, machine: StateMachine, replica: Replic
     low += entries.length;
   }
   return { removed: false, end, lastEnd, takesIn, sealedFor };
-}
-
-export function sealOf({ sealed }: StateMachine): SealedFor | undefined {
-  return sealed === undefined ? undefined : { rangeId: sealed.leftRangeId, bounds: sealed.leftBounds };
 }

@@ -18,13 +18,14 @@ import type { Flusher } from "../engine/flusher.ts";
 import type { PersistBatches } from "../persist-batches.ts";
 import { scanMeta } from "../placement/meta-scan.ts";
 import type { AddReplica } from "../replica/replica-host.ts";
+import { sealOf } from "../replica/merge-machine.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StateMachine } from "../replica/state-machine.ts";
 import type { StoreDependencies } from "../store-api.ts";
 import type { KnownDirectory } from "../store-directory.ts";
 import { readRange } from "../range-restore.ts";
 import { forcedDescriptor, putForced, stageForced } from "./forced-records.ts";
-import { lacksMajority, sealOf, tailOf } from "./majority.ts";
+import { lacksMajority, tailOf } from "./majority.ts";
 import { recoverMeta } from "./meta-recovery.ts";
 import type { MetaRecovery } from "./meta-recovery.ts";
 

@@ -42,6 +42,7 @@ import type {
   ReportReceipt,
   SealCheck,
   SealState,
+  SealedFor,
   SnapshotAnswer,
   SnapshotOffer,
   StoreDirectory,
@@ -232,6 +233,7 @@ function rangeFields(range: RangeReport, operations: ByteOperations): unknown[] 
     loadFields(range.load, operations),
     range.asleep,
     range.configurationPending,
+    range.sealedFor === undefined ? null : [range.sealedFor.rangeId, range.sealedFor.bounds],
     range.replicas.map((replica) => [
       replica.replicaId,
       replica.storeId,
@@ -360,7 +362,7 @@ const readReport = (fields: FieldReader): StoreReport => ({
   base: fields.integer(),
   more: fields.boolean(),
   status: readStatus(fields.fields(19, "store status")),
-  ranges: fields.list(controlValuesMax, 13, "range report", readRange),
+  ranges: fields.list(controlValuesMax, 14, "range report", readRange),
   gone: fields.list(controlValuesMax, 1, "range that is led no more", (range) => range.positive() as RangeId),
 });
 
@@ -405,6 +407,7 @@ const readRange = (fields: FieldReader): RangeReport => ({
   load: readLoad(fields.fields(5, "load")),
   asleep: fields.boolean(),
   configurationPending: fields.boolean(),
+  sealedFor: fields.isNull() ? undefined : readSealedFor(fields.fields(2, "sealed for")),
   replicas: fields.list(membersMax, 5, "replica report", (replica) => ({
     replicaId: replica.positive() as ReplicaId,
     storeId: replica.positive() as StoreId,
@@ -412,6 +415,11 @@ const readRange = (fields: FieldReader): RangeReport => ({
     state: replica.oneOf(replicaStates),
     active: replica.boolean(),
   })),
+});
+
+const readSealedFor = (fields: FieldReader): SealedFor => ({
+  rangeId: fields.positive() as RangeId,
+  bounds: fields.positive(),
 });
 
 const readLoad = (fields: FieldReader): LoadReport => ({

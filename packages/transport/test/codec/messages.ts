@@ -329,6 +329,9 @@ export const peerMessages: Generators<PeerMessage> = {
         }),
         asleep: fc.boolean(),
         configurationPending: fc.boolean(),
+        sealedFor: fc.option(fc.record({ rangeId: positive<RangeId>(), bounds: positive<number>() }), {
+          nil: undefined,
+        }),
         replicas: fc.array(
           fc.record({
             replicaId: positive<ReplicaId>(),

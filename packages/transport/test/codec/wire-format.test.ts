@@ -186,6 +186,7 @@ const peer: { [Type in Exclude<PeerMessage["type"], "raft">]: Extract<PeerMessag
         },
         asleep: false,
         configurationPending: true,
+        sealedFor: { rangeId: 6 as RangeId, bounds: 4 },
         replicas: [
           {
             replicaId: 71 as ReplicaId,
