@@ -12,17 +12,24 @@ export class ForgottenSeals {
   /** When a seal without an operator was first seen. */
   #since: Map<RangeId, number> = new Map();
 
-  /** An operator for each that has been seen for as long as a merge may take; a report may be older than what is known here. */
-  operators(index: ClusterIndex, nextOperatorId: () => number): Operator[] {
+  /**
+   * An operator for each that has been seen for as long as a merge may take; a report may be older than what is known here.
+   * `begun`: ranges that something else is begun on in this round.
+   */
+  operators(index: ClusterIndex, begun: ReadonlySet<RangeId>, nextOperatorId: () => number): Operator[] {
     const { nowMs, settings } = index.state;
     const since = new Map<RangeId, number>();
     const operators: Operator[] = [];
+    const taken = new Set(begun);
+    const isBusy = (id: RangeId): boolean => index.isBusy(id) || taken.has(id);
     for (const id of index.sealed) {
       const left = index.ranges.get(id)?.sealedFor?.rangeId;
-      if (left === undefined || !index.ranges.has(left) || index.isBusy(id) || index.isBusy(left)) continue;
+      if (left === undefined || !index.ranges.has(left) || isBusy(id) || isBusy(left)) continue;
       const sinceMs = this.#since.get(id) ?? nowMs;
       since.set(id, sinceMs);
-      if (nowMs - sinceMs >= settings.mergeTimeoutMs) operators.push(unmerge(id, index, nextOperatorId()));
+      if (nowMs - sinceMs < settings.mergeTimeoutMs) continue;
+      operators.push(unmerge(id, index, nextOperatorId()));
+      taken.add(id).add(left);
     }
     this.#since = since;
     return operators;

@@ -278,7 +278,9 @@ export class PlacementDriver {
     this.#pace.noteLook(this.#now());
     const index = this.index(draft.meta);
     const decisions = decide(index);
-    const forgotten = this.#seals.operators(index, () => draft.nextId("operator"));
+    const forgotten = this.#seals.operators(index, new Set(decisions.flatMap(workedOn)), () =>
+      draft.nextId("operator"),
+    );
     if (decisions.length + forgotten.length > 0) this.#pace.noteBegun();
     for (const decision of decisions) this.begin(draft, decision, index);
     for (const operator of forgotten) this.#put(draft, operator);
@@ -304,6 +306,10 @@ export class PlacementDriver {
     this.#lastRoundMs = -Infinity;
   }
 }
+
+/** A merge stands for both its ranges. */
+const workedOn = ({ rangeId, goal }: Decision): RangeId[] =>
+  goal.kind === "merge" ? [rangeId, goal.rightRangeId] : [rangeId];
 
 /** Where a store is, and what it says of itself, goes into the directory that all stores have. */
 function noteStore(draft: MetaDraft, { storeId, address, httpAddress, labels }: StoreStatus): void {
